@@ -1,0 +1,1 @@
+//! What is wished: configuration text to Document to Snapshot.

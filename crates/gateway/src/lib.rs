@@ -1,0 +1,1 @@
+//! What is carried: listeners, the pipeline, upstreams, the admin API, telemetry.

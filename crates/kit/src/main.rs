@@ -1,0 +1,2 @@
+//! What is run: the `tollgate` command.
+fn main() {}

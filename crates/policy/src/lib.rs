@@ -1,0 +1,1 @@
+//! What is decided: principals, access, prices, denials, and what a journal entry holds.

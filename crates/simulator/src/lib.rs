@@ -1,0 +1,1 @@
+//! What is imitated: a scripted Anthropic API with faults.

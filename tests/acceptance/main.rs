@@ -1,0 +1,1 @@
+//! One module per capability; see the files of this folder.
