@@ -151,6 +151,7 @@ fn every_kind() -> Vec<Event> {
             key: "ed25519:2f1c".to_owned(),
             signature: "c2lnbmF0dXJl".to_owned(),
         }),
+        Event::Resumed(Resumed { since: UnixMs(1_795_000_000_000), refused: 12 }),
         Event::Closed,
     ]
 }
