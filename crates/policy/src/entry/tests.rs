@@ -172,7 +172,7 @@ fn every_kind_of_entry_comes_back_and_chains() {
         assert!(String::from_utf8_lossy(line).contains(&format!("\"kind\":\"{}\"", event.kind())));
         chain.follow(&entry).unwrap();
     }
-    assert_eq!(chain, Chain { next_seq: 11, prev });
+    assert_eq!(chain, Chain { next_seq: 12, prev });
 }
 
 /// A line with these bytes before its hash, and the hash that fits: what somebody can write who knows the format.
