@@ -96,6 +96,11 @@ impl Answers {
         }
     }
 
+    pub(super) fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
     fn add(&mut self, slot: Option<Arc<Slot>>, result: Result<u64, JournalFault>) {
         self.0.extend(slot.map(|slot| (slot, result)));
     }
