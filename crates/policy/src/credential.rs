@@ -1,0 +1,233 @@
+//! Virtual keys as text: how they are minted, recognised and stored.
+//!
+//! A virtual key is `tg_`, 43 characters that encode 32 random bytes in base 62, and 6 characters that encode the
+//! CRC-32 of all before them. So secret scanners can find one with certainty:
+//!
+//! ```text
+//! \btg_[0-9A-Za-z]{49}\b        and the checksum must fit
+//! ```
+//!
+//! The text is shown once, when the key is made. What is stored is [`Digest`], an HMAC-SHA-256 under a secret
+//! [`Pepper`]: whoever reads the store can neither use a key nor test a guess. A slow password hash is not needed,
+//! because the input has 256 random bits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::hmac;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{hex, text};
+
+/// What every virtual key begins with.
+pub const PREFIX: &str = "tg_";
+/// The length of every virtual key, in bytes.
+pub const KEY_BYTES: usize = PREFIX.len() + BODY_BYTES + CHECKSUM_BYTES;
+
+const BODY_BYTES: usize = 43;
+const CHECKSUM_BYTES: usize = 6;
+const HINT_BYTES: usize = 4;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A virtual key in clear: exists when it is minted and while it is being presented, never at rest.
+/// `Debug` shows nothing of it and its memory is wiped on drop.
+pub struct VirtualKey(Zeroizing<String>);
+
+impl VirtualKey {
+    /// Makes a key from 32 bytes of a cryptographic random source.
+    #[must_use]
+    pub fn mint(mut random: [u8; 32]) -> Self {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES));
+        bytes.extend_from_slice(PREFIX.as_bytes());
+        push_base62(&mut bytes, &mut random, BODY_BYTES);
+        let checksum = crc32(&bytes);
+        push_base62(&mut bytes, &mut checksum.to_be_bytes(), CHECKSUM_BYTES);
+        random.zeroize();
+        // Base 62 is ASCII: every byte is one character. The capacity is exact, so nothing is left behind by growth.
+        let mut text = Zeroizing::new(String::with_capacity(KEY_BYTES));
+        text.extend(bytes.iter().copied().map(char::from));
+        Self(text)
+    }
+
+    /// Reads a key that somebody presents. Says nothing about whether it was ever issued.
+    ///
+    /// # Errors
+    /// [`NotAKey`] names the first rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, NotAKey> {
+        check_form(text.as_bytes())?;
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The key in clear, to be shown once or sent.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What people may see of the key to tell it from others: `tg_4fZk…90Qb`. Leaves more than 200 bits unknown.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let (start, end) = (PREFIX.len() + HINT_BYTES, self.0.len() - HINT_BYTES);
+        format!("{}\u{2026}{}", &self.0[..start], &self.0[end..])
+    }
+}
+
+impl fmt::Debug for VirtualKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("VirtualKey(hidden)")
+    }
+}
+
+/// Why a text is not a virtual key. Carries nothing of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAKey {
+    /// It begins with something else.
+    #[error("does not begin with `tg_`")]
+    Prefix,
+    /// It is too short or too long.
+    #[error("is not 52 characters long")]
+    Length,
+    /// It has a character outside `0-9 A-Z a-z` after the prefix.
+    #[error("has a character that is neither letter nor digit")]
+    Alphabet,
+    /// It was mistyped or cut and pasted badly.
+    #[error("has a checksum that does not fit")]
+    Checksum,
+}
+
+/// Whether the bytes have the form of a virtual key, checksum included.
+///
+/// # Errors
+/// [`NotAKey`] names the first rule that the bytes break.
+pub fn check_form(presented: &[u8]) -> Result<(), NotAKey> {
+    let Some(rest) = presented.strip_prefix(PREFIX.as_bytes()) else {
+        return Err(NotAKey::Prefix);
+    };
+    if presented.len() != KEY_BYTES {
+        return Err(NotAKey::Length);
+    }
+    if !rest.iter().all(u8::is_ascii_alphanumeric) {
+        return Err(NotAKey::Alphabet);
+    }
+    let (body, checksum) = presented.split_at(KEY_BYTES - CHECKSUM_BYTES);
+    let mut expected = Vec::with_capacity(CHECKSUM_BYTES);
+    push_base62(
+        &mut expected,
+        &mut crc32(body).to_be_bytes(),
+        CHECKSUM_BYTES,
+    );
+    if checksum == expected {
+        Ok(())
+    } else {
+        Err(NotAKey::Checksum)
+    }
+}
+
+/// The secret under which credentials are digested. Made once per installation; losing it voids every key.
+/// `Debug` shows nothing of it.
+pub struct Pepper(hmac::Key);
+
+impl Pepper {
+    /// Prepares the HMAC key; wipes the copy it was given.
+    #[must_use]
+    pub fn new(mut secret: [u8; 32]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        secret.zeroize();
+        Self(key)
+    }
+
+    /// The digest of whatever was presented as a credential, well-formed or not.
+    #[must_use]
+    pub fn digest(&self, presented: &[u8]) -> Digest {
+        let tag = hmac::sign(&self.0, presented);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(tag.as_ref());
+        Digest(bytes)
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Pepper(hidden)")
+    }
+}
+
+/// What is stored of a credential, and what it is found by: 32 bytes, in text 64 lowercase hexadecimal digits.
+///
+/// Comparing digests needs no constant time: without the pepper nobody can choose or predict one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A text that is not a [`Digest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a digest of 64 lowercase hexadecimal digits")]
+pub struct NotADigest;
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        hex::decode(text.as_bytes()).map(Self).ok_or(NotADigest)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(std::str::from_utf8(&hex::encode(&self.0)).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        text::write_ascii(&hex::encode(&self.0), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::parse(deserializer, "64 lowercase hexadecimal digits")
+    }
+}
+
+/// Appends the big-endian number in base 62, most significant digit first, padded with `0` to `width` digits.
+/// Leaves zero in `number`.
+fn push_base62(out: &mut Vec<u8>, number: &mut [u8], width: usize) {
+    let start = out.len();
+    out.resize(start + width, BASE62[0]);
+    for digit in out[start..].iter_mut().rev() {
+        let mut remainder = 0;
+        for byte in number.iter_mut() {
+            let dividend = (remainder << 8) | usize::from(*byte);
+            *byte = (dividend / 62) as u8;
+            remainder = dividend % 62;
+        }
+        *digit = BASE62[remainder];
+    }
+}
+
+/// CRC-32 as in IEEE 802.3 and zip: reflected polynomial 0xEDB88320.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            let mask = (crc & 1).wrapping_neg();
+            crc = (crc >> 1) ^ (0xEDB8_8320 & mask);
+        }
+    }
+    !crc
+}

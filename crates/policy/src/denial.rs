@@ -1,0 +1,132 @@
+//! Policy said no: the reasons, their stable codes, and sentences fit for the client.
+
+use crate::key::Refusal;
+use crate::text::bound;
+
+/// The longest model id that a message repeats, in characters.
+const MODEL_CHARS_MAX: usize = 100;
+
+/// Why a request was denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// Nobody acts: there is no good credential.
+    Unauthenticated(Unauthenticated),
+    /// The key is bound to some models, and this is none of them.
+    ModelNotAllowed {
+        /// The model that was asked for, as the client wrote it.
+        model: String,
+    },
+    /// The endpoint needs a model and the request names none.
+    ModelRequired,
+    /// The endpoint is not one that this gateway serves.
+    EndpointNotAllowed {
+        /// The label of the endpoint.
+        endpoint: &'static str,
+    },
+    /// The key is bound to some models, and this endpoint may use others out of the gateway's sight.
+    ModelsUnverifiable {
+        /// The label of the endpoint.
+        endpoint: &'static str,
+    },
+}
+
+/// Why there is no principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// No credential was presented.
+    NoCredential,
+    /// A credential was presented that is not one of ours.
+    UnknownCredential,
+    /// The key is ours and no longer good.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unauthenticated(Unauthenticated::Refused(refusal))
+    }
+}
+
+impl From<Unauthenticated> for Denial {
+    fn from(reason: Unauthenticated) -> Self {
+        Self::Unauthenticated(reason)
+    }
+}
+
+impl Denial {
+    /// The stable code, for the journal and for metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated(Unauthenticated::NoCredential) => "no_credential",
+            Self::Unauthenticated(Unauthenticated::UnknownCredential) => "unknown_credential",
+            Self::Unauthenticated(Unauthenticated::Refused(refusal)) => match refusal {
+                Refusal::Expired { .. } => "key_expired",
+                Refusal::Revoked { .. } => "key_revoked",
+                Refusal::GraceOver { .. } => "key_grace_over",
+            },
+            Self::ModelNotAllowed { .. } => "model_not_allowed",
+            Self::ModelRequired => "model_required",
+            Self::EndpointNotAllowed { .. } => "endpoint_not_allowed",
+            Self::ModelsUnverifiable { .. } => "models_unverifiable",
+        }
+    }
+
+    /// What to tell the client: what happened and what to do. Repeats nothing of a credential.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Unauthenticated(reason) => reason.message(),
+            Self::ModelNotAllowed { model } => {
+                let model: String = model
+                    .chars()
+                    .filter(|character| !character.is_control())
+                    .collect();
+                let model = bound(&model, MODEL_CHARS_MAX);
+                format!(
+                    "This key may not use the model `{model}`. GET /v1/models lists the models it may use; \
+                     ask the key's owner to allow others."
+                )
+            }
+            Self::ModelRequired => {
+                "The request names no model. Set `model` in the body.".to_owned()
+            }
+            Self::EndpointNotAllowed { endpoint } => format!(
+                "This gateway does not serve this endpoint (`{endpoint}`). Use /v1/messages, \
+                 /v1/messages/count_tokens or /v1/models, or ask the gateway's operator to open it."
+            ),
+            Self::ModelsUnverifiable { endpoint } => format!(
+                "This key is bound to certain models, and the gateway cannot see which model this endpoint \
+                 (`{endpoint}`) would use. Use /v1/messages, or a key that may use every model."
+            ),
+        }
+    }
+}
+
+impl Unauthenticated {
+    fn message(self) -> String {
+        match self {
+            Self::NoCredential => {
+                "No credential. Send your gateway key in `x-api-key` or as `Authorization: \
+                                   Bearer`."
+                    .to_owned()
+            }
+            Self::UnknownCredential => {
+                "This gateway does not know the credential. Check that the whole gateway \
+                                        key was copied; it begins with `tg_`."
+                    .to_owned()
+            }
+            Self::Refused(Refusal::Expired { at }) => {
+                format!("This key expired at {at}. Ask the key's owner for a new one.")
+            }
+            Self::Refused(Refusal::Revoked { at }) => {
+                format!("This key was revoked at {at}. Ask the key's owner for a new one.")
+            }
+            Self::Refused(Refusal::GraceOver { at }) => {
+                format!(
+                    "This key was replaced, and the time to change over ended at {at}. Use the new key."
+                )
+            }
+        }
+    }
+}

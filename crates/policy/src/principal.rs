@@ -1,0 +1,38 @@
+//! Who acts, once identified.
+
+use std::sync::Arc;
+
+use crate::id::KeyId;
+use crate::key::KeyRecord;
+use crate::scope::Scope;
+
+/// The proof that a request carries a good credential. Only [`crate::key::identify`] makes one, so a stage that
+/// takes a `Principal` cannot be reached without identification. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    key: Arc<KeyRecord>,
+}
+
+impl Principal {
+    pub(crate) fn new(key: Arc<KeyRecord>) -> Self {
+        Self { key }
+    }
+
+    /// The record of the key that was presented.
+    #[must_use]
+    pub fn key(&self) -> &Arc<KeyRecord> {
+        &self.key
+    }
+
+    /// The id of the key that was presented.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.key.id
+    }
+
+    /// Where usage is booked.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.key.scope
+    }
+}
