@@ -10,6 +10,7 @@ pub mod denial;
 pub mod entry;
 pub mod id;
 pub mod key;
+pub mod price;
 pub mod principal;
 pub mod scope;
 pub mod unit;

@@ -66,6 +66,17 @@ pub struct Usage {
     pub iterations: Vec<Iteration>,
 }
 
+impl Usage {
+    /// The length of the prompt: all input tokens, cached or not, by the totals. Saturates.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u64 {
+        self.input_tokens
+            .saturating_add(self.cache_write_5m_tokens)
+            .saturating_add(self.cache_write_1h_tokens)
+            .saturating_add(self.cache_read_tokens)
+    }
+}
+
 /// One inference of a request that ran several.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -94,6 +105,17 @@ pub struct Iteration {
     /// Input tokens read from the cache.
     #[serde(skip_serializing_if = "is_zero")]
     pub cache_read_tokens: u64,
+}
+
+impl Iteration {
+    /// The length of the prompt: all input tokens, cached or not. Saturates.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u64 {
+        self.input_tokens
+            .saturating_add(self.cache_write_5m_tokens)
+            .saturating_add(self.cache_write_1h_tokens)
+            .saturating_add(self.cache_read_tokens)
+    }
 }
 
 fn first_iterations<S: Serializer>(all: &[Iteration], serializer: S) -> Result<S::Ok, S::Error> {
