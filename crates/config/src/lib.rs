@@ -59,8 +59,8 @@ pub fn parse(text: &str, name: &str) -> Result<Document, Vec<Problem>> {
 
 /// Reads text and compiles it: [`parse`], then [`compile()`].
 ///
-/// Rules that span several fields are applied to the readable part even when other fields are
-/// faulty, so one call reports everything there is to repair. The warnings of a good document are
+/// Rules that span several fields are applied wherever all of those fields are readable, so that
+/// one call reports as much as possible of what there is to repair. The warnings of a good document are
 /// in [`Snapshot::warnings`].
 ///
 /// # Errors

@@ -24,7 +24,8 @@ impl Severity {
 
 /// One thing wrong with a document.
 ///
-/// No text in it ever repeats something that looks like a secret: see [`Problem::error`].
+/// No text in it ever repeats something that looks like a secret: problems are printed, logged and
+/// pasted into tickets, so such runs of characters are shown as `(hidden)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What the text is called, usually a file name; empty when the document is not from text.
@@ -45,13 +46,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that refuses the document. Anything in the texts that looks like a secret is
-    /// replaced by `(hidden)`, because problems are printed, logged and pasted into tickets.
+    /// A problem that refuses the document.
     pub(crate) fn error(path: &str, rule: &str, cure: &str) -> Self {
         Self::new(Severity::Error, path, rule, cure)
     }
 
-    /// A problem that is only mentioned. Texts are cleaned as in [`Problem::error`].
+    /// A problem that is only mentioned.
     pub(crate) fn warning(path: &str, rule: &str, cure: &str) -> Self {
         Self::new(Severity::Warning, path, rule, cure)
     }

@@ -229,6 +229,20 @@ log: {format: json, level: debug}
 fn aliases_are_read_and_bombs_are_refused() {
     let snapshot = load("data: &d ./x\nprices: {file: *d}", "t").unwrap();
     assert_eq!(snapshot.price_file, Some(PathBuf::from("./x")));
+    let problems = load(
+        "upstream:\n  url: &u nonsense\n  ca_file: *u\nlisten:\n  address: *u",
+        "t",
+    );
+    let lines: Vec<_> = problems
+        .unwrap_err()
+        .iter()
+        .map(|problem| problem.line)
+        .collect();
+    assert_eq!(
+        lines,
+        [Some(2), Some(5)],
+        "a problem stands where the alias does"
+    );
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let item = format!("*a{}, ", level - 1).repeat(10);
