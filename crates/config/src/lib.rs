@@ -35,9 +35,12 @@ pub use compile::compile;
 pub use document::Document;
 pub use leaf::Fault;
 pub use problem::{Problem, Severity};
+pub use proxy::Proxy;
 pub use reference::reference;
 pub use schema::schema;
-pub use snapshot::Snapshot;
+pub use secret::SecretRef;
+pub use snapshot::{Snapshot, TlsFiles};
+pub use url::Url;
 
 /// Reads a document from YAML or JSON text.
 ///

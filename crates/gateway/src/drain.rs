@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 /// Tells connections to end, and when the last has.
 pub(crate) struct Drain {
     begun: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
     connections: AtomicUsize,
     idle: Notify,
 }
@@ -25,7 +26,9 @@ impl Drop for Open {
 
 impl Drain {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Drain { begun: watch::Sender::new(false), connections: AtomicUsize::new(0), idle: Notify::new() })
+        Arc::new(Drain { begun: watch::Sender::new(false),
+            cut: watch::Sender::new(false),
+            connections: AtomicUsize::new(0), idle: Notify::new() })
     }
 
     /// Counts a connection in, unless there are `limit` already.
@@ -55,6 +58,16 @@ impl Drain {
     pub(crate) async fn begun(&self) {
         // The sender lives as long as `self`, so waiting ends only with the flag.
         let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    /// Ends all connections as they are.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Waits until connections are to end as they are.
+    pub(crate) async fn was_cut(&self) {
+        let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
     }
 
     /// Waits until no connection is open.

@@ -6,7 +6,6 @@
 
 pub mod endpoint;
 pub mod error;
-
 pub mod header;
 pub mod http1;
 pub mod lens;
