@@ -384,4 +384,6 @@ fn token_count(scanner: &mut Scanner<'_>) -> Result<u64, Malformed> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
