@@ -80,7 +80,7 @@ async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let shared = &admin.shared;
-    let text = shared.metrics.expose(&shared.store.journal.state(), shared.drain.connections());
+    let text = shared.metrics.expose(&shared.journal.state(), shared.drain.connections());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }
 
@@ -89,7 +89,7 @@ async fn state(State(admin): State<Admin>) -> Json<StateBody> {
 }
 
 async fn list_keys(State(admin): State<Admin>) -> Json<Vec<body::Key>> {
-    Json(admin.shared.store.directory.list().iter().map(|record| body::Key::of(record)).collect())
+    Json(admin.shared.directory.list().iter().map(|record| body::Key::of(record)).collect())
 }
 
 async fn create_key(
@@ -97,7 +97,7 @@ async fn create_key(
     Json(wanted): Json<CreateKey>,
 ) -> Result<(StatusCode, Json<Created>), AdminFault> {
     let wanted = wanted.into_new_key(now())?;
-    let created = admin.blocking(move |shared| shared.store.directory.create(BY, wanted, now())).await?;
+    let created = admin.blocking(move |shared| shared.directory.create(BY, wanted, now())).await?;
     Ok((StatusCode::CREATED, Json(Created::of(&created))))
 }
 
@@ -107,20 +107,20 @@ async fn rotate_key(
     Json(wanted): Json<RotateKey>,
 ) -> Result<(StatusCode, Json<Created>), AdminFault> {
     let (id, grace_ms) = (key_id(&id)?, wanted.grace_ms()?);
-    let created = admin.blocking(move |shared| shared.store.directory.rotate(BY, id, grace_ms, now())).await?;
+    let created = admin.blocking(move |shared| shared.directory.rotate(BY, id, grace_ms, now())).await?;
     Ok((StatusCode::CREATED, Json(Created::of(&created))))
 }
 
 async fn revoke_key(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<body::Key>, AdminFault> {
     let id = key_id(&id)?;
-    let record = admin.blocking(move |shared| shared.store.directory.revoke(BY, id, now())).await?;
+    let record = admin.blocking(move |shared| shared.directory.revoke(BY, id, now())).await?;
     Ok(Json(body::Key::of(&record)))
 }
 
 async fn usage(State(admin): State<Admin>, Query(query): Query<UsageQuery>) -> Result<Json<UsageReport>, AdminFault> {
     let query = query.into_ledger_query()?;
     let by = query.by.clone();
-    let rows = admin.blocking(move |shared| shared.store.ledger.report(&query)).await?;
+    let rows = admin.blocking(move |shared| shared.ledger.report(&query)).await?;
     Ok(Json(UsageReport::of(&by, rows)))
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tollgate_policy::access::Permit;
 use tollgate_policy::entry::{Admitted, Outcome, Settled};
-use tollgate_policy::price::{PriceBook, Sale, floor};
+use tollgate_policy::price::{PriceBook, Sale, floor, input_estimate};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::Usage;
 use tollgate_store::Append;
@@ -27,12 +27,14 @@ const RECORDED_HEADERS: [&str; 4] = ["user-agent", "anthropic-version", "anthrop
 pub(crate) struct Admission {
     shared: Arc<Shared>,
     prices: Arc<PriceBook>,
+    /// The record of the admission, until it is known to stand.
+    entering: Option<Append>,
     /// What the settlement will say, filled in as it becomes known. `None` once settled.
     settled: Option<Box<Settled>>,
     at: UnixMs,
     started: Instant,
     endpoint: Endpoint,
-    input_estimate: u64,
+    body_bytes: u64,
     /// Whether the upstream may have seen the request, and so may bill it.
     sent: bool,
     upstream_started: Option<Instant>,
@@ -59,10 +61,11 @@ pub(crate) async fn admit(
     let key = permit.principal().key();
     let owned = |name| head.text_value(name).map(str::to_owned);
     let (session, agent) = (owned("x-claude-code-session-id"), owned("x-claude-code-agent-id"));
+    let input_estimate = input_estimate(body.bytes.len() as u64);
     let reserved = match (&call.model, inbound.endpoint) {
         (Some(model), Endpoint::Messages) => {
             let max_tokens = call.max_tokens.unwrap_or_default();
-            force.prices.reservation(model, inbound.at, call.input_estimate, max_tokens)
+            force.prices.reservation(model, inbound.at, input_estimate, max_tokens)
         }
         _ => NanoUsd(0),
     };
@@ -80,7 +83,7 @@ pub(crate) async fn admit(
         body_bytes: body.bytes.len() as u64,
         upstream: force.upstream.name().to_string(),
         reserved,
-        input_estimate: call.input_estimate,
+        input_estimate,
         session: session.clone(),
         agent: agent.clone(),
         headers: recorded_headers(inbound),
@@ -112,24 +115,17 @@ pub(crate) async fn admit(
     let mut admission = Admission {
         shared: shared.clone(),
         prices: force.prices.clone(),
-        settled: None,
+        entering: Some(shared.journal.admit(inbound.at, entry)),
+        settled: Some(Box::new(settled)),
         at: inbound.at,
         started: inbound.started,
         endpoint: inbound.endpoint,
-        input_estimate: call.input_estimate,
+        body_bytes: body.bytes.len() as u64,
         sent: false,
         upstream_started: None,
     };
-    let append = shared.store.journal.admit(inbound.at, entry);
-    // From here on the entry stands, whether or not anybody waits for it.
-    let mut settled = Box::new(settled);
-    settled.admitted = append.seq();
-    admission.settled = Some(settled);
     shared.metrics.entered();
-    if let Err(fault) = append.await {
-        admission.forget();
-        return Err(fault.into());
-    }
+    admission.entered().await?;
     Ok(admission)
 }
 
@@ -141,6 +137,29 @@ fn recorded_headers(inbound: &Inbound<'_>) -> BTreeMap<String, String> {
 }
 
 impl Admission {
+    /// Waits until the admission is recorded.
+    async fn entered(&mut self) -> Result<(), Failure> {
+        let Some(entering) = &mut self.entering else {
+            return Ok(());
+        };
+        let recorded = entering.await;
+        self.entering = None;
+        match recorded {
+            Ok(seq) => {
+                if let Some(settled) = &mut self.settled {
+                    settled.admitted = seq;
+                }
+                Ok(())
+            }
+            Err(fault) => {
+                // The entry was refused, so there is nothing to settle.
+                self.settled = None;
+                self.shared.metrics.left_unrecorded();
+                Err(fault.into())
+            }
+        }
+    }
+
     /// The request is about to be sent.
     pub(crate) fn sent(&mut self) {
         self.sent = true;
@@ -180,19 +199,13 @@ impl Admission {
         }
     }
 
-    /// The entry was refused, so there is nothing to settle.
-    fn forget(mut self) {
-        self.settled = None;
-        self.shared.metrics.left_unrecorded();
-    }
-
     fn finish(&mut self, ending: Ending) -> Option<Append> {
         let mut settled = self.settled.take()?;
         settled.outcome = ending.outcome;
         settled.ms_total = millis(self.started);
         self.price(&mut settled, ending.metered);
         self.shared.metrics.settled(&settled, self.endpoint, self.upstream_started.map(|since| since.elapsed()));
-        Some(self.shared.store.journal.settle(self.shared.now(), *settled))
+        Some(self.shared.journal.settle(self.shared.now(), *settled))
     }
 
     /// Says what was used and what it cost: as the upstream reported it, or else by the floor.
@@ -210,7 +223,7 @@ impl Admission {
         settled.estimated = !(metered.complete && reported.is_some());
         settled.usage = match reported {
             Some(usage) if !settled.estimated => usage,
-            reported => floor(reported.as_ref(), self.input_estimate, metered.text_chars),
+            reported => floor(reported.as_ref(), metered.text_chars, self.body_bytes),
         };
         if !metered.billable && !settled.estimated {
             return;
@@ -224,16 +237,36 @@ impl Admission {
             batch: false,
             regional: false,
         });
-        settled.cost = cost.cost;
+        settled.cost = cost.amount;
         settled.unknown_price = cost.unknown_model;
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        if let Some(entering) = self.entering.take() {
+            return self.leave_unentered(entering);
+        }
         // A client that left while the upstream was silent, or a panic: the upstream may bill what was sent.
         let outcome = if std::thread::panicking() || !self.sent { Outcome::Failed } else { Outcome::Aborted };
         drop(self.finish(Ending { outcome, metered: None }));
+    }
+}
+
+impl Admission {
+    /// The client left before the record was known to stand. If it does, the request is settled all the same.
+    fn leave_unentered(&mut self, entering: Append) {
+        let (Some(mut settled), Ok(runtime)) = (self.settled.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let shared = self.shared.clone();
+        runtime.spawn(async move {
+            shared.metrics.left_unrecorded();
+            if let Ok(seq) = entering.await {
+                settled.admitted = seq;
+                let _ = shared.journal.settle(shared.now(), *settled).await;
+            }
+        });
     }
 }
 

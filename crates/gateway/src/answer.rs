@@ -96,7 +96,7 @@ pub(crate) enum Failure {
     Malformed(Malformed),
     /// Policy said no.
     #[error("denied: {}", .0.code())]
-    Denied(#[from] Denial),
+    Denied(Denial),
     /// No such endpoint.
     #[error("no such endpoint")]
     NotFound {
@@ -112,6 +112,12 @@ pub(crate) enum Failure {
     /// The upstream failed.
     #[error(transparent)]
     Upstream(#[from] UpstreamFault),
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Failure::Denied(denial)
+    }
 }
 
 /// How a failure is shown: status, error type, code for records, and whether the client may try again.

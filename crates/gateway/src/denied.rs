@@ -68,7 +68,7 @@ pub(crate) fn record(shared: &Shared, inbound: &Inbound<'_>, principal: Option<&
         suppressed,
     };
     // The refusal stands whether or not it could be recorded: nothing went upstream.
-    drop(shared.store.journal.append(inbound.at, Event::Denied(denied)));
+    drop(shared.journal.append(inbound.at, Event::Denied(denied)));
 }
 
 #[cfg(test)]

@@ -23,8 +23,6 @@ pub(crate) struct Call {
     pub(crate) max_tokens: Option<u64>,
     /// Whether the answer is to be streamed.
     pub(crate) stream: bool,
-    /// Input tokens, estimated at four bytes each, for reservations and floors.
-    pub(crate) input_estimate: u64,
 }
 
 /// Reads the body and looks at it.
@@ -55,7 +53,6 @@ fn look(body: &[u8]) -> Result<Call, Failure> {
         other_models: lens.other_models.into_iter().map(|model| model.into_owned()).collect(),
         max_tokens: lens.max_tokens,
         stream: lens.stream,
-        input_estimate: (body.len() as u64).div_ceil(4),
     })
 }
 

@@ -34,7 +34,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
-use tollgate_store::Store;
+use tollgate_store::{Directory, Journal, Ledger};
 use tollgate_wire::http1::HeadLimits;
 
 use crate::denied::Sparing;
@@ -52,7 +52,9 @@ pub use tollgate_config::Snapshot;
 /// What all requests share.
 struct Shared {
     force: ArcSwap<InForce>,
-    store: Store,
+    journal: Arc<Journal>,
+    directory: Arc<Directory>,
+    ledger: Arc<Ledger>,
     metrics: Metrics,
     drain: Arc<Drain>,
     room: Arc<Room>,
@@ -84,7 +86,7 @@ impl Shared {
         if self.drain.is_draining() {
             return Some("draining\n");
         }
-        (!self.store.journal.state().writable).then_some("the journal takes no entries\n")
+        (!self.journal.state().writable).then_some("the journal takes no entries\n")
     }
 }
 

@@ -50,14 +50,16 @@ struct TokenLabels {
     class: &'static str,
 }
 
+type Durations = Family<EndpointLabel, Histogram, fn() -> Histogram>;
+
 /// All figures of one gateway.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     refused: Family<CodeLabel, Counter>,
-    total: Family<EndpointLabel, Histogram>,
-    upstream: Family<EndpointLabel, Histogram>,
-    gateway: Family<EndpointLabel, Histogram>,
+    total: Durations,
+    upstream: Durations,
+    gateway: Durations,
     tokens: Family<TokenLabels, Counter>,
     cost: Family<ModelLabel, Counter>,
     estimated: Counter,
@@ -82,7 +84,7 @@ struct JournalGauges {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("tollgate");
-        let histogram = || Family::new_with_constructor(|| Histogram::new(SECONDS));
+        let histogram = || Durations::new_with_constructor(|| Histogram::new(SECONDS));
         let metrics = Metrics {
             requests: Family::default(),
             refused: Family::default(),
@@ -103,7 +105,7 @@ impl Metrics {
         let r = &mut registry;
         r.register("requests", "Requests that were admitted and have ended", metrics.requests.clone());
         r.register("refused", "Requests that the gateway refused, by reason", metrics.refused.clone());
-        let seconds = |r: &mut Registry, name, help, family: &Family<EndpointLabel, Histogram>| {
+        let seconds = |r: &mut Registry, name, help, family: &Durations| {
             r.register_with_unit(name, help, Unit::Seconds, family.clone());
         };
         seconds(r, "request_duration", "From the request's head to the answer's last byte", &metrics.total);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tollgate_policy::access::{Ask, judge};
 use tollgate_policy::principal::Principal;
+use tollgate_wire::endpoint::Endpoint;
 
 use crate::admission::admit;
 use crate::answer::{Answer, Failure};
-use crate::forward::forward;
 use crate::identify::identify;
 use crate::inbound::Inbound;
 use crate::intake::intake;
@@ -34,8 +34,8 @@ async fn pass(
     if let Some(answer) = probe::answer(shared, inbound) {
         return Ok(answer);
     }
-    let principal = identify(&inbound.head, &shared.store.directory, inbound.at);
-    if !inbound.endpoint.is_known() {
+    let principal = identify(&inbound.head, &shared.directory, inbound.at);
+    if inbound.endpoint == Endpoint::Unknown {
         *who = principal.ok();
         return Err(Failure::not_found(inbound.head.path()));
     }

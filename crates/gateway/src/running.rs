@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tollgate_config::Snapshot;
-use tollgate_policy::entry::{ConfigApplied, Event, Hash};
+use tollgate_config::{Snapshot, document};
+use tollgate_policy::entry::{ConfigApplied, Durability, Event, Hash};
 use tollgate_store::{Options, Store, StoreFault};
 
 use crate::admin::{self, InstanceFile};
@@ -30,6 +30,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// A running gateway.
 pub struct Gateway {
     shared: Arc<Shared>,
+    store: Store,
     address: SocketAddr,
     admin_address: SocketAddr,
     instance: InstanceFile,
@@ -103,14 +104,16 @@ impl Gateway {
     pub async fn start(config: Snapshot, source: Source<'_>) -> Result<Self, StartFault> {
         let tls = listen::tls(config.listen.tls.as_ref()).map_err(ForceFault::Tls)?;
         let (address, admin_address) = (config.listen.address, config.admin);
-        let options = Options::new(config.data.clone(), config.durability.into_policy());
+        let options = options(&config);
         let room = Room::new(config.limits.buffered_bytes);
         let force = InForce::new(config, Hash::of(source.text.as_bytes()))?;
-        let store = tokio::task::block_in_place(|| Store::open(options, now()))?;
         let data = force.config.data.clone();
+        let store = open(options).await?;
         let shared = Arc::new(Shared {
             force: ArcSwap::from_pointee(force),
-            store,
+            journal: store.journal.clone(),
+            directory: store.directory.clone(),
+            ledger: store.ledger.clone(),
             metrics: Metrics::new(),
             drain: Drain::new(),
             room,
@@ -131,7 +134,7 @@ impl Gateway {
             tokio::spawn(listen::accept(shared.clone(), listener)),
             tokio::spawn(admin::serve(shared.clone(), admin, instance.token())),
         ];
-        Ok(Gateway { shared, address, admin_address, instance, tasks })
+        Ok(Gateway { shared, store, address, admin_address, instance, tasks })
     }
 
     /// Where clients connect.
@@ -167,7 +170,7 @@ impl Gateway {
 
     /// Waits until the gateway can not go on: the journal's disk failed in a way that nothing mends.
     pub async fn failed(&self) {
-        while !self.shared.store.journal.state().poisoned {
+        while !self.shared.journal.state().poisoned {
             sleep(WATCH_JOURNAL).await;
         }
     }
@@ -188,9 +191,9 @@ impl Gateway {
             task.abort();
         }
         self.instance.remove();
-        let shared = self.shared.clone();
+        let store = self.store;
         // Closing waits for the disk.
-        let closed = tokio::task::spawn_blocking(move || shared.store.close(now())).await;
+        let closed = tokio::task::spawn_blocking(move || store.close(now())).await;
         if !matches!(closed, Ok(Ok(()))) {
             tracing::error!("the journal could not be closed cleanly; the next start recovers it");
         }
@@ -202,5 +205,19 @@ impl Gateway {
 async fn record(shared: &Shared, source: Source<'_>, before: Option<Hash>) -> Result<(), tollgate_store::JournalFault> {
     let after = Hash::of(source.text.as_bytes());
     let event = ConfigApplied { by: "operator".into(), document: source.name.to_owned(), before, after };
-    shared.store.journal.append(now(), Event::ConfigApplied(event)).await.map(drop)
+    shared.journal.append(now(), Event::ConfigApplied(event)).await.map(drop)
+}
+
+fn options(config: &Snapshot) -> Options {
+    let durability = match config.durability {
+        document::Durability::Group => Durability::Group,
+        document::Durability::Strict => Durability::Strict,
+    };
+    Options { durability, version: env!("CARGO_PKG_VERSION").into(), ..Options::new(&config.data) }
+}
+
+/// Opening recovers and replays, which waits for the disk.
+async fn open(options: Options) -> Result<Store, StoreFault> {
+    let opened = tokio::task::spawn_blocking(move || Store::open(&options, now())).await;
+    opened.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }

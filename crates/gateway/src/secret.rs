@@ -10,11 +10,11 @@ const SECRET_BYTES: usize = 64 * 1024;
 
 /// A secret's text.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes the text, without the white space around it.
-    pub fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         let text = Zeroizing::new(text);
         Secret(Zeroizing::new(text.trim().to_owned()))
     }
@@ -51,7 +51,7 @@ pub enum SecretFault {
 }
 
 /// Follows a reference.
-pub fn resolve(reference: &SecretRef) -> Result<Secret, SecretFault> {
+pub(crate) fn resolve(reference: &SecretRef) -> Result<Secret, SecretFault> {
     let text = match reference {
         SecretRef::Env(name) => std::env::var(name).map_err(|_| SecretFault::Unset(name.clone()))?,
         SecretRef::File(path) => read(path)?,

@@ -43,11 +43,6 @@ impl Chunk {
         }
     }
 
-    /// Drops the first `count` bytes.
-    pub(crate) fn skip(&mut self, count: usize) {
-        self.begin = (self.begin + count).min(self.end);
-    }
-
     /// Keeps only the first `count` bytes.
     pub(crate) fn truncate(&mut self, count: usize) {
         self.end = self.end.min(self.begin + count);

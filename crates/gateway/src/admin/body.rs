@@ -204,12 +204,12 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn of(shared: &Shared) -> Self {
-        let journal = shared.store.journal.state();
+        let journal = shared.journal.state();
         let force = shared.in_force();
         State {
             version: env!("CARGO_PKG_VERSION"),
             upstream: force.upstream.name().to_string(),
-            durability: shared.store.journal.durability().as_str(),
+            durability: shared.journal.durability().as_str(),
             journal_writable: journal.writable,
             journal_written_seq: journal.written_seq,
             journal_synced_seq: journal.synced_seq,

@@ -52,3 +52,9 @@ impl From<LedgerFault> for AdminFault {
         AdminFault::Internal(fault.to_string())
     }
 }
+
+impl From<DirectoryFault> for AdminFault {
+    fn from(fault: DirectoryFault) -> Self {
+        AdminFault::Internal(fault.to_string())
+    }
+}
