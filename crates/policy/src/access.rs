@@ -173,3 +173,163 @@ pub fn judge(principal: &Principal, ask: &Ask<'_>) -> Result<Permit, Denial> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::credential::Pepper;
+    use crate::id::KeyId;
+    use crate::key::{KeyRecord, KeyState, identify};
+    use crate::scope::Scope;
+    use crate::unit::UnixMs;
+
+    fn models(patterns: &[&str]) -> Result<Models, BadPattern> {
+        Models::new(
+            patterns
+                .iter()
+                .map(|pattern| (*pattern).to_owned())
+                .collect(),
+        )
+    }
+
+    fn principal(patterns: &[&str]) -> Principal {
+        let record = KeyRecord {
+            id: KeyId::new(UnixMs(0), [1; 10]),
+            digest: Pepper::new([7; 32]).digest(b"presented"),
+            hint: String::new(),
+            scope: Scope::team("platform".parse().unwrap()),
+            models: models(patterns).unwrap(),
+            created_at: UnixMs(0),
+            expires_at: None,
+            state: KeyState::Active,
+            rotated_from: None,
+            note: None,
+        };
+        identify(&Arc::new(record), UnixMs(0)).unwrap()
+    }
+
+    #[test]
+    fn patterns_allow_exactly_what_they_say() {
+        let rows: &[(&[&str], &str, bool)] = &[
+            (&[], "anything", true),
+            (&["claude-opus-5"], "claude-opus-5", true),
+            (&["claude-opus-5"], "claude-opus-5-5", false),
+            (&["claude-opus-5"], "Claude-Opus-5", false),
+            (&["claude-opus-5"], "claude-opus-5 ", false),
+            (&["claude-haiku-*"], "claude-haiku-5-5", true),
+            (&["claude-haiku-*"], "claude-haiku-", true),
+            (&["claude-haiku-*"], "us.anthropic.claude-haiku-5-5", false),
+            (&["*haiku-5-5"], "us.anthropic.claude-haiku-5-5", true),
+            (&["*haiku-5-5"], "claude-haiku-5-5[1m]", false),
+            (&["*haiku*"], "claude-haiku-5-5[1m]", true),
+            (&["*haiku*"], "claude-sonnet-5", false),
+            (&["*"], "", true),
+            (&["a", "b*"], "beta", true),
+            (&["a", "b*"], "alpha", false),
+        ];
+        for (patterns, model, expected) in rows {
+            assert_eq!(
+                models(patterns).unwrap().allows(model),
+                *expected,
+                "{patterns:?} {model:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_that_mislead_are_refused() {
+        let long = "x".repeat(PATTERN_BYTES_MAX + 1);
+        let rows = [
+            ("", BadPattern::Text),
+            ("claude opus", BadPattern::Text),
+            ("claude-opus\n", BadPattern::Text),
+            ("cl\u{e4}ude", BadPattern::Text),
+            (&long, BadPattern::Text),
+            ("claude-*-5", BadPattern::InnerStar("claude-*-5".to_owned())),
+            ("***", BadPattern::InnerStar("***".to_owned())),
+        ];
+        for (pattern, expected) in rows {
+            assert_eq!(models(&[pattern]), Err(expected), "{pattern:?}");
+        }
+        assert_eq!(models(&["a"; PATTERNS_MAX + 1]), Err(BadPattern::TooMany));
+        assert!(serde_json::from_str::<Models>(r#"["claude-*-5"]"#).is_err());
+    }
+
+    #[test]
+    fn every_endpoint_has_its_rule_and_a_new_one_is_denied() {
+        let model_not_allowed = Denial::ModelNotAllowed {
+            model: "claude-opus-5".to_owned(),
+        };
+        let not_allowed = |endpoint| Err(Denial::EndpointNotAllowed { endpoint });
+        let unverifiable = |endpoint| Err(Denial::ModelsUnverifiable { endpoint });
+        let (all, haiku): (&[&str], &[&str]) = (&[], &["*haiku*"]);
+        let (opus, no_model) = (Some("claude-opus-5"), None);
+        let (open, shut) = (true, false);
+        let rows = [
+            (all, "messages", opus, shut, Ok(())),
+            (
+                haiku,
+                "messages",
+                opus,
+                open,
+                Err(model_not_allowed.clone()),
+            ),
+            (haiku, "messages", Some("claude-haiku-5-5"), shut, Ok(())),
+            (all, "messages", no_model, open, Err(Denial::ModelRequired)),
+            (
+                haiku,
+                "messages",
+                no_model,
+                open,
+                Err(Denial::ModelRequired),
+            ),
+            (
+                haiku,
+                "count_tokens",
+                opus,
+                open,
+                Err(model_not_allowed.clone()),
+            ),
+            (
+                all,
+                "count_tokens",
+                no_model,
+                open,
+                Err(Denial::ModelRequired),
+            ),
+            (haiku, "models", no_model, shut, Ok(())),
+            (haiku, "model", opus, shut, Err(model_not_allowed)),
+            (haiku, "hello", no_model, shut, Ok(())),
+            (all, "batches", no_model, open, Ok(())),
+            (all, "batches", no_model, shut, not_allowed("batches")),
+            (haiku, "batches", no_model, open, unverifiable("batches")),
+            (haiku, "files", no_model, open, Ok(())),
+            (all, "files", no_model, shut, not_allowed("files")),
+            (all, "other", no_model, open, Ok(())),
+            (all, "other", no_model, shut, not_allowed("other")),
+            (haiku, "other", no_model, open, unverifiable("other")),
+            (all, "unknown", no_model, open, not_allowed("unknown")),
+            (
+                all,
+                "an_endpoint_of_next_year",
+                opus,
+                open,
+                not_allowed("an_endpoint_of_next_year"),
+            ),
+        ];
+        for (patterns, endpoint_label, model, other_v1_allowed, expected) in rows {
+            let principal = principal(patterns);
+            let ask = Ask {
+                endpoint_label,
+                model,
+                other_v1_allowed,
+            };
+            let found = judge(&principal, &ask).map(|permit| {
+                assert_eq!(permit.principal().key_id(), principal.key_id());
+            });
+            assert_eq!(found, expected, "{patterns:?} {ask:?}");
+        }
+    }
+}

@@ -231,3 +231,97 @@ fn crc32(bytes: &[u8]) -> u32 {
     }
     !crc
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Minted from the bytes 0 to 31; the text was computed by an independent program.
+    const EXAMPLE: &str = "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW";
+
+    fn example() -> VirtualKey {
+        VirtualKey::mint(std::array::from_fn(|place| place as u8))
+    }
+
+    #[test]
+    fn a_key_is_minted_as_documented() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(example().reveal(), EXAMPLE);
+        assert_eq!(
+            VirtualKey::mint([0xFF; 32]).reveal(),
+            "tg_yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp10Xwm86"
+        );
+        assert_eq!(
+            VirtualKey::mint([0; 32]).reveal(),
+            "tg_00000000000000000000000000000000000000000003L6u1e"
+        );
+        assert_eq!(example().hint(), "tg_003a\u{2026}QZBW");
+    }
+
+    #[test]
+    fn a_text_that_is_no_key_is_refused_for_its_first_fault() {
+        let swapped = EXAMPLE.replace("UlTJ", "lUTJ");
+        let rows = [
+            ("", NotAKey::Prefix),
+            ("sk-ant-api03-abc", NotAKey::Prefix),
+            (
+                "TG_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
+                NotAKey::Prefix,
+            ),
+            (&EXAMPLE[..51], NotAKey::Length),
+            (
+                "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW ",
+                NotAKey::Length,
+            ),
+            (
+                "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZB\n",
+                NotAKey::Alphabet,
+            ),
+            (
+                "tg_-03aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
+                NotAKey::Alphabet,
+            ),
+            (
+                "tg_103aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
+                NotAKey::Checksum,
+            ),
+            (&swapped, NotAKey::Checksum),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(VirtualKey::parse(text).err(), Some(expected), "{text}");
+        }
+        assert_eq!(VirtualKey::parse(EXAMPLE).unwrap().reveal(), EXAMPLE);
+    }
+
+    #[test]
+    fn a_digest_is_hmac_sha_256_under_the_pepper() {
+        let digest = Pepper::new([7; 32]).digest(b"presented");
+        let text = "8655b04a66c4e42d0092f906dcf6a7a3d1b351f8ca1db2dbec84cd2e564ffded";
+        assert_eq!(digest.to_string(), text);
+        assert_eq!(text.parse(), Ok(digest));
+        assert_eq!(text.to_uppercase().parse::<Digest>(), Err(NotADigest));
+        assert_ne!(Pepper::new([8; 32]).digest(b"presented"), digest);
+    }
+
+    #[test]
+    fn nothing_secret_is_shown_by_debug() {
+        let secret = [0x5A; 32];
+        let shown = format!("{:?} {:?}", VirtualKey::mint(secret), Pepper::new(secret));
+        assert_eq!(shown, "VirtualKey(hidden) Pepper(hidden)");
+    }
+
+    proptest! {
+        #[test]
+        fn every_minted_key_is_recognised_and_no_changed_one(
+            random: [u8; 32], place in 0..KEY_BYTES, other in any::<u8>(),
+        ) {
+            let key = VirtualKey::mint(random);
+            prop_assert_eq!(check_form(key.reveal().as_bytes()), Ok(()));
+            let mut changed = key.reveal().as_bytes().to_vec();
+            changed[place] = other;
+            prop_assert_eq!(check_form(&changed).is_ok(), changed == key.reveal().as_bytes());
+        }
+    }
+}

@@ -130,3 +130,81 @@ impl Unauthenticated {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unit::UnixMs;
+
+    #[test]
+    fn codes_are_stable_and_messages_say_what_to_do() {
+        let at = UnixMs(0);
+        let model = "claude-opus-5".to_owned();
+        let rows: [(Denial, &str, &str); 9] = [
+            (
+                Unauthenticated::NoCredential.into(),
+                "no_credential",
+                "x-api-key",
+            ),
+            (
+                Unauthenticated::UnknownCredential.into(),
+                "unknown_credential",
+                "tg_",
+            ),
+            (
+                Refusal::Expired { at }.into(),
+                "key_expired",
+                "at 1970-01-01T00:00:00.000Z",
+            ),
+            (
+                Refusal::Revoked { at }.into(),
+                "key_revoked",
+                "Ask the key's owner",
+            ),
+            (
+                Refusal::GraceOver { at }.into(),
+                "key_grace_over",
+                "Use the new key",
+            ),
+            (
+                Denial::ModelNotAllowed { model },
+                "model_not_allowed",
+                "`claude-opus-5`",
+            ),
+            (Denial::ModelRequired, "model_required", "`model`"),
+            (
+                Denial::EndpointNotAllowed { endpoint: "other" },
+                "endpoint_not_allowed",
+                "`other`",
+            ),
+            (
+                Denial::ModelsUnverifiable {
+                    endpoint: "batches",
+                },
+                "models_unverifiable",
+                "`batches`",
+            ),
+        ];
+        for (denial, code, words) in rows {
+            assert_eq!(denial.code(), code);
+            let message = denial.message();
+            assert!(
+                message.contains(words) && message.ends_with('.'),
+                "{message}"
+            );
+            // A sentence broken over source lines must not carry their indentation.
+            assert!(
+                !message.contains("  ") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_repeats_a_hostile_model_id_harmlessly() {
+        let model = format!("\u{1b}[31m\r\n{}", "x".repeat(10_000));
+        let message = Denial::ModelNotAllowed { model }.message();
+        assert!(!message.chars().any(char::is_control));
+        assert!(message.chars().count() < 300, "{message}");
+    }
+}

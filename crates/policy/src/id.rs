@@ -130,3 +130,57 @@ fn decode(prefix: &str, text: &str) -> Option<[u8; 16]> {
     }
     Some(number.to_be_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_id_has_the_shape_of_a_ulid() {
+        // The time of the example in the ULID reference implementation, 1469918176385, is `01ARYZ6S41`.
+        let id = RequestId::new(UnixMs(1_469_918_176_385), [0xFF; 10]);
+        assert_eq!(id.to_string(), "req_01ARYZ6S41ZZZZZZZZZZZZZZZZ");
+        assert_eq!(
+            serde_json::to_string(&id).unwrap(),
+            "\"req_01ARYZ6S41ZZZZZZZZZZZZZZZZ\""
+        );
+        assert_eq!(
+            RequestId::new(UnixMs(-1), [0; 10]).to_string(),
+            format!("req_{}", "0".repeat(26))
+        );
+    }
+
+    #[test]
+    fn only_the_one_text_of_the_right_kind_is_read() {
+        let digits = "01ARYZ6S41TSV4RRFFQ69G5FAV";
+        assert!(format!("key_{digits}").parse::<KeyId>().is_ok());
+        let rows = [
+            format!("req_{digits}"),
+            digits.to_owned(),
+            format!("key_{}", digits.to_lowercase()),
+            format!("key_{digits}0"),
+            format!("key_{}", &digits[1..]),
+            format!("key_8{}", &digits[1..]),
+            format!("key_{}U", &digits[1..]),
+            format!("key_{}\u{e9}", &digits[2..]),
+            "key_".to_owned(),
+            String::new(),
+        ];
+        for text in rows {
+            assert!(text.parse::<KeyId>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_come_back_and_sort_by_age(bytes: [u8; 16], ms in 0..1_i64 << 47, random: ([u8; 10], [u8; 10])) {
+            let id = KeyId::from_bytes(bytes);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            let (older, newer) = (KeyId::new(UnixMs(ms), random.0), KeyId::new(UnixMs(ms + 1), random.1));
+            prop_assert!(older < newer);
+            prop_assert!(older.to_string() < newer.to_string());
+        }
+    }
+}

@@ -108,3 +108,99 @@ pub fn identify(record: &Arc<KeyRecord>, now: UnixMs) -> Result<Principal, Refus
         _ => Ok(Principal::new(Arc::clone(record))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::{Pepper, VirtualKey};
+
+    const EXPIRY: UnixMs = UnixMs(2_000);
+    const GRACE_END: UnixMs = UnixMs(1_000);
+
+    fn record(state: KeyState, expires_at: Option<UnixMs>) -> Arc<KeyRecord> {
+        let key = VirtualKey::mint([0x5A; 32]);
+        Arc::new(KeyRecord {
+            id: KeyId::new(UnixMs(500), [1; 10]),
+            digest: Pepper::new([7; 32]).digest(key.reveal().as_bytes()),
+            hint: key.hint(),
+            scope: Scope::team("platform".parse().unwrap()),
+            models: Models::default(),
+            created_at: UnixMs(500),
+            expires_at,
+            state,
+            rotated_from: None,
+            note: None,
+        })
+    }
+
+    #[test]
+    fn a_key_is_good_until_the_instant_it_ends_and_not_at_it() {
+        let grace = KeyState::Grace {
+            until: GRACE_END,
+            replaced_by: KeyId::new(UnixMs(600), [2; 10]),
+        };
+        let revoked = KeyState::Revoked { at: UnixMs(700) };
+        let expired = Err(Refusal::Expired { at: EXPIRY });
+        let grace_over = Err(Refusal::GraceOver { at: GRACE_END });
+        let withdrawn = Err(Refusal::Revoked { at: UnixMs(700) });
+        let rows = [
+            (KeyState::Active, None, i64::MAX, Ok(())),
+            (KeyState::Active, None, 499, Ok(())),
+            (KeyState::Active, Some(EXPIRY), 1_999, Ok(())),
+            (KeyState::Active, Some(EXPIRY), 2_000, expired),
+            (KeyState::Active, Some(EXPIRY), 2_001, expired),
+            (grace, None, 999, Ok(())),
+            (grace, None, 1_000, grace_over),
+            (grace, None, 1_001, grace_over),
+            // An expiry within the grace ends it; after both, the grace is named.
+            (grace, Some(UnixMs(900)), 899, Ok(())),
+            (
+                grace,
+                Some(UnixMs(900)),
+                900,
+                Err(Refusal::Expired { at: UnixMs(900) }),
+            ),
+            (grace, Some(UnixMs(900)), 1_000, grace_over),
+            // No clock brings a revoked key back.
+            (revoked, None, 0, withdrawn),
+            (revoked, None, 699, withdrawn),
+            (revoked, None, 700, withdrawn),
+            (revoked, Some(EXPIRY), i64::MAX, withdrawn),
+        ];
+        for (state, expires_at, now, expected) in rows {
+            let record = record(state, expires_at);
+            let found = identify(&record, UnixMs(now)).map(|principal| {
+                assert_eq!(principal.key_id(), record.id);
+                assert_eq!(principal.scope(), &record.scope);
+            });
+            assert_eq!(found, expected, "{state:?} {expires_at:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_in_a_record_or_a_principal() {
+        let key = VirtualKey::mint([0x5A; 32]);
+        let body = &key.reveal()[7..48];
+        let record = record(KeyState::Active, None);
+        let principal = identify(&record, UnixMs(0)).unwrap();
+        let shown = format!(
+            "{record:?} {principal:?} {}",
+            serde_json::to_string(&*record).unwrap()
+        );
+        assert!(shown.contains(&key.hint()));
+        for secret in [body, &body[..12], &body[29..]] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_record_comes_back_from_its_text() {
+        let record = record(KeyState::Revoked { at: UnixMs(700) }, Some(EXPIRY));
+        let text = serde_json::to_string(&*record).unwrap();
+        assert!(
+            text.contains(r#""state":{"revoked":{"at":"1970-01-01T00:00:00.700Z"}}"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<KeyRecord>(&text).unwrap(), *record);
+    }
+}

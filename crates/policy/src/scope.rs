@@ -117,3 +117,53 @@ impl fmt::Display for Scope {
         write!(formatter, "{}/{}/{project}/{user}", self.org, self.team)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_safe_wherever_names_appear() {
+        for name in [
+            "a",
+            "7",
+            "platform",
+            "ada@example.org",
+            "team-2_x.y",
+            &"x".repeat(64),
+        ] {
+            assert_eq!(
+                name.parse::<Name>().map(|name| name.to_string()),
+                Ok(name.to_owned())
+            );
+        }
+        let bad = [
+            "",
+            "-",
+            ".hidden",
+            "@ada",
+            "a b",
+            "a/b",
+            "a\n",
+            "a,b",
+            "=1",
+            "\u{e4}",
+            &"x".repeat(65),
+        ];
+        for name in bad {
+            assert_eq!(name.parse::<Name>(), Err(NotAName), "{name:?}");
+            assert!(
+                serde_json::from_value::<Name>(name.into()).is_err(),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scope_without_an_org_is_in_the_default_one() {
+        let scope: Scope = serde_json::from_str(r#"{"team":"platform","user":"ada"}"#).unwrap();
+        assert_eq!(scope.to_string(), "default/platform/-/ada");
+        let text = serde_json::to_string(&scope).unwrap();
+        assert_eq!(text, r#"{"org":"default","team":"platform","user":"ada"}"#);
+    }
+}

@@ -15,6 +15,9 @@ pub(crate) const TEXT_CHARS_MAX: usize = 256;
 /// The longest header value that an entry keeps, in characters.
 pub(crate) const HEADER_CHARS_MAX: usize = 1024;
 
+/// The most headers that an entry keeps.
+pub(crate) const HEADERS_MAX: usize = 32;
+
 /// Reads a value through its `FromStr`, without an intermediate `String`.
 pub(crate) fn parse<'de, D, T>(deserializer: D, expecting: &'static str) -> Result<T, D::Error>
 where
@@ -71,13 +74,13 @@ pub(crate) fn bounded_option<S: Serializer>(
     }
 }
 
-/// For `serialize_with`: header names and values, bounded.
+/// For `serialize_with`: header names and values, bounded, the first [`HEADERS_MAX`] of them.
 pub(crate) fn bounded_headers<S: Serializer>(
     headers: &BTreeMap<String, String>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(headers.len()))?;
-    for (name, value) in headers {
+    let mut map = serializer.serialize_map(Some(headers.len().min(HEADERS_MAX)))?;
+    for (name, value) in headers.iter().take(HEADERS_MAX) {
         let name = bound(name, TEXT_CHARS_MAX);
         map.serialize_entry(name.as_ref(), bound(value, HEADER_CHARS_MAX).as_ref())?;
     }
@@ -92,4 +95,28 @@ pub(crate) fn is_zero(count: &u64) -> bool {
 /// For `skip_serializing_if`: a flag that is down is not written.
 pub(crate) fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_by_characters_and_says_so() {
+        let rows = [
+            ("", 3, ""),
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab\u{2026}"),
+            ("\u{e9}\u{e9}\u{e9}", 3, "\u{e9}\u{e9}\u{e9}"),
+            (
+                "\u{1f600}\u{1f600}\u{1f600}\u{1f600}",
+                3,
+                "\u{1f600}\u{1f600}\u{2026}",
+            ),
+            ("ab", 1, "\u{2026}"),
+        ];
+        for (text, chars_max, expected) in rows {
+            assert_eq!(bound(text, chars_max), expected, "{text} to {chars_max}");
+        }
+    }
 }

@@ -222,3 +222,104 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * 146_097 + day_of_era - 719_468
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn money_reads_as_dollars() {
+        let rows = [
+            (0, "$0.00"),
+            (1, "$0.000000001"),
+            (1_234_567, "$0.001234567"),
+            (10_000_000, "$0.01"),
+            (1_500_000_000, "$1.50"),
+            (-100_000_000, "-$0.10"),
+            (i64::MAX, "$9223372036.854775807"),
+            (i64::MIN, "-$9223372036.854775808"),
+        ];
+        for (nano_usd, text) in rows {
+            assert_eq!(NanoUsd(nano_usd).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn money_holds_at_the_ends_of_its_range() {
+        let (most, least) = (NanoUsd(i64::MAX), NanoUsd(i64::MIN));
+        assert_eq!(most.saturating_add(NanoUsd(1)), most);
+        assert_eq!(least.saturating_sub(NanoUsd(1)), least);
+        assert_eq!(most.checked_add(NanoUsd(1)), None);
+        assert_eq!([most, NanoUsd(5)].into_iter().sum::<NanoUsd>(), most);
+        assert_eq!(NanoUsd::saturating_from(i128::MAX), most);
+        assert_eq!(NanoUsd::saturating_from(i128::MIN), least);
+        assert_eq!(NanoUsd::saturating_from(-7), NanoUsd(-7));
+    }
+
+    #[test]
+    fn instants_are_read_in_one_form_only() {
+        let good = [
+            ("1970-01-01T00:00:00.000Z", 0),
+            ("1969-12-31T23:59:59.999Z", -1),
+            ("2024-02-29T12:00:00.001Z", 1_709_208_000_001),
+            ("2026-11-22T11:30:00.123Z", 1_795_347_000_123),
+            ("0000-01-01T00:00:00.000Z", UnixMs::MIN.0),
+            ("9999-12-31T23:59:59.999Z", UnixMs::MAX.0),
+        ];
+        for (text, ms) in good {
+            assert_eq!(text.parse(), Ok(UnixMs(ms)), "{text}");
+            assert_eq!(UnixMs(ms).to_string(), text);
+        }
+        let bad = [
+            "",
+            "2026-11-22",
+            "2026-11-22T11:30:00Z",
+            "2026-11-22T11:30:00.123z",
+            "2026-11-22t11:30:00.123Z",
+            "2026-11-22 11:30:00.123Z",
+            "2026-11-22T11:30:00.123+00:00",
+            "2026-11-22T11:30:00.1234Z",
+            "2026-00-22T11:30:00.123Z",
+            "2026-13-22T11:30:00.123Z",
+            "2026-11-00T11:30:00.123Z",
+            "2026-11-31T11:30:00.123Z",
+            "2025-02-29T11:30:00.123Z",
+            "1900-02-29T11:30:00.123Z",
+            "2026-11-22T24:00:00.000Z",
+            "2026-11-22T11:60:00.000Z",
+            "2026-11-22T11:30:60.000Z",
+            "2026-11-22T11:30:00.-12Z",
+            "+026-11-22T11:30:00.123Z",
+        ];
+        for text in bad {
+            assert_eq!(text.parse::<UnixMs>(), Err(NotAnInstant), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_instant_without_a_year_of_four_digits_is_written_as_the_nearest_one() {
+        assert_eq!(UnixMs(i64::MAX).to_string(), UnixMs::MAX.to_string());
+        assert_eq!(UnixMs(i64::MIN).to_string(), UnixMs::MIN.to_string());
+    }
+
+    proptest! {
+        #[test]
+        fn instants_agree_with_an_independent_calendar(ms in UnixMs::MIN.0..=UnixMs::MAX.0) {
+            let text = UnixMs(ms).to_string();
+            prop_assert_eq!(text.parse(), Ok(UnixMs(ms)));
+            // jiff ends a little before the year 10 000, in the time zones that are ahead.
+            if let Ok(instant) = jiff::Timestamp::from_millisecond(ms) {
+                prop_assert_eq!(text, format!("{instant:.3}"));
+            }
+        }
+
+        #[test]
+        fn any_text_is_refused_or_read_exactly(text in "[0-9TZ:. -]{20,26}") {
+            if let Ok(instant) = text.parse::<UnixMs>() {
+                prop_assert_eq!(instant.to_string(), text);
+            }
+        }
+    }
+}

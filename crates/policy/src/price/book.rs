@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Class, Multiplier, PriceProblem, RATE_CLASSES};
+use super::PriceProblem;
+use super::bill::{Class, Multiplier, RATE_CLASSES};
 use crate::unit::{NanoUsd, UnixMs};
 
 /// The dearest rate that is believed, in nano-dollars per million: $1 000 000. A slip of the decimal point is
