@@ -1,4 +1,6 @@
 use super::*;
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
