@@ -87,12 +87,15 @@ pub fn connection_lists(value: &[u8], name: &[u8]) -> bool {
 }
 
 fn fits(pattern: &str, name: &[u8]) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name
-            .get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())),
-        None => name.eq_ignore_ascii_case(pattern.as_bytes()),
-    }
+    let (start, rest_is_free) = match pattern.strip_suffix('*') {
+        Some(prefix) => (prefix.as_bytes(), true),
+        None => (pattern.as_bytes(), false),
+    };
+    // The first letter alone tells nearly all names apart.
+    name.len() >= start.len()
+        && (rest_is_free || name.len() == start.len())
+        && name[0].eq_ignore_ascii_case(&start[0])
+        && name[..start.len()].eq_ignore_ascii_case(start)
 }
 
 /// Exact names are shorter than this.

@@ -292,7 +292,11 @@ impl<'a> Scanner<'a> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escapes += 1;
-                    self.escape()?;
+                    match self.bytes.get(self.at + 1) {
+                        // Code and quoted text are full of these.
+                        Some(b'n' | b'"' | b'\\') => self.at += 2,
+                        _ => self.escape()?,
+                    }
                 }
                 Some(_) => return Err(self.flaw(Syntax::Control)),
                 None => return Err(self.flaw(Syntax::Truncated)),

@@ -127,10 +127,10 @@ fn the_depth_limit_is_exact_and_the_stack_does_not_grow() {
 }
 
 #[test]
-fn every_byte_is_judged_at_every_position_of_a_word() {
+fn every_byte_is_judged_at_every_position_of_words_and_blocks() {
     for byte in 0..=255_u8 {
-        for position in 0..20 {
-            let mut bytes = [b"\"".as_slice(), &[b'x'; 20], b"\""].concat();
+        for position in 0..100 {
+            let mut bytes = [b"\"".as_slice(), &[b'x'; 100], b"\""].concat();
             bytes[1 + position] = byte;
             assert_eq!(
                 scan(&bytes).is_ok(),

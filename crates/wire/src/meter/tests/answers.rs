@@ -121,17 +121,12 @@ fn a_refusing_answer_is_billable_only_with_content() {
 
 #[test]
 fn an_answer_beyond_the_limit_is_reported_as_unread() {
-    let chunk = vec![b' '; 1 << 20];
-    let chunks = |count: usize| {
-        std::iter::repeat_n(&chunk, count)
-            .map(|chunk| chunk.as_slice())
-            .chain([b"{}".as_slice()])
-    };
-    let fitting = ANSWER_LIMIT / chunk.len();
-    assert!(meter(Meter::for_answer(), chunks(fitting - 1)).complete);
+    let body = [vec![b' '; ANSWER_LIMIT - 2], b"{}".to_vec()].concat();
+    assert!(meter(Meter::for_answer(), body.chunks(1 << 20)).complete);
     let expected = Metered {
         unread: Some(Unread::AnswerTooLarge),
         ..Metered::default()
     };
-    assert_eq!(meter(Meter::for_answer(), chunks(fitting)), expected);
+    let more = body.chunks(1 << 20).chain([b" ".as_slice(), b"{}"]);
+    assert_eq!(meter(Meter::for_answer(), more), expected);
 }
