@@ -86,14 +86,11 @@ pub fn connection_lists(value: &[u8], name: &[u8]) -> bool {
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
 }
 
+/// Whether a row's name covers `name`; for an exact one, `name` has its length.
 fn fits(pattern: &str, name: &[u8]) -> bool {
-    let (start, rest_is_free) = match pattern.strip_suffix('*') {
-        Some(prefix) => (prefix.as_bytes(), true),
-        None => (pattern.as_bytes(), false),
-    };
+    let start = pattern.strip_suffix('*').unwrap_or(pattern).as_bytes();
     // The first letter alone tells nearly all names apart.
     name.len() >= start.len()
-        && (rest_is_free || name.len() == start.len())
         && name[0].eq_ignore_ascii_case(&start[0])
         && name[..start.len()].eq_ignore_ascii_case(start)
 }

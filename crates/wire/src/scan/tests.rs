@@ -142,6 +142,14 @@ fn every_byte_is_judged_at_every_position_of_words_and_blocks() {
 }
 
 #[test]
+fn every_byte_is_judged_after_a_backslash() {
+    for byte in 0..=255_u8 {
+        let bytes = [b"\"\\", [byte].as_slice(), b"0041\""].concat();
+        assert_eq!(scan(&bytes).is_ok(), is_json(&bytes), "byte {byte:#x}");
+    }
+}
+
+#[test]
 fn strings_decode_as_meant() {
     let rows: &[(&str, Option<&str>)] = &[
         (r#""""#, Some("")),
