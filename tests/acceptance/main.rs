@@ -10,4 +10,6 @@ mod keys;
 mod models;
 mod money;
 mod probes;
+mod reload;
 mod streams;
+mod tls;
