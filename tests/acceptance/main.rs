@@ -5,6 +5,7 @@
 mod bytes;
 mod credentials;
 mod errors;
+mod exactly_once;
 mod framing;
 mod keys;
 mod models;
