@@ -99,6 +99,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
@@ -290,9 +291,21 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-fn json_into(text: &mut Vec<u8>, value: &impl Serialize) {
-    // Fails only for keys that are not strings, and for writers that fail: here is neither.
-    if let Err(error) = serde_json::to_writer(text, value) {
-        unreachable!("a value of the simulator is not JSON: {error}");
+fn raw_json(value: &impl Serialize) -> Box<RawValue> {
+    match serde_json::value::to_raw_value(value) {
+        Ok(text) => text,
+        Err(error) => not_json(&error),
     }
+}
+
+fn json_into(text: &mut Vec<u8>, value: &impl Serialize) {
+    if let Err(error) = serde_json::to_writer(text, value) {
+        not_json(&error);
+    }
+}
+
+/// Writing JSON fails only for keys that are not strings, and for writers that fail. The simulator
+/// has neither.
+fn not_json(error: &serde_json::Error) -> ! {
+    unreachable!("a value of the simulator is not JSON: {error}")
 }

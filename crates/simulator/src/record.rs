@@ -275,6 +275,7 @@ impl Record {
         books
             .seen
             .retain(|_, seen| seen.answer.ending == Ending::Open);
+        books.body_bytes = books.seen.values().map(|seen| seen.body.len()).sum();
         let open = books.served.open;
         books.served = Served {
             open,
