@@ -2,8 +2,9 @@
 //!
 //! The simulator answers as the API documents itself, counts exactly what it served, and misbehaves
 //! on request. `tollgate demo` and `tollgate simulate` run it; proofs, tests and benches stand a
-//! gateway before it and hold the gateway's books against its [`Record`]. It shares no code with the
-//! gateway, so that it cannot share a fault with it: its HTTP/1.1 is its own.
+//! gateway before it and hold the gateway's books against its [`Record`]. But for the table of
+//! error types it shares no code with the gateway, so that it cannot share a fault with it: its
+//! HTTP/1.1, its events and its accounts are its own.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {

@@ -5,5 +5,6 @@
 mod answers;
 mod client;
 mod faults;
+mod meter;
 mod protocol;
 mod record;
