@@ -138,11 +138,11 @@ impl UnixMs {
         );
         let (hour, minute) = (digits(&text[11..13])?, digits(&text[14..16])?);
         let (second, ms) = (digits(&text[17..19])?, digits(&text[20..23])?);
-        if !(1..=12).contains(&month) || day < 1 || hour > 23 || minute > 59 || second > 59 {
+        if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
         let days = days_from_civil(year, month, day);
-        // A day the month does not have (30 February) comes back as another date.
+        // A day the month does not have (30 February, or 0) comes back as another date.
         (civil_from_days(days) == (year, month, day))
             .then(|| Self(days * DAY_MS + hour * 3_600_000 + minute * 60_000 + second * 1000 + ms))
     }

@@ -202,10 +202,8 @@ fn read_frame(line: &[u8]) -> Result<(Link, &[u8], &[u8]), BadLine> {
         .position(|byte| *byte == b'"')
         .ok_or(BadLine::Frame("`kind`"))?;
     let kind = &rest[..kind_end];
-    if !kind
-        .iter()
-        .all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
-    {
+    let of_a_kind = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+    if kind.is_empty() || !kind.iter().all(of_a_kind) {
         return Err(BadLine::Frame("`kind`"));
     }
     // From the end: the hash is the last field and has a fixed length.
@@ -261,4 +259,33 @@ fn check_outer_fields_once(line: &str) -> Result<(), BadLine> {
 
 fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, BadLine> {
     serde_json::from_str(line).map_err(|error| BadLine::Json(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_text() {
+        let rows: [(&str, Option<(u64, &str)>); 9] = [
+            ("0,", Some((0, ","))),
+            ("7,1", Some((7, ",1"))),
+            ("18446744073709551615,", Some((u64::MAX, ","))),
+            ("18446744073709551616,", None),
+            ("00,", None),
+            ("07,", None),
+            ("-1,", None),
+            (",", None),
+            ("7", None),
+        ];
+        for (text, expected) in rows {
+            let expected = expected.map(|(number, rest)| (number, rest.as_bytes()));
+            assert_eq!(take_number(text.as_bytes()), expected, "{text}");
+        }
+        for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
+            let mut out = Vec::new();
+            push_number(&mut out, number);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
+    }
 }

@@ -199,6 +199,8 @@ fn multipliers_apply_where_they_belong() {
         ("anthropic.claude-opus-5", &plain, no, no, 100),
         ("claude-opus-5-fast", &plain, no, no, 200),
         ("claude-opus-5-fast", &standard, no, no, 100),
+        // A model with no factor of its own takes the book's.
+        ("claude-opus-4-7", &fast, no, no, 200),
         // The premium for the US began with 4.6, the one for regions with 4.5.
         ("claude-opus-4-6", &us, no, no, 110),
         ("claude-opus-4-5", &us, no, no, 100),
@@ -213,6 +215,24 @@ fn multipliers_apply_where_they_belong() {
         let found = PriceBook::builtin().cost(&sale).amount;
         assert_eq!(found, NanoUsd(300_000 * hundredths), "{sale:?}");
     }
+    // An unknown model: $15 and $75, and every factor at its largest.
+    let unknown = Sale {
+        regional: true,
+        ..sale("mystery", &fast)
+    };
+    assert_eq!(
+        PriceBook::builtin().cost(&unknown).amount,
+        NanoUsd(90_000_000 * 22 / 10)
+    );
+    // A region in the id of the serving model counts too.
+    let serving = Sale {
+        requested_model: "alias",
+        ..sale("eu.anthropic.claude-opus-5", &plain)
+    };
+    assert_eq!(
+        PriceBook::builtin().cost(&serving).amount,
+        NanoUsd(33_000_000)
+    );
     let older = Sale {
         regional: true,
         ..sale("claude-opus-4-1", &plain)
