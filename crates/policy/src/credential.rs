@@ -65,7 +65,8 @@ impl VirtualKey {
         &self.0
     }
 
-    /// What people may see of the key to tell it from others: `tg_4fZk…90Qb`. Leaves more than 200 bits unknown.
+    /// What people may see of the key to tell it from others: the first and the last four characters
+    /// with an ellipsis between them. Leaves more than 200 bits unknown.
     #[must_use]
     pub fn hint(&self) -> String {
         let (start, end) = (PREFIX.len() + HINT_BYTES, self.0.len() - HINT_BYTES);
@@ -112,16 +113,8 @@ pub fn check_form(presented: &[u8]) -> Result<(), NotAKey> {
     }
     let (body, checksum) = presented.split_at(KEY_BYTES - CHECKSUM_BYTES);
     let mut expected = Vec::with_capacity(CHECKSUM_BYTES);
-    push_base62(
-        &mut expected,
-        &mut crc32(body).to_be_bytes(),
-        CHECKSUM_BYTES,
-    );
-    if checksum == expected {
-        Ok(())
-    } else {
-        Err(NotAKey::Checksum)
-    }
+    push_base62(&mut expected, &mut crc32(body).to_be_bytes(), CHECKSUM_BYTES);
+    if checksum == expected { Ok(()) } else { Err(NotAKey::Checksum) }
 }
 
 /// The secret under which credentials are digested. Made once per installation; losing it voids every key.
@@ -266,27 +259,12 @@ mod tests {
         let rows = [
             ("", NotAKey::Prefix),
             ("sk-ant-api03-abc", NotAKey::Prefix),
-            (
-                "TG_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
-                NotAKey::Prefix,
-            ),
+            ("TG_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW", NotAKey::Prefix),
             (&EXAMPLE[..51], NotAKey::Length),
-            (
-                "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW ",
-                NotAKey::Length,
-            ),
-            (
-                "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZB\n",
-                NotAKey::Alphabet,
-            ),
-            (
-                "tg_-03aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
-                NotAKey::Alphabet,
-            ),
-            (
-                "tg_103aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
-                NotAKey::Checksum,
-            ),
+            ("tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW ", NotAKey::Length),
+            ("tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZB\n", NotAKey::Alphabet),
+            ("tg_-03aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW", NotAKey::Alphabet),
+            ("tg_103aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW", NotAKey::Checksum),
             (&swapped, NotAKey::Checksum),
         ];
         for (text, expected) in rows {

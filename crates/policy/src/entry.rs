@@ -207,11 +207,7 @@ pub struct Admitted {
     #[serde(serialize_with = "bounded")]
     pub path: String,
     /// The model that was asked for.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
     /// Whether the answer was asked for as a stream.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -230,25 +226,13 @@ pub struct Admitted {
     /// The input tokens that the reservation assumed.
     pub input_estimate: u64,
     /// The client's session, if it names one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub session: Option<String>,
     /// The client's agent, if it names one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub agent: Option<String>,
     /// The headers of the allow-list that the request carried, names in lower case.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        serialize_with = "bounded_headers"
-    )]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "bounded_headers")]
     pub headers: BTreeMap<String, String>,
 }
 
@@ -285,28 +269,16 @@ pub struct Settled {
     #[serde(serialize_with = "bounded")]
     pub endpoint: String,
     /// The model that was asked for.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
     /// The model that answered.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub served_model: Option<String>,
     /// The name of the upstream.
     #[serde(serialize_with = "bounded")]
     pub upstream: String,
     /// Where the upstream ran it, if known.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub region: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
@@ -333,32 +305,16 @@ pub struct Settled {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms_first_byte: Option<u64>,
     /// The upstream's own id for the request.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub upstream_request_id: Option<String>,
     /// The type of the error, if there was one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub error: Option<String>,
     /// The client's session, if it named one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub session: Option<String>,
     /// The client's agent, if it named one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub agent: Option<String>,
 }
 
@@ -388,11 +344,7 @@ pub struct Denied {
     #[serde(serialize_with = "bounded")]
     pub code: String,
     /// The model that was asked for.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
     /// Like denials before this one that were counted and not written, so that a flood cannot fill the disk.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -470,9 +422,7 @@ impl Checkpoint {
     /// so a signature cannot be passed off as one for another purpose or another journal.
     #[must_use]
     pub fn signed_text(&self) -> String {
-        let oldest_open = self
-            .oldest_open
-            .map_or_else(|| "-".to_owned(), |seq| seq.to_string());
+        let oldest_open = self.oldest_open.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
         format!(
             "tollgate-journal-v1\n{}\n{}\n{}\n{}\n{}\n{oldest_open}\n",
             self.instance,

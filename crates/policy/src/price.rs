@@ -71,10 +71,7 @@ pub struct PriceProblem {
 
 impl PriceProblem {
     fn new(path: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            rule: rule.into(),
-        }
+        Self { path: path.into(), rule: rule.into() }
     }
 }
 
@@ -124,10 +121,7 @@ impl PriceBook {
     #[must_use]
     pub fn price(&self, sale: &Sale<'_>) -> Priced {
         let mut lines = Vec::new();
-        let Cost {
-            amount,
-            unknown_model,
-        } = self.each_line(sale, |model, line| {
+        let Cost { amount, unknown_model } = self.each_line(sale, |model, line| {
             lines.push(Line {
                 model: model.to_owned(),
                 class: line.class,
@@ -137,11 +131,7 @@ impl PriceBook {
                 amount: line.amount(),
             });
         });
-        Priced {
-            cost: amount,
-            lines,
-            unknown_model,
-        }
+        Priced { cost: amount, lines, unknown_model }
     }
 
     /// Prices a sale, and keeps no lines.
@@ -166,43 +156,20 @@ impl PriceBook {
     ) -> NanoUsd {
         let (model, _) = self.look_up(model);
         let rates = model.rates(at, input_tokens_estimate);
-        let input_classes = Class::TOKENS
-            .into_iter()
-            .filter(|class| *class != Class::Output);
-        let input_rate = input_classes
-            .map(|class| rates[class as usize])
-            .fold(NanoUsd::ZERO, NanoUsd::max);
-        let mode = Mode {
-            fast: false,
-            batch: false,
-            us_inference: true,
-            regional: true,
-        };
+        let input_classes = Class::TOKENS.into_iter().filter(|class| *class != Class::Output);
+        let input_rate = input_classes.map(|class| rates[class as usize]).fold(NanoUsd::ZERO, NanoUsd::max);
+        let mode = Mode { fast: false, batch: false, us_inference: true, regional: true };
         let multiplier = self.multiplier(model, mode);
         let (class, rate) = (Class::Output, rates[Class::Output as usize]);
-        let output = Item {
-            class,
-            quantity: max_tokens,
-            rate,
-            multiplier,
-        };
+        let output = Item { class, quantity: max_tokens, rate, multiplier };
         let (class, rate) = (Class::Input, input_rate);
-        let input = Item {
-            class,
-            quantity: input_tokens_estimate,
-            rate,
-            multiplier,
-        };
+        let input = Item { class, quantity: input_tokens_estimate, rate, multiplier };
         input.amount().saturating_add(output.amount())
     }
 
     /// Gives every line of a sale to `line`, and sums them up.
     fn each_line(&self, sale: &Sale<'_>, mut line: impl FnMut(&str, &Item)) -> Cost {
-        let serving = if sale.model.is_empty() {
-            sale.requested_model
-        } else {
-            sale.model
-        };
+        let serving = if sale.model.is_empty() { sale.requested_model } else { sale.model };
         let mode = Mode::of(sale);
         let mut amount = NanoUsd::ZERO;
         let mut unknown_model = false;
@@ -219,45 +186,18 @@ impl PriceBook {
             let multiplier = self.multiplier(model, mode);
             for (class, quantity) in Class::TOKENS.into_iter().zip(counts) {
                 let rate = rates[class as usize];
-                add(
-                    model,
-                    Item {
-                        class,
-                        quantity,
-                        rate,
-                        multiplier,
-                    },
-                );
+                add(model, Item { class, quantity, rate, multiplier });
             }
         }
         let (model, _) = self.look_up(serving);
         let tools = [
-            (
-                Class::WebSearch,
-                sale.usage.web_search_requests,
-                self.0.web_search,
-            ),
-            (
-                Class::CodeExecution,
-                sale.usage.code_execution_requests,
-                self.0.code_execution,
-            ),
+            (Class::WebSearch, sale.usage.web_search_requests, self.0.web_search),
+            (Class::CodeExecution, sale.usage.code_execution_requests, self.0.code_execution),
         ];
         for (class, quantity, rate) in tools {
-            add(
-                model,
-                Item {
-                    class,
-                    quantity,
-                    rate,
-                    multiplier: self.0.contract,
-                },
-            );
+            add(model, Item { class, quantity, rate, multiplier: self.0.contract });
         }
-        Cost {
-            amount,
-            unknown_model,
-        }
+        Cost { amount, unknown_model }
     }
 
     /// The model of this id and whether it is known; for an unknown one, the dearest.
@@ -282,17 +222,9 @@ impl PriceBook {
     fn multiplier(&self, model: &Model, mode: Mode) -> Multiplier {
         let book = &self.0;
         let when = |condition: bool, multiplier| {
-            if condition {
-                multiplier
-            } else {
-                Multiplier::ONE
-            }
+            if condition { multiplier } else { Multiplier::ONE }
         };
-        let pace = if mode.fast {
-            model.fast
-        } else {
-            when(mode.batch, book.batch)
-        };
+        let pace = if mode.fast { model.fast } else { when(mode.batch, book.batch) };
         let us_inference = when(mode.us_inference && model.us_inference, book.us_inference);
         let regional = when(mode.regional && model.regional, book.regional);
         pace.times(us_inference.max(regional)).times(book.contract)
@@ -335,13 +267,9 @@ fn inferences<'a>(usage: &'a Usage, serving: &'a str) -> impl Iterator<Item = (&
         let model = iteration.model.as_deref().unwrap_or(serving);
         (model, counts_of_iteration(iteration))
     });
-    let accounted = iterations
-        .clone()
-        .any(|(_, counts)| counts.iter().any(|count| *count > 0));
+    let accounted = iterations.clone().any(|(_, counts)| counts.iter().any(|count| *count > 0));
     let totals = (!accounted).then(|| (serving, counts_of_totals(usage)));
-    totals
-        .into_iter()
-        .chain(iterations.filter(move |_| accounted))
+    totals.into_iter().chain(iterations.filter(move |_| accounted))
 }
 
 fn counts_of_totals(usage: &Usage) -> Counts {
@@ -367,8 +295,7 @@ fn counts_of_iteration(iteration: &Iteration) -> Counts {
 /// The length of the prompt: every class but output.
 fn prompt_tokens(counts: &Counts) -> u64 {
     let all = Class::TOKENS.into_iter().zip(counts);
-    all.filter(|(class, _)| *class != Class::Output)
-        .fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    all.filter(|(class, _)| *class != Class::Output).fold(0, |sum, (_, count)| sum.saturating_add(*count))
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ use crate::text;
 ///
 /// The cheapest published rate is $0.01 per million tokens, that is 10 nano-dollars per token, so the price of
 /// one token is always a whole number here. The range is about nine billion dollars each way; arithmetic saturates.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NanoUsd(pub i64);
 
@@ -64,10 +62,7 @@ impl fmt::Display for NanoUsd {
         let (cents, rest) = decimals.split_at(2);
         let sign = if self.0 < 0 { "-" } else { "" };
         let dollars = nano_usd / 1_000_000_000;
-        formatter.pad(&format!(
-            "{sign}${dollars}.{cents}{}",
-            rest.trim_end_matches('0')
-        ))
+        formatter.pad(&format!("{sign}${dollars}.{cents}{}", rest.trim_end_matches('0')))
     }
 }
 
@@ -119,23 +114,11 @@ impl UnixMs {
     /// Reads the text form strictly: exactly what `Display` writes, and nothing else.
     pub(crate) fn from_text(text: &[u8]) -> Option<Self> {
         let text: &[u8; INSTANT_BYTES] = text.try_into().ok()?;
-        let marks = [
-            (4, b'-'),
-            (7, b'-'),
-            (10, b'T'),
-            (13, b':'),
-            (16, b':'),
-            (19, b'.'),
-            (23, b'Z'),
-        ];
+        let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
         if marks.iter().any(|(place, mark)| text[*place] != *mark) {
             return None;
         }
-        let (year, month, day) = (
-            digits(&text[0..4])?,
-            digits(&text[5..7])?,
-            digits(&text[8..10])?,
-        );
+        let (year, month, day) = (digits(&text[0..4])?, digits(&text[5..7])?, digits(&text[8..10])?);
         let (hour, minute) = (digits(&text[11..13])?, digits(&text[14..16])?);
         let (second, ms) = (digits(&text[17..19])?, digits(&text[20..23])?);
         if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
@@ -187,9 +170,7 @@ fn put_digits(place: &mut [u8], mut number: i64) {
 
 fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |number, character| {
-        character
-            .is_ascii_digit()
-            .then(|| number * 10 + i64::from(character - b'0'))
+        character.is_ascii_digit().then(|| number * 10 + i64::from(character - b'0'))
     })
 }
 
@@ -200,16 +181,11 @@ fn digits(text: &[u8]) -> Option<i64> {
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 

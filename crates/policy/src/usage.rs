@@ -40,29 +40,17 @@ pub struct Usage {
     #[serde(skip_serializing_if = "is_zero")]
     pub code_execution_requests: u64,
     /// `standard`, `priority` or `batch`.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub service_tier: Option<String>,
     /// `fast` when the faster and dearer serving was used.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub speed: Option<String>,
     /// Where inference ran, `us` or `global`.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub inference_geo: Option<String>,
     /// The parts of a request that ran more than one inference (compaction, advisor, fallback). When there are
     /// any, they are the truth about tokens: the totals above leave some of them out.
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "first_iterations"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "first_iterations")]
     pub iterations: Vec<Iteration>,
 }
 
@@ -85,10 +73,7 @@ pub struct Iteration {
     #[serde(serialize_with = "bounded")]
     pub kind: String,
     /// The model that ran it, when it is not the request's.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
     /// Input tokens outside the cache.
     #[serde(skip_serializing_if = "is_zero")]

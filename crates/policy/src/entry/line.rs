@@ -41,10 +41,7 @@ pub fn write_line(out: &mut Vec<u8>, seq: u64, at: UnixMs, prev: &Hash, event: &
     let event_start = out.len();
     let written = serde_json::to_writer(&mut *out, event);
     // Writing to memory cannot fail, and an event has text keys only: there is nothing to report to a caller.
-    assert!(
-        written.is_ok(),
-        "an event is always representable: {written:?}"
-    );
+    assert!(written.is_ok(), "an event is always representable: {written:?}");
     out[event_start] = b',';
     out.pop();
     let hash = Hash::of(&out[start..]);
@@ -143,9 +140,7 @@ pub fn read_line(line: &[u8]) -> Result<Entry, BadLine> {
         b"checkpoint" => Event::Checkpoint(parse::<Checkpoint>(line)?),
         b"closed" => Event::Closed,
         other => {
-            return Err(BadLine::UnknownKind(
-                String::from_utf8_lossy(other).into_owned(),
-            ));
+            return Err(BadLine::UnknownKind(String::from_utf8_lossy(other).into_owned()));
         }
     };
     Ok(Entry { link, event })
@@ -174,10 +169,7 @@ fn read_outer(line: &[u8]) -> Result<(Link, &str, &[u8]), BadLine> {
     let (link, kind, hashed) = read_frame(line)?;
     let computed = Hash::of(hashed);
     if computed != link.hash {
-        return Err(BadLine::Hash {
-            computed,
-            found: link.hash,
-        });
+        return Err(BadLine::Hash { computed, found: link.hash });
     }
     check_outer_fields_once(text)?;
     Ok((link, text, kind))
@@ -188,20 +180,13 @@ fn read_frame(line: &[u8]) -> Result<(Link, &[u8], &[u8]), BadLine> {
     let rest = line.strip_prefix(SEQ).ok_or(BadLine::Frame("`seq`"))?;
     let (seq, rest) = take_number(rest).ok_or(BadLine::Frame("`seq`"))?;
     let rest = rest.strip_prefix(AT).ok_or(BadLine::Frame("`at`"))?;
-    let (at, rest) = rest
-        .split_at_checked(INSTANT_BYTES)
-        .ok_or(BadLine::Frame("`at`"))?;
+    let (at, rest) = rest.split_at_checked(INSTANT_BYTES).ok_or(BadLine::Frame("`at`"))?;
     let at = UnixMs::from_text(at).ok_or(BadLine::Frame("`at`"))?;
     let rest = rest.strip_prefix(PREV).ok_or(BadLine::Frame("`prev`"))?;
-    let (prev, rest) = rest
-        .split_at_checked(HEX_BYTES)
-        .ok_or(BadLine::Frame("`prev`"))?;
+    let (prev, rest) = rest.split_at_checked(HEX_BYTES).ok_or(BadLine::Frame("`prev`"))?;
     let prev = Hash::from_text(prev).ok_or(BadLine::Frame("`prev`"))?;
     let rest = rest.strip_prefix(KIND).ok_or(BadLine::Frame("`kind`"))?;
-    let kind_end = rest
-        .iter()
-        .position(|byte| *byte == b'"')
-        .ok_or(BadLine::Frame("`kind`"))?;
+    let kind_end = rest.iter().position(|byte| *byte == b'"').ok_or(BadLine::Frame("`kind`"))?;
     let kind = &rest[..kind_end];
     let of_a_kind = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
     if kind.is_empty() || !kind.iter().all(of_a_kind) {
@@ -210,22 +195,11 @@ fn read_frame(line: &[u8]) -> Result<(Link, &[u8], &[u8]), BadLine> {
     // From the end: the hash is the last field and has a fixed length.
     let hash = || BadLine::Frame("`hash`");
     let body = rest[kind_end..].strip_suffix(END).ok_or_else(hash)?;
-    let (body, digits) = body
-        .split_at_checked(body.len().wrapping_sub(HEX_BYTES))
-        .ok_or_else(hash)?;
+    let (body, digits) = body.split_at_checked(body.len().wrapping_sub(HEX_BYTES)).ok_or_else(hash)?;
     let body = body.strip_suffix(HASH).ok_or_else(hash)?;
     let hash = Hash::from_text(digits).ok_or_else(hash)?;
     let hashed = &line[..line.len() - (rest[kind_end..].len() - body.len())];
-    Ok((
-        Link {
-            seq,
-            at,
-            prev,
-            hash,
-        },
-        kind,
-        hashed,
-    ))
+    Ok((Link { seq, at, prev, hash }, kind, hashed))
 }
 
 /// A number without sign or leading zeros.

@@ -28,12 +28,7 @@ pub fn input_estimate(body_bytes: u64) -> u64 {
 #[must_use]
 pub fn floor(reported: Option<&Usage>, text_chars: u64, body_bytes: u64) -> Usage {
     let mut usage = reported.cloned().unwrap_or_default();
-    if usage.prompt_tokens() == 0
-        && usage
-            .iterations
-            .iter()
-            .all(|iteration| iteration.prompt_tokens() == 0)
-    {
+    if usage.prompt_tokens() == 0 && usage.iterations.iter().all(|iteration| iteration.prompt_tokens() == 0) {
         usage.input_tokens = input_estimate(body_bytes);
         // With no input in them the iterations are no account of the request: the totals are to count.
         usage.output_tokens = usage.output_tokens.max(iterations_output(&usage));
@@ -52,7 +47,5 @@ pub fn floor(reported: Option<&Usage>, text_chars: u64, body_bytes: u64) -> Usag
 }
 
 fn iterations_output(usage: &Usage) -> u64 {
-    usage.iterations.iter().fold(0, |sum, iteration| {
-        sum.saturating_add(iteration.output_tokens)
-    })
+    usage.iterations.iter().fold(0, |sum, iteration| sum.saturating_add(iteration.output_tokens))
 }

@@ -30,24 +30,16 @@ impl<'a> ModelId<'a> {
     /// Takes an id apart by the rules above.
     pub(super) fn take_apart(id: &'a str) -> Self {
         let name = id.rsplit('/').next().unwrap_or(id);
-        let name = name
-            .strip_suffix(']')
-            .and_then(|name| name.split_once('['))
-            .map_or(name, |(name, _)| name);
+        let name =
+            name.strip_suffix(']').and_then(|name| name.split_once('[')).map_or(name, |(name, _)| name);
         let (place, name) = split_platform(name);
         let name = name.split(':').next().unwrap_or(name);
         let name = name.split('@').next().unwrap_or(name);
         let name = strip_version(name);
         let name = strip_date(name);
         let name = name.strip_suffix("-latest").unwrap_or(name);
-        let (name, fast) = name
-            .strip_suffix("-fast")
-            .map_or((name, false), |name| (name, true));
-        Self {
-            name,
-            regional: !matches!(place, None | Some("" | "global")),
-            fast,
-        }
+        let (name, fast) = name.strip_suffix("-fast").map_or((name, false), |name| (name, true));
+        Self { name, regional: !matches!(place, None | Some("" | "global")), fast }
     }
 }
 
@@ -86,16 +78,8 @@ mod tests {
 
     #[test]
     fn every_spelling_leads_to_one_name() {
-        let plain = |name| ModelId {
-            name,
-            regional: false,
-            fast: false,
-        };
-        let regional = |name| ModelId {
-            name,
-            regional: true,
-            fast: false,
-        };
+        let plain = |name| ModelId { name, regional: false, fast: false };
+        let regional = |name| ModelId { name, regional: true, fast: false };
         let rows = [
             ("claude-opus-4-5", plain("claude-opus-4-5")),
             ("claude-opus-4-5-20251101", plain("claude-opus-4-5")),
@@ -105,27 +89,12 @@ mod tests {
             ("claude-sonnet-4-5[1m]", plain("claude-sonnet-4-5")),
             ("anthropic/claude-sonnet-4.5", plain("claude-sonnet-4.5")),
             ("anthropic.claude-opus-4-6-v1", plain("claude-opus-4-6")),
-            (
-                "anthropic.claude-opus-4-5-20251101-v1:0",
-                plain("claude-opus-4-5"),
-            ),
-            (
-                "anthropic.claude-3-5-sonnet-20241022-v2:0:200k",
-                plain("claude-3-5-sonnet"),
-            ),
+            ("anthropic.claude-opus-4-5-20251101-v1:0", plain("claude-opus-4-5")),
+            ("anthropic.claude-3-5-sonnet-20241022-v2:0:200k", plain("claude-3-5-sonnet")),
             ("global.anthropic.claude-opus-5-5", plain("claude-opus-5-5")),
-            (
-                "us.anthropic.claude-opus-4-5-20251101-v1:0",
-                regional("claude-opus-4-5"),
-            ),
-            (
-                "us-gov.anthropic.claude-sonnet-4-6",
-                regional("claude-sonnet-4-6"),
-            ),
-            (
-                "apac.anthropic.claude-sonnet-4-6[1m]",
-                regional("claude-sonnet-4-6"),
-            ),
+            ("us.anthropic.claude-opus-4-5-20251101-v1:0", regional("claude-opus-4-5")),
+            ("us-gov.anthropic.claude-sonnet-4-6", regional("claude-sonnet-4-6")),
+            ("apac.anthropic.claude-sonnet-4-6[1m]", regional("claude-sonnet-4-6")),
             (
                 "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-haiku-4-5-20251001-v1:0",
                 regional("claude-haiku-4-5"),
@@ -138,14 +107,7 @@ mod tests {
                 "projects/p/locations/global/publishers/anthropic/models/claude-haiku-4-5@20251001",
                 plain("claude-haiku-4-5"),
             ),
-            (
-                "claude-opus-5-5-fast",
-                ModelId {
-                    name: "claude-opus-5-5",
-                    regional: false,
-                    fast: true,
-                },
-            ),
+            ("claude-opus-5-5-fast", ModelId { name: "claude-opus-5-5", regional: false, fast: true }),
             // Not a date, not a version, not a platform: stays.
             ("claude-opus-4-5-2025110", plain("claude-opus-4-5-2025110")),
             ("claude-opus-4-5-version", plain("claude-opus-4-5-version")),
