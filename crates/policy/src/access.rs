@@ -112,8 +112,8 @@ fn matches(pattern: &str, model: &str) -> bool {
 /// What is asked, as far as access depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// The stable label of the endpoint, as the wire room names it (`messages`, `count_tokens`, ...). A label that
-    /// is not known here is denied.
+    /// The stable label of the endpoint, as the wire room names it (`messages`, `count_tokens`, ...). A
+    /// label that is not known here is denied.
     pub endpoint_label: &'static str,
     /// The model that the request names, if it names one.
     pub model: Option<&'a str>,
@@ -140,9 +140,11 @@ impl Permit {
 /// Decides whether the principal may make this request.
 ///
 /// - `messages` and `count_tokens` need a model that the key allows.
-/// - `models`, `model` and `hello` are open to every key; a single model is shown only if the key allows it.
-/// - `files` and everything else under `/v1/` need the configuration's consent (`other_v1_allowed`). Batches and
-///   unread endpoints may name any model out of our sight, so a key that is bound to some models may not use them.
+/// - `models`, `model` and `hello` are open to every key; a single model is shown only if the key allows
+///   it.
+/// - `files` and everything else under `/v1/` need the configuration's consent (`other_v1_allowed`).
+///   Batches and unread endpoints may name any model out of our sight, so a key that is bound to some
+///   models may not use them.
 /// - Whatever else is denied.
 ///
 /// # Errors

@@ -84,9 +84,9 @@ pub enum Refusal {
 
 /// Makes the principal of a key that is good at `now`.
 ///
-/// A revoked key is refused whatever the clock says, so a clock that is wrong cannot bring one back. Both ends of
-/// time (expiry, end of grace) are exclusive: at that very instant the key is no longer good. A key made "in the
-/// future" is good: the clocks of two instances may differ a little.
+/// A revoked key is refused whatever the clock says, so a clock that is wrong cannot bring one back. Both
+/// ends of time (expiry, end of grace) are exclusive: at that very instant the key is no longer good. A
+/// key made "in the future" is good: the clocks of two instances may differ a little.
 ///
 /// # Errors
 /// [`Refusal`], the gravest reason first: revoked, then grace over, then expired.

@@ -1,23 +1,24 @@
 //! What usage costs, by a book of rates that is data.
 //!
-//! Every rate is in nano-dollars per million units, so $0.01 per million tokens is the integer 10 000 000. A line of
-//! a bill is `quantity x rate x multiplier / 1 000 000`, computed in 128 bits and rounded once, half up, to a
-//! nano-dollar. The cost is the sum of its lines. Nothing wraps: what does not fit is held at the largest amount.
+//! Every rate is in nano-dollars per million units, so $0.01 per million tokens is the integer 10 000 000.
+//! A line of a bill is `quantity x rate x multiplier / 1 000 000`, computed in 128 bits and rounded once,
+//! half up, to a nano-dollar. The cost is the sum of its lines. Nothing wraps: what does not fit is held
+//! at the largest amount.
 //!
 //! How a request is priced:
 //!
-//! - The model is the one that served. When the usage lists iterations, each is priced by its own model and the
-//!   totals are left aside, because the API leaves compaction and advisor iterations out of them.
-//! - A model that is in no book is priced by the dearest known rate in every class, and flagged. So a new model can
-//!   never be free.
-//! - The length of the prompt, cached parts included, decides between the rates for short and for long prompts, for
-//!   the whole inference.
-//! - Multipliers apply to tokens: the faster serving, or the batch discount (the two exclude each other), and one
-//!   premium for place, US inference or a regional cloud endpoint, the larger if both are reported. The contract's
-//!   multiplier applies to everything.
-//! - Web searches are priced by the search, web fetches are free. Code execution is billed by container time, which
-//!   usage does not tell: every run is priced as the five minutes that are billed at least, and the monthly
-//!   allowance of the organisation is not known here.
+//! - The model is the one that served. When the usage lists iterations, each is priced by its own model
+//!   and the totals are left aside, because the API leaves compaction and advisor iterations out of them.
+//! - A model that is in no book is priced by the dearest known rate in every class, and flagged. So a new
+//!   model can never be free.
+//! - The length of the prompt, cached parts included, decides between the rates for short and for long
+//!   prompts, for the whole inference.
+//! - Multipliers apply to tokens: the faster serving, or the batch discount (the two exclude each other),
+//!   and one premium for place, US inference or a regional cloud endpoint, the larger if both are
+//!   reported. The contract's multiplier applies to everything.
+//! - Web searches are priced by the search, web fetches are free. Code execution is billed by container
+//!   time, which usage does not tell: every run is priced as the five minutes that are billed at least,
+//!   and the monthly allowance of the organisation is not known here.
 //!
 //! Source of rates and rules: <https://platform.claude.com/docs/en/about-claude/pricing> and the pages that
 //! `book.json` lists.
@@ -62,8 +63,8 @@ pub struct Sale<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {rule}")]
 pub struct PriceProblem {
-    /// The place in the document, such as `models[3].periods[0].usd_per_million.output`, or a line and column when
-    /// the text is no such document at all.
+    /// The place in the document, such as `models[3].periods[0].usd_per_million.output`, or a line and
+    /// column when the text is no such document at all.
     pub path: String,
     /// The rule that is broken.
     pub rule: String,
@@ -99,8 +100,9 @@ impl PriceBook {
     /// Reads a book and checks it.
     ///
     /// # Errors
-    /// [`PriceProblem`]: the first amount that is missing, negative or no number, the first period that does not
-    /// begin after the one before, the first name that stands twice, or a long-prompt rate below the short one.
+    /// [`PriceProblem`]: the first amount that is missing, negative or no number, the first period that
+    /// does not begin after the one before, the first name that stands twice, or a long-prompt rate below
+    /// the short one.
     pub fn parse(json: &str) -> Result<Self, PriceProblem> {
         book::read(json).map(Self)
     }
@@ -140,12 +142,13 @@ impl PriceBook {
         self.each_line(sale, |_, _| {})
     }
 
-    /// What a request may cost at most, to be set aside before it is sent, and booked if its end is never seen.
+    /// What a request may cost at most, to be set aside before it is sent, and booked if its end is never
+    /// seen.
     ///
-    /// The whole input at the dearest input class of the model (all of it written to the cache for an hour), the
-    /// whole `max_tokens` as output, at the larger premium for place that the model has. A request for the faster
-    /// serving, and server tools, can exceed it. An unknown model takes the dearest known rates; see
-    /// [`PriceBook::knows`].
+    /// The whole input at the dearest input class of the model (all of it written to the cache for an
+    /// hour), the whole `max_tokens` as output, at the larger premium for place that the model has. A
+    /// request for the faster serving, and server tools, can exceed it. An unknown model takes the dearest
+    /// known rates; see [`PriceBook::knows`].
     #[must_use]
     pub fn reservation(
         &self,

@@ -10,8 +10,9 @@ use crate::text;
 
 /// An amount of US dollars in billionths (1 NanoUsd = $0.000000001).
 ///
-/// The cheapest published rate is $0.01 per million tokens, that is 10 nano-dollars per token, so the price of
-/// one token is always a whole number here. The range is about nine billion dollars each way; arithmetic saturates.
+/// The cheapest published rate is $0.01 per million tokens, that is 10 nano-dollars per token, so the
+/// price of one token is always a whole number here. The range is about nine billion dollars each way;
+/// arithmetic saturates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NanoUsd(pub i64);
@@ -68,8 +69,9 @@ impl fmt::Display for NanoUsd {
 
 /// An instant, in milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted (POSIX time).
 ///
-/// Its text form, in `Display` and in serde, is RFC 3339 in UTC with milliseconds: `2026-11-22T11:30:00.123Z`.
-/// That form has years 0000 to 9999 only; an instant outside is written as the nearest one inside.
+/// Its text form, in `Display` and in serde, is RFC 3339 in UTC with milliseconds:
+/// `2026-11-22T11:30:00.123Z`. That form has years 0000 to 9999 only; an instant outside is written as the
+/// nearest one inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixMs(pub i64);
 

@@ -4,10 +4,10 @@
 //! {"seq":N,"at":"2026-11-22T11:30:00.123Z","prev":"<hex>","kind":"...",...,"hash":"<hex>"}\n
 //! ```
 //!
-//! The hash is SHA-256 over the bytes of the line from its first byte up to, not including, `,"hash":"`. It is
-//! checked against the bytes as they stand; nothing is parsed and written again to verify it. The outer fields
-//! stand at fixed places, so that they can be read without trusting the rest, and none of them may occur twice,
-//! so that no two readers of JSON can see two different entries in one line.
+//! The hash is SHA-256 over the bytes of the line from its first byte up to, not including, `,"hash":"`.
+//! It is checked against the bytes as they stand; nothing is parsed and written again to verify it. The
+//! outer fields stand at fixed places, so that they can be read without trusting the rest, and none of
+//! them may occur twice, so that no two readers of JSON can see two different entries in one line.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -36,11 +36,12 @@ pub fn write_line(out: &mut Vec<u8>, seq: u64, at: UnixMs, prev: &Hash, event: &
     out.extend_from_slice(PREV);
     out.extend_from_slice(&prev.to_text());
     out.push(b'"');
-    // The event is an object of its own, `{"kind":...}`. Its opening brace becomes the comma of ours, its closing
-    // brace gives way to the hash.
+    // The event is an object of its own, `{"kind":...}`. Its opening brace becomes the comma of ours, its
+    // closing brace gives way to the hash.
     let event_start = out.len();
     let written = serde_json::to_writer(&mut *out, event);
-    // Writing to memory cannot fail, and an event has text keys only: there is nothing to report to a caller.
+    // Writing to memory cannot fail, and an event has text keys only: there is nothing to report to a
+    // caller.
     assert!(written.is_ok(), "an event is always representable: {written:?}");
     out[event_start] = b',';
     out.pop();
@@ -146,8 +147,8 @@ pub fn read_line(line: &[u8]) -> Result<Entry, BadLine> {
     Ok(Entry { link, event })
 }
 
-/// Reads one line as [`read_line`] does, without its event: enough to verify a chain, also over events that a
-/// newer version wrote.
+/// Reads one line as [`read_line`] does, without its event: enough to verify a chain, also over events
+/// that a newer version wrote.
 ///
 /// # Errors
 /// [`BadLine`] for the first rule that is broken; never [`BadLine::UnknownKind`].
@@ -213,8 +214,8 @@ fn take_number(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((number, rest))
 }
 
-/// Parses the whole line as JSON to see that it is one object in which no outer field occurs twice, however its
-/// name is escaped. Serde's derived readers refuse a known field that is doubled.
+/// Parses the whole line as JSON to see that it is one object in which no outer field occurs twice,
+/// however its name is escaped. Serde's derived readers refuse a known field that is doubled.
 fn check_outer_fields_once(line: &str) -> Result<(), BadLine> {
     #[derive(Deserialize)]
     struct Outer {

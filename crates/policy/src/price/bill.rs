@@ -48,7 +48,8 @@ impl Class {
     }
 }
 
-/// A factor on a price, exact: the product of up to four multipliers of three decimals each, at most ten each.
+/// A factor on a price, exact: the product of up to four multipliers of three decimals each, at most ten
+/// each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Multiplier(pub(super) i64);
 
@@ -57,7 +58,8 @@ impl Multiplier {
     pub const ONE: Self = Self(1_000_000_000_000);
     pub(super) const THOUSANDTH: i64 = 1_000_000_000;
 
-    /// The product. Exact, because every factor is a whole number of thousandths and there are at most four.
+    /// The product. Exact, because every factor is a whole number of thousandths and there are at most
+    /// four.
     pub(super) fn times(self, factor: Self) -> Self {
         Self(self.0 / 1000 * (factor.0 / Self::THOUSANDTH))
     }

@@ -1,7 +1,7 @@
 //! The price book as data: what is written in `book.json`, and every check it must pass.
 //!
-//! Amounts are decimal texts in dollars, as the vendor prints them, so that a reviewer can lay the two side by
-//! side; they are read exactly, never through a floating-point number.
+//! Amounts are decimal texts in dollars, as the vendor prints them, so that a reviewer can lay the two
+//! side by side; they are read exactly, never through a floating-point number.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::PriceProblem;
 use super::bill::{Class, Multiplier, RATE_CLASSES};
 use crate::unit::{NanoUsd, UnixMs};
 
-/// The dearest rate that is believed, in nano-dollars per million: $1 000 000. A slip of the decimal point is
-/// likelier than such a price.
+/// The dearest rate that is believed, in nano-dollars per million: $1 000 000. A slip of the decimal point
+/// is likelier than such a price.
 const RATE_MAX: i64 = 1_000_000 * NanoUsd::DOLLAR.0;
 /// The largest multiplier that is believed.
 const MULTIPLIER_MAX: i64 = 10 * Multiplier::ONE.0;

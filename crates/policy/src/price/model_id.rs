@@ -1,19 +1,19 @@
 //! The many spellings of one model id.
 //!
-//! The same model is named differently by each platform and each snapshot. These rules, applied in this order,
-//! lead from any of them to the name in the price book:
+//! The same model is named differently by each platform and each snapshot. These rules, applied in this
+//! order, lead from any of them to the name in the price book:
 //!
 //! 1. what stands before the last `/` goes (resource names and ARNs: `.../publishers/anthropic/models/`,
 //!    `arn:aws:bedrock:...:inference-profile/`);
 //! 2. a suffix in brackets goes (`[1m]`);
-//! 3. what stands before `anthropic.` goes, and `anthropic.` too; a region in front of it (`us.`, `eu.`, `apac.`,
-//!    any but `global.`) says that inference is bound to a place;
+//! 3. what stands before `anthropic.` goes, and `anthropic.` too; a region in front of it (`us.`, `eu.`,
+//!    `apac.`, any but `global.`) says that inference is bound to a place;
 //! 4. `:` and what follows goes (`:0`), then `@` and what follows (`@20251101`);
 //! 5. at the end, a version (`-v1`), a date (`-20251101`) and `-latest` go;
 //! 6. a `-fast` at the end goes and says that the faster serving is used.
 //!
-//! Ids are compared in lower case. An opaque id (an application inference profile, a deployment name) stays what
-//! it is, and is unknown unless the price book lists it as an alias.
+//! Ids are compared in lower case. An opaque id (an application inference profile, a deployment name)
+//! stays what it is, and is unknown unless the price book lists it as an alias.
 
 /// A model id taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -239,7 +239,8 @@ fn server_tools_are_priced_without_the_multipliers_on_tokens() {
         ..Usage::default()
     };
     let sale = Sale { batch: true, ..sale("claude-opus-5", &usage) };
-    // $10 for the searches, nothing for the fetches, an hour of container time for twelve times five minutes.
+    // $10 for the searches, nothing for the fetches, an hour of container time for twelve times five
+    // minutes.
     assert_eq!(PriceBook::builtin().cost(&sale).amount, NanoUsd(10_000_000_000 + 50_000_004));
 }
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A line with these bytes before its hash, and the hash that fits: what somebody can write who knows the format.
+/// A line with these bytes before its hash, and the hash that fits: what somebody can write who knows the
+/// format.
 fn forge(hashed: &str) -> Vec<u8> {
     format!("{hashed},\"hash\":\"{}\"}}\n", Hash::of(hashed.as_bytes())).into_bytes()
 }
