@@ -44,6 +44,7 @@ async fn pass(
     let ask = Ask {
         endpoint_label: inbound.endpoint.as_str(),
         model: call.model.as_deref(),
+        other_models: &call.other_models,
         other_v1_allowed: force.config.other_v1_allowed,
     };
     let permit = judge(&principal, &ask)?;

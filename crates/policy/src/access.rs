@@ -121,6 +121,8 @@ pub struct Ask<'a> {
     pub endpoint_label: &'static str,
     /// The model that the request names, if it names one.
     pub model: Option<&'a str>,
+    /// Further models that the request lets the upstream use in its place, or beside it.
+    pub other_models: &'a [String],
     /// Whether the configuration lets endpoints through that are neither read nor metered here.
     pub other_v1_allowed: bool,
 }
@@ -164,13 +166,10 @@ pub fn judge(principal: &Principal, ask: &Ask<'_>) -> Result<Permit, Denial> {
         "batches" | "files" | "other" => {}
         _ => return Err(Denial::EndpointNotAllowed { endpoint }),
     }
-    match ask.model {
-        Some(model) if !models.allows(model) => Err(Denial::ModelNotAllowed {
-            model: model.to_owned(),
-        }),
-        _ => Ok(Permit {
-            principal: principal.clone(),
-        }),
+    let mut named = ask.model.into_iter().chain(ask.other_models.iter().map(String::as_str));
+    match named.find(|model| !models.allows(model)) {
+        Some(model) => Err(Denial::ModelNotAllowed { model: model.to_owned() }),
+        None => Ok(Permit { principal: principal.clone() }),
     }
 }
 
@@ -258,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn a_model_in_reserve_needs_leave_like_the_first() {
+        let other_models = ["claude-opus-5".to_owned()];
+        let ask = |other_models| Ask {
+            endpoint_label: "messages",
+            model: Some("claude-haiku-5-5"),
+            other_models,
+            other_v1_allowed: false,
+        };
+        let haiku = principal(&["*haiku*"]);
+        assert!(judge(&haiku, &ask(&[])).is_ok());
+        let denial = judge(&haiku, &ask(&other_models)).unwrap_err();
+        assert_eq!(denial, Denial::ModelNotAllowed { model: "claude-opus-5".to_owned() });
+    }
+
+    #[test]
     fn every_endpoint_has_its_rule_and_a_new_one_is_denied() {
         let model_not_allowed = Denial::ModelNotAllowed {
             model: "claude-opus-5".to_owned(),
@@ -324,6 +338,7 @@ mod tests {
             let ask = Ask {
                 endpoint_label,
                 model,
+                other_models: &[],
                 other_v1_allowed,
             };
             let found = judge(&principal, &ask).map(|permit| {
