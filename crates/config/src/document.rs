@@ -182,6 +182,17 @@ pub enum Durability {
     Strict,
 }
 
+impl Durability {
+    /// The word for it in a document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Strict => "strict",
+        }
+    }
+}
+
 /// What tokens cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

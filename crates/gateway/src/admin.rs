@@ -97,8 +97,8 @@ async fn create_key(
     Json(wanted): Json<CreateKey>,
 ) -> Result<(StatusCode, Json<Created>), AdminFault> {
     let wanted = wanted.into_new_key(now())?;
-    let created = admin.blocking(move |shared| shared.directory.create(BY, wanted, now())).await?;
-    Ok((StatusCode::CREATED, Json(Created::of(&created))))
+    let (record, secret) = admin.blocking(move |shared| shared.directory.create(BY, wanted, now())).await?;
+    Ok((StatusCode::CREATED, Json(Created::of(&record, &secret))))
 }
 
 async fn rotate_key(
@@ -107,8 +107,8 @@ async fn rotate_key(
     Json(wanted): Json<RotateKey>,
 ) -> Result<(StatusCode, Json<Created>), AdminFault> {
     let (id, grace_ms) = (key_id(&id)?, wanted.grace_ms()?);
-    let created = admin.blocking(move |shared| shared.directory.rotate(BY, id, grace_ms, now())).await?;
-    Ok((StatusCode::CREATED, Json(Created::of(&created))))
+    let (record, secret) = admin.blocking(move |shared| shared.directory.rotate(BY, id, grace_ms, now())).await?;
+    Ok((StatusCode::CREATED, Json(Created::of(&record, &secret))))
 }
 
 async fn revoke_key(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<body::Key>, AdminFault> {

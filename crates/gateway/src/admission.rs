@@ -9,7 +9,7 @@ use tollgate_policy::entry::{Admitted, Outcome, Settled};
 use tollgate_policy::price::{PriceBook, Sale, floor, input_estimate};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::Usage;
-use tollgate_store::Append;
+use tollgate_store::journal::Append;
 use tollgate_wire::endpoint::Endpoint;
 use tollgate_wire::meter::Metered;
 

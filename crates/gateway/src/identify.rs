@@ -4,7 +4,7 @@ use tollgate_policy::denial::{Denial, Unauthenticated};
 use tollgate_policy::key;
 use tollgate_policy::principal::Principal;
 use tollgate_policy::unit::UnixMs;
-use tollgate_store::Directory;
+use tollgate_store::directory::Directory;
 
 use crate::inbound::Head;
 

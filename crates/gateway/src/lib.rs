@@ -34,7 +34,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
-use tollgate_store::{Directory, Journal, Ledger};
+use tollgate_store::directory::Directory;
+use tollgate_store::journal::Journal;
+use tollgate_store::ledger::Ledger;
 use tollgate_wire::http1::HeadLimits;
 
 use crate::denied::Sparing;

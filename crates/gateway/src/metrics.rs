@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tollgate_policy::entry::{Outcome, Settled};
-use tollgate_store::JournalState;
+use tollgate_store::journal::JournalState;
 use tollgate_wire::endpoint::Endpoint;
 
 use crate::answer::Failure;

@@ -142,6 +142,8 @@ pub enum Event {
     KeyRevoked(KeyChange),
     /// A configuration came into force.
     ConfigApplied(ConfigApplied),
+    /// The journal can be written again after an outage.
+    Resumed(Resumed),
     /// The head of the chain was signed.
     Checkpoint(Checkpoint),
     /// The instance stopped in good order.
@@ -161,6 +163,7 @@ impl Event {
             Self::KeyRotated(_) => "key_rotated",
             Self::KeyRevoked(_) => "key_revoked",
             Self::ConfigApplied(_) => "config_applied",
+            Self::Resumed(_) => "resumed",
             Self::Checkpoint(_) => "checkpoint",
             Self::Closed => "closed",
         }
@@ -426,6 +429,15 @@ pub struct ConfigApplied {
     pub before: Option<Hash>,
     /// The hash of the document's text that is in force now.
     pub after: Hash,
+}
+
+/// The journal could not be written for a while, and nothing was admitted meanwhile. The first entry after the gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// When an entry was first refused.
+    pub since: UnixMs,
+    /// How many entries were refused and are not in the journal. Settlements are never among them.
+    pub refused: u64,
 }
 
 /// The head of the chain, signed. Kept elsewhere too, it shows that nothing before it was changed or cut off.

@@ -1,1 +1,24 @@
 //! What is remembered: journal, directory and ledger.
+//!
+//! The journal is the truth: one hash-chained file of everything that happened. The directory (who exists) and the
+//! ledger (what it cost) are views of it that can be made again at any time. [`audit`] verifies the journal from the
+//! outside, without trusting the process that wrote it.
+//!
+//! Nothing here knows HTTP or an async runtime. Calls that may block say so.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod directory;
+pub mod fault;
+#[cfg(test)]
+mod fixture;
+mod folder;
+pub mod journal;
+pub mod ledger;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{JournalFault, LedgerFault, StoreFault};
+pub use journal::checkpoint::PublicKey;
+pub use store::{Options, Store};

@@ -86,13 +86,13 @@ pub fn connection_lists(value: &[u8], name: &[u8]) -> bool {
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
 }
 
+/// Whether a row's name covers `name`; for an exact one, `name` has its length.
 fn fits(pattern: &str, name: &[u8]) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name
-            .get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())),
-        None => name.eq_ignore_ascii_case(pattern.as_bytes()),
-    }
+    let start = pattern.strip_suffix('*').unwrap_or(pattern).as_bytes();
+    // The first letter alone tells nearly all names apart.
+    name.len() >= start.len()
+        && name[0].eq_ignore_ascii_case(&start[0])
+        && name[..start.len()].eq_ignore_ascii_case(start)
 }
 
 /// Exact names are shorter than this.

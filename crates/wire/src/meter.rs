@@ -66,7 +66,7 @@ pub enum Unread {
     EventTooLarge,
     /// The answer's decoded size exceeds [`DECODED_LIMIT`] or [`DECODED_RATIO_LIMIT`]; the rest was not decoded.
     DecodedTooLarge,
-    /// The answer is said to be gzip and is not, or not up to its end.
+    /// The answer is said to be gzip and is not, or breaks the format on the way. Checksums are left to the client.
     BadGzip,
 }
 
@@ -130,7 +130,9 @@ impl Meter {
     #[must_use]
     pub fn gzip(self) -> Self {
         match self.0 {
-            Reader::Plain(content) => Self(Reader::Gzip(Box::new(Gunzip::new(content)))),
+            Reader::Plain(content) => {
+                Self(Reader::Gzip(Box::new(Gunzip::new(content, DECODED_LIMIT))))
+            }
             Reader::Gzip(_) => self,
         }
     }

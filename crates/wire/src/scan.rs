@@ -4,7 +4,9 @@
 //! check is what RFC 8259 leaves open: numbers of any size and lone surrogate escapes are lawful; whoever reads
 //! a string asks [`Text::decode`], which refuses the latter.
 
-use std::borrow::Cow;
+mod text;
+
+pub(crate) use text::Text;
 
 /// Arrays and objects may be nested this deep; one level more is refused.
 ///
@@ -56,16 +58,10 @@ pub(crate) struct Flaw {
     pub(crate) syntax: Syntax,
 }
 
-/// A string as it stands between its quotes: valid UTF-8 with valid escapes, not yet decoded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<'a> {
-    /// Offset of the opening quote.
-    pub(crate) offset: usize,
-    raw: &'a [u8],
-    escaped: bool,
-}
-
 /// A position in JSON bytes. After a method returned a [`Flaw`] the position means nothing.
+///
+/// The methods that give a [`Text`] are inlined by force: handed back through memory, it costs as much as the scan
+/// of the short strings that bodies are full of.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -90,12 +86,15 @@ impl<'a> Scanner<'a> {
     /// The next byte that is not white space, without passing it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        while let Some(&byte) = self.bytes.get(self.at) {
+        let mut at = self.at;
+        while let Some(&byte) = self.bytes.get(at) {
             if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                self.at = at;
                 return Some(byte);
             }
-            self.at += 1;
+            at += 1;
         }
+        self.at = at;
         None
     }
 
@@ -119,6 +118,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Inside an object: the name of the next member, with the position at its value, or `None` past the end.
+    #[inline(always)]
     pub(crate) fn member(&mut self, first: bool) -> Result<Option<Text<'a>>, Flaw> {
         if self.close_or_comma(b'}', first)? {
             return Ok(None);
@@ -127,10 +127,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Inside an array: whether there is a next element, with the position at it.
+    #[inline(always)]
     pub(crate) fn element(&mut self, first: bool) -> Result<bool, Flaw> {
         self.close_or_comma(b']', first).map(|closed| !closed)
     }
 
+    #[inline(always)]
     fn close_or_comma(&mut self, close: u8, first: bool) -> Result<bool, Flaw> {
         match self.peek() {
             Some(byte) if byte == close => {
@@ -149,7 +151,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A member's name and its colon.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self) -> Result<Text<'a>, Flaw> {
         match self.peek() {
             Some(b'"') => {}
@@ -197,7 +199,7 @@ impl<'a> Scanner<'a> {
 
     /// After a value, or just inside a bracket: goes to the next value, leaving what ends here. True at the end
     /// of the outermost one.
-    #[inline]
+    #[inline(always)]
     fn next_value(&mut self, outside: usize, opened: bool, kinds: &Kinds) -> Result<bool, Flaw> {
         let mut first = opened;
         while self.depth > outside {
@@ -275,19 +277,26 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes the string whose opening quote is here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Text<'a>, Flaw> {
-        self.at += 1;
-        let start = self.at;
-        let mut escaped = false;
+        let offset = self.at;
+        let start = offset + 1;
+        let mut escapes = 0;
         let mut seen = 0;
+        self.at = start;
         loop {
-            seen |= self.pass_plain();
+            let (plain, union) = plain_length(&self.bytes[self.at..]);
+            seen |= union;
+            self.at += plain;
             match self.byte() {
                 Some(b'"') => break,
                 Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
+                    escapes += 1;
+                    match self.bytes.get(self.at + 1) {
+                        // Code and quoted text are full of these.
+                        Some(b'n' | b'"' | b'\\') => self.at += 2,
+                        _ => self.escape()?,
+                    }
                 }
                 Some(_) => return Err(self.flaw(Syntax::Control)),
                 None => return Err(self.flaw(Syntax::Truncated)),
@@ -302,35 +311,10 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
         Ok(Text {
-            offset: start - 1,
+            offset,
             raw,
-            escaped,
+            escapes,
         })
-    }
-
-    /// Goes to the next quote, backslash or control character, eight bytes at a time. Gives the union of all
-    /// words seen, for the question whether any byte was beyond ASCII; a few bytes past the end may be in it.
-    #[inline]
-    fn pass_plain(&mut self) -> u64 {
-        let mut seen = 0;
-        while let Some(chunk) = self.bytes[self.at..].first_chunk::<8>() {
-            let word = u64::from_le_bytes(*chunk);
-            seen |= word;
-            let special = special_bytes(word);
-            if special != 0 {
-                self.at += (special.trailing_zeros() / 8) as usize;
-                return seen;
-            }
-            self.at += 8;
-        }
-        while let Some(byte) = self.byte() {
-            if byte < 0x20 || byte == b'"' || byte == b'\\' {
-                break;
-            }
-            seen |= u64::from(byte);
-            self.at += 1;
-        }
-        seen
     }
 
     fn escape(&mut self) -> Result<(), Flaw> {
@@ -394,6 +378,64 @@ impl Kinds {
 const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
+/// Number of bytes up to the next quote, backslash or control character. Gives as well a union of the bytes looked
+/// at, for the question whether any was beyond ASCII; a few bytes past the end may be in it.
+///
+/// Most strings are short or full of escapes, so the first words are searched word by word. What goes on for
+/// longer goes on in blocks, which the compiler turns into vector instructions.
+#[inline]
+fn plain_length(bytes: &[u8]) -> (usize, u64) {
+    let mut length = 0;
+    let mut seen = 0;
+    loop {
+        for _ in 0..4 {
+            let Some(chunk) = bytes[length..].first_chunk::<8>() else {
+                return plain_length_of_tail(bytes, length, seen);
+            };
+            let word = u64::from_le_bytes(*chunk);
+            seen |= word;
+            let special = special_bytes(word);
+            if special != 0 {
+                return (length + (special.trailing_zeros() / 8) as usize, seen);
+            }
+            length += 8;
+        }
+        while let Some(block) = bytes[length..].first_chunk::<BLOCK>() {
+            let (union, special) = survey(block);
+            if special {
+                break;
+            }
+            seen |= u64::from(union);
+            length += BLOCK;
+        }
+    }
+}
+
+fn plain_length_of_tail(bytes: &[u8], mut length: usize, mut seen: u64) -> (usize, u64) {
+    for &byte in &bytes[length..] {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        seen |= u64::from(byte);
+        length += 1;
+    }
+    (length, seen)
+}
+
+const BLOCK: usize = 32;
+
+/// The union of a block's bytes, and whether a quote, a backslash or a control character is among them.
+#[inline]
+fn survey(block: &[u8; BLOCK]) -> (u8, bool) {
+    let mut union = 0;
+    let mut special = 0;
+    for &byte in block {
+        union |= byte;
+        special |= u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    }
+    (union, special != 0)
+}
+
 /// Marks with its high bit each byte of `word` that is a quote, a backslash or below 0x20. The lowest mark is
 /// exact; marks above it may be wrong, because a borrow runs upwards.
 #[inline]
@@ -404,88 +446,6 @@ fn special_bytes(word: u64) -> u64 {
     let quote = quote.wrapping_sub(LOW_BITS) & !quote;
     let backslash = backslash.wrapping_sub(LOW_BITS) & !backslash;
     (control | quote | backslash) & HIGH_BITS
-}
-
-impl<'a> Text<'a> {
-    /// The characters meant; `None` if an escape is a lone surrogate, which no character is.
-    pub(crate) fn decode(&self) -> Option<Cow<'a, str>> {
-        let raw = std::str::from_utf8(self.raw).ok()?;
-        if !self.escaped {
-            return Some(Cow::Borrowed(raw));
-        }
-        let mut text = String::with_capacity(raw.len());
-        let mut rest = raw;
-        while let Some((plain, escape)) = rest.split_once('\\') {
-            text.push_str(plain);
-            let (character, after) = decode_escape(escape)?;
-            text.push(character);
-            rest = after;
-        }
-        text.push_str(rest);
-        Some(Cow::Owned(text))
-    }
-
-    /// Whether the string means `name`.
-    pub(crate) fn is(&self, name: &str) -> bool {
-        if self.escaped {
-            self.decode().is_some_and(|text| text == name)
-        } else {
-            self.raw == name.as_bytes()
-        }
-    }
-
-    /// Number of Unicode scalar values meant; a lone surrogate counts as one or none.
-    pub(crate) fn characters(&self) -> u64 {
-        let mut count = 0;
-        let mut rest = self.raw;
-        while self.escaped
-            && let Some(backslash) = memchr::memchr(b'\\', rest)
-        {
-            count += first_bytes(&rest[..backslash]);
-            let long = rest.get(backslash + 1) == Some(&b'u');
-            // The second half of a surrogate pair adds no character.
-            let second_half = long
-                && matches!(rest.get(backslash + 2), Some(b'd' | b'D'))
-                && matches!(rest.get(backslash + 3), Some(b'c'..=b'f' | b'C'..=b'F'));
-            count += u64::from(!second_half);
-            rest = rest
-                .get(backslash + if long { 6 } else { 2 }..)
-                .unwrap_or_default();
-        }
-        count + first_bytes(rest)
-    }
-}
-
-/// Bytes that begin a UTF-8 character, so the number of characters.
-fn first_bytes(raw: &[u8]) -> u64 {
-    raw.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as u64
-}
-
-/// Decodes what follows a backslash: the character and the rest. `None` for a lone surrogate.
-fn decode_escape(escape: &str) -> Option<(char, &str)> {
-    let kind = *escape.as_bytes().first()?;
-    let character = match kind {
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return decode_unicode(&escape[1..]),
-        other => char::from(other),
-    };
-    Some((character, &escape[1..]))
-}
-
-fn decode_unicode(digits: &str) -> Option<(char, &str)> {
-    let unit = u16::from_str_radix(digits.get(..4)?, 16).ok()?;
-    let rest = &digits[4..];
-    if let Some(character) = char::from_u32(u32::from(unit)) {
-        return Some((character, rest));
-    }
-    let low = rest.strip_prefix("\\u")?;
-    let low_unit = u16::from_str_radix(low.get(..4)?, 16).ok()?;
-    let character = char::decode_utf16([unit, low_unit]).next()?.ok()?;
-    Some((character, &low[4..]))
 }
 
 #[cfg(test)]

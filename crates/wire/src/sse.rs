@@ -316,6 +316,7 @@ mod tests {
             ),
             ("\u{feff}: c\ndata: 1\n\n", &[("message", "1")]),
             ("\u{feff}\ndata: 1\n\n", &[("message", "1")]),
+            (": c\n\u{feff}data: 1\n\n", &[]),
             ("data: 1\n\ndata: incomplete\n", &[("message", "1")]),
             ("data: incomplete", &[]),
             ("\n\n\ndata: 1\n\n\n\n", &[("message", "1")]),

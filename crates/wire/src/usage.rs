@@ -272,6 +272,8 @@ mod tests {
                 "{report}"
             );
         }
+        let only_iterations = reported(&[json!({"iterations": [{"type": "message"}]})]);
+        assert_eq!(only_iterations.map(|usage| usage.iterations.len()), Some(1));
         assert_eq!(
             reported(&[json!({"input_tokens": 8}), json!({"input_tokens": 0})]),
             Some(Usage::default())

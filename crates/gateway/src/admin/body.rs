@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tollgate_policy::access::Models;
+use tollgate_policy::credential::VirtualKey;
 use tollgate_policy::key::{KeyRecord, KeyState};
 use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::UnixMs;
-use tollgate_store::{CreatedKey, Dimension, NewKey, Query, ReportRow};
+use tollgate_store::directory::NewKey;
+use tollgate_store::ledger::{Dimension, Query, ReportRow};
 
 use super::fault::AdminFault;
 use crate::Shared;
@@ -65,11 +67,11 @@ pub(super) struct RotateKey {
 }
 
 impl RotateKey {
-    pub(super) fn grace_ms(&self) -> Result<i64, AdminFault> {
+    pub(super) fn grace_ms(&self) -> Result<u64, AdminFault> {
         if self.grace_seconds > GRACE_SECONDS {
             return Err(AdminFault::BadRequest(format!("grace_seconds: 0 to {GRACE_SECONDS}")));
         }
-        Ok(self.grace_seconds as i64 * 1000)
+        Ok(self.grace_seconds * 1000)
     }
 }
 
@@ -127,8 +129,8 @@ pub(super) struct Created {
 }
 
 impl Created {
-    pub(super) fn of(created: &CreatedKey) -> Self {
-        Created { secret: created.secret.reveal().to_owned(), key: Key::of(&created.record) }
+    pub(super) fn of(record: &KeyRecord, secret: &VirtualKey) -> Self {
+        Created { secret: secret.reveal().to_owned(), key: Key::of(record) }
     }
 }
 
@@ -146,7 +148,10 @@ impl UsageQuery {
         let by = self.by.unwrap_or_else(|| "team".into());
         let by = by
             .split(',')
-            .map(|name| name.trim().parse::<Dimension>().map_err(|error| AdminFault::BadRequest(format!("by: {error}"))))
+            .map(|name| {
+                Dimension::from_word(name.trim())
+                    .ok_or_else(|| AdminFault::BadRequest(format!("by: `{}` is none of {}", shorten(name), words())))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let instant = |field: &str, text: Option<String>| -> Result<Option<UnixMs>, AdminFault> {
             text.map(|text| text.parse().map_err(|error| AdminFault::BadRequest(format!("{field}: {error}"))))
@@ -154,6 +159,14 @@ impl UsageQuery {
         };
         Ok(Query { by, from: instant("from", self.from)?, to: instant("to", self.to)? })
     }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(32).collect()
+}
+
+fn words() -> String {
+    Dimension::ALL.map(Dimension::as_str).join(", ")
 }
 
 /// Usage by the dimensions that were asked for.
@@ -172,14 +185,15 @@ impl UsageReport {
 }
 
 fn flat(by: &[&'static str], row: ReportRow) -> Map<String, Value> {
-    let dimensions = by.iter().map(|name| (*name).to_owned()).zip(row.values.into_iter().map(Value::from));
+    let dimensions = by.iter().map(|name| (*name).to_owned()).zip(row.group.into_iter().map(Value::from));
     let figures = [
         ("requests", row.requests.into()),
         ("errors", row.errors.into()),
+        ("aborted", row.aborted.into()),
         ("input_tokens", row.input_tokens.into()),
         ("output_tokens", row.output_tokens.into()),
         ("cache_read_tokens", row.cache_read_tokens.into()),
-        ("cache_write_tokens", row.cache_write_tokens.into()),
+        ("cache_write_tokens", (row.cache_write_5m_tokens + row.cache_write_1h_tokens).into()),
         ("cost_nano_usd", row.cost.0.into()),
         ("estimated", row.estimated.into()),
         ("unknown", row.unknown.into()),
@@ -209,7 +223,7 @@ impl State {
         State {
             version: env!("CARGO_PKG_VERSION"),
             upstream: force.upstream.name().to_string(),
-            durability: shared.journal.durability().as_str(),
+            durability: force.config.durability.as_str(),
             journal_writable: journal.writable,
             journal_written_seq: journal.written_seq,
             journal_synced_seq: journal.synced_seq,

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use tollgate_store::{DirectoryFault, LedgerFault};
+use tollgate_store::LedgerFault;
+use tollgate_store::directory::DirectoryFault;
 
 /// A refusal or a failure; the text is safe to show to an administrator.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,12 @@ impl From<LedgerFault> for AdminFault {
 
 impl From<DirectoryFault> for AdminFault {
     fn from(fault: DirectoryFault) -> Self {
-        AdminFault::Internal(fault.to_string())
+        match fault {
+            DirectoryFault::UnknownKey(id) => AdminFault::NoSuchKey(id.to_string()),
+            DirectoryFault::NotActive(_) | DirectoryFault::Full => AdminFault::Conflict(fault.to_string()),
+            DirectoryFault::NoteTooLong => AdminFault::BadRequest(fault.to_string()),
+            DirectoryFault::Journal(cause) => AdminFault::Unrecorded(cause.to_string()),
+            DirectoryFault::NoRandom => AdminFault::Internal(fault.to_string()),
+        }
     }
 }

@@ -12,7 +12,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Admitted, Checkpoint, ConfigApplied, Denied, Event, Hash, KeyChange, Opened, Settled};
+use super::{Admitted, Checkpoint, ConfigApplied, Denied, Event, Hash, KeyChange, Opened, Resumed, Settled};
 use crate::unit::{INSTANT_BYTES, UnixMs};
 
 /// The longest line, its end included. The limits on texts and lists keep every written line below it.
@@ -139,6 +139,7 @@ pub fn read_line(line: &[u8]) -> Result<Entry, BadLine> {
         b"key_rotated" => Event::KeyRotated(parse::<KeyChange>(line)?),
         b"key_revoked" => Event::KeyRevoked(parse::<KeyChange>(line)?),
         b"config_applied" => Event::ConfigApplied(parse::<ConfigApplied>(line)?),
+        b"resumed" => Event::Resumed(parse::<Resumed>(line)?),
         b"checkpoint" => Event::Checkpoint(parse::<Checkpoint>(line)?),
         b"closed" => Event::Closed,
         other => {

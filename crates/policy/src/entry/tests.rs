@@ -151,6 +151,7 @@ fn every_kind() -> Vec<Event> {
             key: "ed25519:2f1c".to_owned(),
             signature: "c2lnbmF0dXJl".to_owned(),
         }),
+        Event::Resumed(Resumed { since: UnixMs(1_795_000_000_000), refused: 12 }),
         Event::Closed,
     ]
 }
@@ -171,7 +172,7 @@ fn every_kind_of_entry_comes_back_and_chains() {
         assert!(String::from_utf8_lossy(line).contains(&format!("\"kind\":\"{}\"", event.kind())));
         chain.follow(&entry).unwrap();
     }
-    assert_eq!(chain, Chain { next_seq: 11, prev });
+    assert_eq!(chain, Chain { next_seq: 12, prev });
 }
 
 /// A line with these bytes before its hash, and the hash that fits: what somebody can write who knows the format.

@@ -21,9 +21,10 @@ pub(super) struct Gunzip {
 }
 
 impl Gunzip {
-    pub(super) fn new(content: Content) -> Self {
+    pub(super) fn new(content: Content, decoded_limit: u64) -> Self {
         let gauge = Gauge {
             content,
+            decoded_limit,
             encoded: 0,
             decoded: 0,
             exceeded: false,
@@ -47,6 +48,8 @@ impl Gunzip {
             .is_err()
         {
             let exceeded = self.decoder.get_ref().exceeded;
+            // What was decoded before the fault still counts; that the end is bad is known.
+            let _ = self.decoder.try_finish();
             self.unread = Some(if exceeded {
                 Unread::DecodedTooLarge
             } else {
@@ -67,6 +70,7 @@ impl Gunzip {
 /// Stands between the decoder and the meter and stops what grows out of proportion.
 struct Gauge {
     content: Content,
+    decoded_limit: u64,
     encoded: u64,
     decoded: u64,
     exceeded: bool,
@@ -76,7 +80,7 @@ impl Write for Gauge {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.decoded += bytes.len() as u64;
         let proportion = FREE_BYTES + self.encoded * DECODED_RATIO_LIMIT;
-        if self.decoded > proportion.min(DECODED_LIMIT) {
+        if self.decoded > proportion.min(self.decoded_limit) {
             self.exceeded = true;
             return Err(io::ErrorKind::FileTooLarge.into());
         }

@@ -1,4 +1,6 @@
 use super::*;
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
@@ -125,10 +127,10 @@ fn the_depth_limit_is_exact_and_the_stack_does_not_grow() {
 }
 
 #[test]
-fn every_byte_is_judged_at_every_position_of_a_word() {
+fn every_byte_is_judged_at_every_position_of_words_and_blocks() {
     for byte in 0..=255_u8 {
-        for position in 0..20 {
-            let mut bytes = [b"\"".as_slice(), &[b'x'; 20], b"\""].concat();
+        for position in 0..100 {
+            let mut bytes = [b"\"".as_slice(), &[b'x'; 100], b"\""].concat();
             bytes[1 + position] = byte;
             assert_eq!(
                 scan(&bytes).is_ok(),
@@ -136,6 +138,14 @@ fn every_byte_is_judged_at_every_position_of_a_word() {
                 "byte {byte:#x} at {position}"
             );
         }
+    }
+}
+
+#[test]
+fn every_byte_is_judged_after_a_backslash() {
+    for byte in 0..=255_u8 {
+        let bytes = [b"\"\\", [byte].as_slice(), b"0041\""].concat();
+        assert_eq!(scan(&bytes).is_ok(), is_json(&bytes), "byte {byte:#x}");
     }
 }
 

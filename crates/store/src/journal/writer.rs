@@ -1,0 +1,115 @@
+//! Writing: whoever brings the first line while nobody writes becomes the writer, also for those who come meanwhile.
+//!
+//! So one entry costs one write and no change of threads when traffic is light, and many entries share one write
+//! when it is heavy.
+
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::append::Slot;
+use super::queue::{Queue, Rest};
+use super::tail::{Tail, WriteFault};
+
+/// How many batches a writer takes before the keeper relieves it: it has a request of its own to get on with.
+const ROUNDS_MAX: usize = 8;
+
+/// What appends, the background threads and the readers of the journal share.
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    /// Wakes the syncer.
+    pub(super) sync_wake: Condvar,
+    /// Wakes the keeper.
+    pub(super) keep_wake: Condvar,
+    /// Wakes those who follow the synced end.
+    pub(super) synced_wake: Condvar,
+    pub(super) pace: Pace,
+}
+
+/// How often things are done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How long written entries wait for others to share a sync with, in group durability.
+    pub(crate) sync: Duration,
+    /// The longest time between an entry and the checkpoint that covers it.
+    pub(crate) checkpoint: Duration,
+    /// How long to wait before a disk that refused is tried again.
+    pub(crate) retry: Duration,
+}
+
+impl Shared {
+    pub(super) fn new(queue: Queue, pace: Pace) -> Self {
+        Self {
+            queue: Mutex::new(queue),
+            sync_wake: Condvar::new(),
+            keep_wake: Condvar::new(),
+            synced_wake: Condvar::new(),
+            pace,
+        }
+    }
+
+    /// The state. If a thread panicked while it held it, the bookkeeping cannot be trusted: the journal stops.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(|poisoned| {
+            self.queue.clear_poison();
+            let mut queue = poisoned.into_inner();
+            queue.poison("a thread panicked while it held the journal").give();
+            queue
+        })
+    }
+
+    /// Writes what is queued, unless somebody else is at it, who then writes this too.
+    pub(super) fn write_queued(&self, mut queue: MutexGuard<'_, Queue>) {
+        if queue.has_pending()
+            && let Some(tail) = queue.tail.take()
+        {
+            self.write(queue, tail);
+        }
+    }
+
+    /// Writes until nothing is queued or it is time to be relieved.
+    pub(super) fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, mut tail: Tail) {
+        for _ in 0..ROUNDS_MAX {
+            if !queue.has_pending() {
+                queue.tail = Some(tail).filter(|_| !queue.quit);
+                return;
+            }
+            let batch = queue.take_batch();
+            drop(queue);
+            let written = tail.append(batch.first_seq(), &batch.lines);
+            queue = self.lock();
+            let answers = match written {
+                Ok(()) => queue.publish(batch, &tail),
+                Err(WriteFault::Refused(cause)) => queue.roll_back(batch, &cause),
+                Err(WriteFault::Unknown(cause)) => {
+                    let answers = queue.poison(&cause.to_string());
+                    queue.publish(batch, &tail).give();
+                    answers
+                }
+            };
+            self.wake_background(&queue);
+            drop(queue);
+            answers.give();
+            queue = self.lock();
+        }
+        queue.relay = Some(tail);
+        if queue.keeper != Rest::Busy {
+            self.keep_wake.notify_one();
+        }
+    }
+
+    fn wake_background(&self, queue: &Queue) {
+        if queue.syncer == Rest::Idle || (queue.syncer == Rest::Timed && queue.sync_awaited()) {
+            self.sync_wake.notify_one();
+        }
+        if queue.keeper == Rest::Idle {
+            self.keep_wake.notify_one();
+        }
+    }
+}
+
+/// Answers an append that did not even get into the queue.
+pub(super) fn refuse(slot: &Slot, refused: Result<(), crate::fault::JournalFault>) {
+    if let Err(fault) = refused {
+        slot.resolve(Err(fault));
+    }
+}

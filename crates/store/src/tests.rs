@@ -1,0 +1,87 @@
+//! The store as a whole: what it remembers across restarts, and whom it refuses.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tollgate_policy::key::KeyState;
+
+use crate::fault::{JournalFault, StoreFault};
+use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
+use crate::ledger::Query;
+use crate::store::Store;
+
+#[test]
+fn what_was_served_is_in_the_ledger() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    for number in 0..10 {
+        serve(&store, number);
+    }
+    let total = store.ledger.report(&Query::default()).unwrap();
+    assert_eq!(total.len(), 1);
+    assert_eq!((total[0].requests, total[0].input_tokens), (10, 3000));
+    assert_eq!(total[0].cost.0, 12_000_045);
+    store.close(NOW).unwrap();
+}
+
+#[test]
+fn keys_survive_a_restart_in_their_last_state() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let (kept, kept_key) = store.directory.create("ada", new_key(), NOW).unwrap();
+    let (old, old_key) = store.directory.create("ada", new_key(), NOW).unwrap();
+    let (new, new_key) = store.directory.rotate("ada", old.id, 60_000, NOW).unwrap();
+    store.directory.revoke("ada", kept.id, NOW).unwrap();
+    let seen = store.directory.list();
+    store.close(NOW).unwrap();
+
+    let store = open(&options(folder.path()));
+    assert_eq!(store.directory.list(), seen);
+    let look = |key: &str| store.directory.lookup(key.as_bytes()).unwrap();
+    assert!(matches!(look(kept_key.reveal()).state, KeyState::Revoked { .. }));
+    assert!(matches!(look(old_key.reveal()).state, KeyState::Grace { .. }));
+    assert_eq!(look(new_key.reveal()), new);
+    assert_eq!(new.rotated_from, Some(old.id));
+    assert!(store.directory.lookup(b"tg_unknown").is_none());
+}
+
+#[test]
+fn a_second_process_is_refused_by_name() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    let refused = Store::open(&options, NOW).unwrap_err();
+    assert!(matches!(refused, StoreFault::InUse { .. }));
+    let text = refused.to_string();
+    assert!(text.contains(options.data.to_str().unwrap()), "{text}");
+    assert!(text.contains(&std::process::id().to_string()), "{text}");
+    drop(store);
+    open(&options);
+}
+
+#[test]
+fn an_admission_is_settled_once() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let seq = store.journal.admit(NOW, admitted(1)).wait().unwrap();
+    store.journal.settle(NOW, settled(1, seq)).wait().unwrap();
+    for wrong in [seq, seq + 1, 0, 999] {
+        let refused = store.journal.settle(NOW, settled(1, wrong)).wait();
+        assert_eq!(refused, Err(JournalFault::NotOpen { admitted: wrong }));
+    }
+}
+
+#[test]
+fn exposed_secrets_are_refused_with_a_cure() {
+    let folder = folder();
+    let options = options(folder.path());
+    open(&options).close(NOW).unwrap();
+    for (name, mode, cure) in [("pepper", 0o640, 0o600), ("journal.key", 0o604, 0o600)] {
+        let path = options.data.join("secrets").join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let text = Store::open(&options, NOW).unwrap_err().to_string();
+        assert!(text.contains(&format!("chmod {cure:o} {}", path.display())), "{text}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(cure)).unwrap();
+    }
+    open(&options);
+}
