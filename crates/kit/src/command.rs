@@ -1,12 +1,12 @@
 //! The commands, a file for each.
 
-mod audit;
+pub(crate) mod audit;
 mod config;
 mod demo;
-mod key;
+pub(crate) mod key;
 mod serve;
 mod simulate;
-mod usage;
+pub(crate) mod usage;
 
 pub(crate) use audit::Audit;
 pub(crate) use config::Config;

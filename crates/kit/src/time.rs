@@ -45,6 +45,11 @@ impl FromStr for Span {
 pub(crate) struct Instant(Timestamp);
 
 impl Instant {
+    /// The present.
+    pub(crate) fn now() -> Self {
+        Self(Timestamp::now())
+    }
+
     /// In UTC with milliseconds, the one form that the admin API reads.
     pub(crate) fn to_utc(self) -> String {
         self.0.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
