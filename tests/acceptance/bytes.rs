@@ -54,7 +54,7 @@ async fn answers_reach_the_client_as_they_were_sent() {
     let house = House::open().await;
     let key = format!("x-api-key: {}", house.key("red").await);
     let base = "size=20kb;events=40;thinking;tool=Bash:{\"command\":\"echo \\u00e9\"}";
-    let mut directives: Vec<String> = ["", ";chunk=1", ";chunk=2", ";chunk=7", ";chunk=1000", ";close", ";gzip", ";interim", ";lower_case", ";hang_up"]
+    let mut directives: Vec<String> = ["", ";chunk=1", ";chunk=2", ";chunk=7", ";chunk=1000", ";close", ";gzip", ";interim", ";lower_case"]
         .iter()
         .map(|more| format!("{base}{more}"))
         .collect();

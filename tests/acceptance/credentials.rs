@@ -1,7 +1,7 @@
 //! Row A6: either header, both headers, never forwarded.
 
 use serde_json::json;
-use tollgate_acceptance::{Connection, House, get, post};
+use tollgate_acceptance::{Connection, House, Plan, get, post};
 
 const BODY: &str = r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
 const VERSION: &str = "anthropic-version: 2023-06-01";
@@ -103,7 +103,8 @@ async fn the_upstreams_refusal_of_our_credential_is_not_the_clients_401() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_the_data_folder_or_the_metrics() {
-    let house = House::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let house = House::build(Plan { data: Some(folder.path().join("data")), ..Plan::default() }).await;
     let key = house.key("red").await;
     let headers = [format!("x-api-key: {key}"), VERSION.to_owned()];
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();

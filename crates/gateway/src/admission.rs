@@ -57,19 +57,38 @@ pub(crate) async fn admit(
     call: &Call,
     body: &Body,
 ) -> Result<Admission, Failure> {
+    let entry = entry(force, permit, inbound, call, body);
+    let settled = Box::new(blank_settlement(&entry, force));
+    let mut admission = Admission {
+        shared: shared.clone(),
+        prices: force.prices.clone(),
+        entering: Some(shared.journal.admit(inbound.at, entry)),
+        settled: Some(settled),
+        at: inbound.at,
+        started: inbound.started,
+        endpoint: inbound.endpoint,
+        body_bytes: body.bytes.len() as u64,
+        sent: false,
+        upstream_started: None,
+    };
+    shared.metrics.entered();
+    admission.entered().await?;
+    Ok(admission)
+}
+
+/// What is recorded of a request that enters.
+fn entry(force: &InForce, permit: &Permit, inbound: &Inbound<'_>, call: &Call, body: &Body) -> Admitted {
     let head = &inbound.head;
     let key = permit.principal().key();
     let owned = |name| head.text_value(name).map(str::to_owned);
-    let (session, agent) = (owned("x-claude-code-session-id"), owned("x-claude-code-agent-id"));
     let input_estimate = input_estimate(body.bytes.len() as u64);
     let reserved = match (&call.model, inbound.endpoint) {
         (Some(model), Endpoint::Messages) => {
-            let max_tokens = call.max_tokens.unwrap_or_default();
-            force.prices.reservation(model, inbound.at, input_estimate, max_tokens)
+            force.prices.reservation(model, inbound.at, input_estimate, call.max_tokens.unwrap_or_default())
         }
         _ => NanoUsd(0),
     };
-    let entry = Admitted {
+    Admitted {
         request: inbound.request,
         key: key.id,
         scope: key.scope.clone(),
@@ -84,17 +103,21 @@ pub(crate) async fn admit(
         upstream: force.upstream.name().to_string(),
         reserved,
         input_estimate,
-        session: session.clone(),
-        agent: agent.clone(),
+        session: owned("x-claude-code-session-id"),
+        agent: owned("x-claude-code-agent-id"),
         headers: recorded_headers(inbound),
-    };
-    let settled = Settled {
-        request: inbound.request,
+    }
+}
+
+/// The settlement of a request of which nothing more is known than that it entered.
+fn blank_settlement(entry: &Admitted, force: &InForce) -> Settled {
+    Settled {
+        request: entry.request,
         admitted: 0,
-        key: key.id,
-        scope: key.scope.clone(),
+        key: entry.key,
+        scope: entry.scope.clone(),
         endpoint: entry.endpoint.clone(),
-        model: call.model.clone(),
+        model: entry.model.clone(),
         served_model: None,
         upstream: entry.upstream.clone(),
         region: None,
@@ -109,24 +132,9 @@ pub(crate) async fn admit(
         ms_first_byte: None,
         upstream_request_id: None,
         error: None,
-        session,
-        agent,
-    };
-    let mut admission = Admission {
-        shared: shared.clone(),
-        prices: force.prices.clone(),
-        entering: Some(shared.journal.admit(inbound.at, entry)),
-        settled: Some(Box::new(settled)),
-        at: inbound.at,
-        started: inbound.started,
-        endpoint: inbound.endpoint,
-        body_bytes: body.bytes.len() as u64,
-        sent: false,
-        upstream_started: None,
-    };
-    shared.metrics.entered();
-    admission.entered().await?;
-    Ok(admission)
+        session: entry.session.clone(),
+        agent: entry.agent.clone(),
+    }
 }
 
 fn recorded_headers(inbound: &Inbound<'_>) -> BTreeMap<String, String> {
