@@ -1,1 +1,13 @@
-//! What the acceptance tests share: starting a gateway before a simulator, and talking to it.
+//! What the acceptance tests share: a gateway before a simulator, and a client that hides nothing.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+pub mod certificate;
+pub mod client;
+pub mod house;
+pub mod nginx;
+
+pub use client::{Answer, Connection, get, post, request};
+pub use certificate::Certificate;
+pub use house::{House, Plan};
+pub use nginx::Nginx;

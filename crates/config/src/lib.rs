@@ -1,1 +1,97 @@
-//! What is wished: configuration text to Document to Snapshot.
+//! What is wished: configuration text to [`Document`] to [`Snapshot`].
+//!
+//! A person writes YAML (or JSON, which is a subset of it). [`load`] turns the text into the
+//! [`Snapshot`] that requests read, or into every [`Problem`] of the text at once, each with its
+//! line, its column, the rule it breaks and the cure. This room reads no file, no environment
+//! variable and no clock: the caller hands it text, and secrets stay references until the shell
+//! resolves them.
+//!
+//! The types in [`document`] are the only description of a configuration. The JSON Schema is
+//! derived from them ([`schema`]), the loader obeys that schema, and the reference page is
+//! printed from it ([`reference()`]), so the three cannot disagree.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod document;
+pub mod duration;
+pub mod file;
+pub mod problem;
+pub mod proxy;
+pub mod secret;
+pub mod size;
+pub mod snapshot;
+pub mod url;
+
+mod address;
+mod check;
+mod compile;
+mod leaf;
+mod reference;
+mod schema;
+mod tree;
+
+pub use address::Address;
+pub use compile::compile;
+pub use document::Document;
+pub use leaf::Fault;
+pub use problem::{Problem, Severity};
+pub use proxy::Proxy;
+pub use reference::reference;
+pub use schema::schema;
+pub use secret::SecretRef;
+pub use snapshot::{Snapshot, TlsFiles};
+pub use url::Url;
+
+/// Reads a document from YAML or JSON text.
+///
+/// `name` is what problems call the text, usually the file name. A field that is absent takes its
+/// default, so an empty text is a valid document.
+///
+/// # Errors
+///
+/// Every problem found: fields that do not exist, values of the wrong form, literal secrets. Text
+/// that is not YAML at all has exactly one problem, because nothing after it can be read.
+pub fn parse(text: &str, name: &str) -> Result<Document, Vec<Problem>> {
+    let reading = check::read(text);
+    if reading.problems.is_empty() {
+        Ok(reading.document)
+    } else {
+        Err(finish(reading.problems, name))
+    }
+}
+
+/// Reads text and compiles it: [`parse`], then [`compile()`].
+///
+/// Rules that span several fields are applied wherever all of those fields are readable, so that
+/// one call reports as much as possible of what there is to repair. The warnings of a good document are
+/// in [`Snapshot::warnings`].
+///
+/// # Errors
+///
+/// Every problem found, warnings among them, in the order of the text.
+pub fn load(text: &str, name: &str) -> Result<Snapshot, Vec<Problem>> {
+    let reading = check::read(text);
+    let (snapshot, mut findings) = compile::judge(&reading);
+    let mut problems = reading.problems;
+    problems.append(&mut findings);
+    let mut problems = finish(problems, name);
+    if problems.iter().any(Problem::is_error) {
+        return Err(problems);
+    }
+    let mut snapshot = snapshot;
+    snapshot.warnings.clear();
+    snapshot.warnings.append(&mut problems);
+    Ok(snapshot)
+}
+
+/// Puts problems in the order of the text and gives them the name of the text.
+fn finish(mut problems: Vec<Problem>, name: &str) -> Vec<Problem> {
+    for problem in &mut problems {
+        name.clone_into(&mut problem.name);
+    }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems
+}
+
+#[cfg(test)]
+mod tests;

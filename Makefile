@@ -1,0 +1,51 @@
+# Tasks of this repository. Each target sets up what it needs; `make` alone lists them.
+
+export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# Passed on to the demo, the benches and the acceptance tests: make demo ARGS=--exit
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test check bench acceptance advisories reference
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install everything that any target needs
+	@scripts/setup.sh
+
+build: ## build the tollgate command, optimised, into target/release
+	@scripts/setup.sh build
+	cargo build --release -p tollgate
+
+demo: ## run a whole gateway before a simulated API, without an account
+	@scripts/setup.sh build
+	cargo run --release -p tollgate -- demo $(ARGS)
+
+test: ## run all tests
+	@scripts/setup.sh build
+	cargo test --workspace
+
+check: ## formatting, lints, documentation, licences and sources
+	@scripts/setup.sh check
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	cargo deny --log-level error check bans licenses sources
+
+bench: ## measure the gateway and nginx side by side
+	@scripts/setup.sh bench
+	cargo build --release -p tollgate
+	cargo run --release -p tollgate-benches -- $(ARGS)
+
+acceptance: ## run the acceptance tests, real clients and servers included
+	@scripts/setup.sh acceptance
+	cargo test -p tollgate-acceptance --test acceptance -- $(ARGS)
+
+advisories: ## look the dependencies up in the RustSec database (needs the network)
+	@scripts/setup.sh check
+	cargo deny check advisories
+
+reference: ## write the generated reference pages anew
+	@scripts/setup.sh build
+	TOLLGATE_UPDATE=1 cargo test -p tollgate-config --lib the_reference_is_current

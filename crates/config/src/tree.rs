@@ -1,0 +1,193 @@
+//! YAML text as a tree of values that know their places.
+//!
+//! The library that reads YAML is used here and nowhere else. Reading into a tree first, not
+//! straight into the document, is what lets the loader report all problems at once: a typed
+//! reader stops at the first.
+
+use crate::problem::{Place, Problem};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy, Spanned};
+use std::fmt;
+
+/// A value and where it starts.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
+}
+
+/// A YAML value.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    /// A number with a fraction, or too large for 64 bits: no field takes one.
+    OtherNumber,
+    Text(String),
+    List(Vec<Node>),
+    /// Keys in the order of the text; a key may appear twice, which the reader of the tree judges.
+    Map(Vec<(Key, Node)>),
+}
+
+/// The name of a field and where it starts.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) place: Place,
+    pub(crate) name: String,
+}
+
+impl Node {
+    /// What kind of value it is, with its article, for a sentence.
+    pub(crate) fn noun(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "empty",
+            Value::Bool(_) => "a flag",
+            Value::Integer(_) => "a number",
+            Value::OtherNumber => "a fraction or a huge number",
+            Value::Text(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a section",
+        }
+    }
+}
+
+/// The tree of a text. A text without any value is [`Value::Null`].
+///
+/// # Errors
+///
+/// The one problem that makes the text unreadable as YAML.
+pub(crate) fn read(text: &str) -> Result<Node, Problem> {
+    if is_blank(text) {
+        let place = Place { line: 1, column: 1 };
+        return Ok(Node {
+            place,
+            value: Value::Null,
+        });
+    }
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        // Repeated keys and merge keys become ordinary problems, reported with the others.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+    };
+    serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
+        .map(Node::from)
+        .map_err(|error| unreadable(&error))
+}
+
+/// Whether there is nothing but white space, comments and document markers.
+fn is_blank(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+}
+
+fn unreadable(error: &serde_saphyr::Error) -> Problem {
+    let formatter = serde_saphyr::UserMessageFormatter;
+    let rule = error.without_snippet().render_with_formatter(&formatter);
+    // The place is shown in front of the problem; once is enough.
+    let rule = rule.lines().next().unwrap_or_default();
+    let rule = rule.rsplit_once(" at line ").map_or(rule, |(rule, _)| rule);
+    let cure = "repair the YAML here: spaces for indentation, `name: value` for each field.";
+    let problem = Problem::error("", &format!("this is not readable as YAML: {rule}"), cure);
+    match error.location() {
+        Some(location) => problem.at(location.into()),
+        None => problem,
+    }
+}
+
+impl From<serde_saphyr::Location> for Place {
+    fn from(location: serde_saphyr::Location) -> Self {
+        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            line: number(location.line()),
+            column: number(location.column()),
+        }
+    }
+}
+
+impl From<Spanned<Value>> for Node {
+    fn from(spanned: Spanned<Value>) -> Self {
+        // Where an alias is used, not where its anchor stands: that is the line to look at.
+        Self {
+            place: spanned.referenced.into(),
+            value: spanned.value,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(i64::try_from(number).map_or(Value::OtherNumber, Value::Integer))
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Value, E> {
+        Ok(Value::OtherNumber)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Value, E> {
+        Ok(Value::OtherNumber)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::OtherNumber)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = seq.next_element::<Spanned<Value>>()? {
+            list.push(item.into());
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let key = Key {
+                place: key.referenced.into(),
+                name: key.value,
+            };
+            fields.push((key, map.next_value::<Spanned<Value>>()?.into()));
+        }
+        Ok(Value::Map(fields))
+    }
+}

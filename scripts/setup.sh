@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Makes sure that what a make target needs is there, and installs what is missing.
+#
+#   scripts/setup.sh [build] [check] [bench] [acceptance]
+#
+# System packages come from apt, as root or by sudo without a password. Where neither works, the
+# script prints the one line to run and stops. Rust itself comes from rustup and is not installed
+# here: rust-toolchain.toml then picks the version.
+set -euo pipefail
+
+readonly CARGO_DENY_VERSION=0.20.2
+
+export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH:/usr/sbin"
+
+packages=()
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+stop() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+
+need_command() { # command, Debian package
+    has "$1" || packages+=("$2")
+}
+
+need_rust() {
+    has cargo || stop "Rust is missing. Install rustup (https://rustup.rs), open a new shell and run this again."
+}
+
+need_build() {
+    need_rust
+    # aws-lc-rs and SQLite are compiled from C.
+    has cc || packages+=(build-essential)
+}
+
+need_acceptance() {
+    need_command nginx nginx
+    need_command node nodejs
+    need_command npm npm
+    # Debian ships venv apart from python3.
+    { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; } || packages+=(python3-venv)
+}
+
+install_packages() {
+    [ "${#packages[@]}" -eq 0 ] && return
+    local line="apt-get install -y --no-install-recommends ${packages[*]}"
+    has apt-get || stop "Missing: ${packages[*]} (Debian names). Install them by the means of this system and run this again."
+    local as=()
+    if [ "$(id -u)" -ne 0 ]; then
+        { has sudo && sudo -n true 2>/dev/null; } || stop "Missing: ${packages[*]}. Run this once: sudo $line"
+        as=(sudo -n)
+    fi
+    echo "installing: ${packages[*]}"
+    "${as[@]}" apt-get update -q </dev/null
+    "${as[@]}" env DEBIAN_FRONTEND=noninteractive $line </dev/null
+}
+
+install_cargo_deny() {
+    cargo deny --version >/dev/null 2>&1 && return
+    echo "installing: cargo-deny $CARGO_DENY_VERSION (compiles for some minutes, once)"
+    cargo install --locked --quiet cargo-deny --version "$CARGO_DENY_VERSION" </dev/null
+}
+
+[ "$#" -gt 0 ] || set -- build check bench acceptance
+
+deny=false
+for want in "$@"; do
+    need_build
+    case "$want" in
+        build) ;;
+        check) deny=true ;;
+        bench) need_command nginx nginx ;;
+        acceptance) need_acceptance ;;
+        *) stop "unknown: $want (known: build, check, bench, acceptance)" ;;
+    esac
+done
+# need_build runs once for each word.
+mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u | sed '/^$/d')
+install_packages
+if "$deny"; then install_cargo_deny; fi
