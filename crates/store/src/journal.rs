@@ -204,6 +204,13 @@ impl Journal {
     }
 }
 
+/// Also when a store fails to open after its journal: nobody may go on holding the folder.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl std::fmt::Debug for Journal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Journal").field(&self.state()).finish()
