@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use tollgate_policy::access::Permit;
 use tollgate_policy::entry::{Admitted, Outcome, Settled};
 use tollgate_policy::price::{PriceBook, Sale, floor, input_estimate};
@@ -21,6 +22,9 @@ use crate::{InForce, Shared};
 
 /// Request headers that a record may hold. All others stay out of it.
 const RECORDED_HEADERS: [&str; 4] = ["user-agent", "anthropic-version", "anthropic-beta", "x-app"];
+
+/// How long the end of an answer waits for its settlement to be written.
+const SETTLEMENT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A request that has entered: recorded, its worst case reserved, to be settled. Whoever holds it must end it;
 /// dropping it settles it as failed.
@@ -200,9 +204,13 @@ impl Admission {
     pub(crate) fn settle(mut self, ending: Ending) -> impl Future<Output = ()> + use<> {
         let append = self.finish(ending);
         async move {
-            if let Some(append) = append {
-                // A settlement that the disk refuses is kept and tried again by the journal itself.
-                let _ = append.await;
+            let Some(append) = append else {
+                return;
+            };
+            // A settlement that the disk refuses is kept, and tried again by the journal itself. The client, who was
+            // served, is not made to wait for the disk to mend.
+            if timeout(SETTLEMENT_PATIENCE, append).await.is_err() {
+                tracing::warn!("an answer ended before its settlement was written; the journal keeps it");
             }
         }
     }

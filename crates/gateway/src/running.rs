@@ -128,7 +128,8 @@ impl Gateway {
         let address = listener.local_addr().unwrap_or(address);
         let admin_address = admin.local_addr().unwrap_or(admin_address);
         record(&shared, source, None).await?;
-        let instance = InstanceFile::write(&data, admin_address)
+        let scheme = if shared.tls.load().is_some() { "https" } else { "http" };
+        let instance = InstanceFile::write(&data, &format!("{scheme}://{address}"), admin_address)
             .map_err(|(path, cause)| StartFault::Instance { path, cause })?;
         let tasks = vec![
             tokio::spawn(listen::accept(shared.clone(), listener)),
