@@ -40,6 +40,7 @@ pub(crate) fn judge(reading: &Reading) -> (Snapshot, Vec<Problem>) {
     };
     judge.listeners(document);
     judge.upstream(document);
+    judge.access(&document.access);
     judge.models(document);
     judge.limits(&document.limits);
     judge.timeouts(&document.timeouts);
@@ -54,6 +55,17 @@ struct Judge<'r> {
 }
 
 impl Judge<'_> {
+    fn access(&mut self, access: &document::Access) {
+        if access.key_max_days > 0 && access.key_warn_days >= access.key_max_days {
+            self.warning(
+                "access.key_warn_days",
+                &["access.key_max_days"],
+                "keys are refused before anybody was warned",
+                "set access.key_warn_days below access.key_max_days.",
+            );
+        }
+    }
+
     fn listeners(&mut self, document: &Document) {
         let (listen, admin) = (
             document.listen.address.socket(),
@@ -339,6 +351,8 @@ fn snapshot(document: &Document) -> Snapshot {
             proxy: upstream.proxy.clone(),
         },
         other_v1_allowed: access.other_v1 == Verdict::Allow,
+        key_warn_days: access.key_warn_days,
+        key_max_days: access.key_max_days,
         models: models.clone(),
         limits: Limits {
             body_bytes: bytes(limits.body),

@@ -99,6 +99,11 @@ pub struct Access {
     /// What happens to endpoints below `/v1/` that this gateway does not know, whose cost and
     /// content it therefore cannot account for.
     pub other_v1: Verdict,
+    /// The age of a key in days from which each of its answers carries a warning in the header
+    /// `x-tollgate-key-warning`. 0: never.
+    pub key_warn_days: u32,
+    /// The age of a key in days from which it is refused, until it is rotated. 0: never.
+    pub key_max_days: u32,
 }
 
 /// Yes or no.
@@ -302,6 +307,8 @@ impl Default for Access {
     fn default() -> Self {
         Self {
             other_v1: Verdict::Deny,
+            key_warn_days: 90,
+            key_max_days: 0,
         }
     }
 }

@@ -21,6 +21,10 @@ pub struct Snapshot {
     pub upstream: Upstream,
     /// Whether endpoints below `/v1/` that the gateway does not know pass.
     pub other_v1_allowed: bool,
+    /// The age of a key in days from which its answers warn; 0: never.
+    pub key_warn_days: u32,
+    /// The age of a key in days from which it is refused; 0: never.
+    pub key_max_days: u32,
     /// The fixed list of models, or nothing when the upstream's list is to be shown.
     pub models: Option<Vec<Model>>,
     /// How large things may be, and how many at once.

@@ -19,6 +19,9 @@ pub(crate) const REQUEST_ID: &str = "x-tollgate-request-id";
 /// Whose error an error answer is: `gateway` or `upstream`.
 pub(crate) const ERROR_SOURCE: &str = "x-tollgate-error-source";
 
+/// What the holder of a key should know about it.
+pub(crate) const KEY_WARNING: &str = "x-tollgate-key-warning";
+
 /// An answer to a client.
 pub(crate) struct Answer {
     /// The status code.
@@ -52,6 +55,16 @@ impl Answer {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         push_field(&mut self.fields, name.as_bytes(), value.as_bytes());
         self
+    }
+}
+
+impl Answer {
+    /// Tells the holder of an old key that it is due to be rotated.
+    pub(crate) fn with_key_warning(self, aged_days: Option<u32>) -> Self {
+        match aged_days {
+            Some(days) => self.with(KEY_WARNING, &format!("this key is {days} days old: rotate it")),
+            None => self,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{Proxy as ProxyChoice, Snapshot};
 use tollgate_policy::entry::Hash;
+use tollgate_policy::key::AgeLimits;
 use tollgate_policy::price::PriceBook;
 
 use crate::listen::TlsFault;
@@ -67,6 +68,13 @@ impl InForce {
         let upstream = Upstream::new(settings.url.clone(), dialer, settings.http2, Credential::new(credential));
         let prices = Arc::new(prices(&config)?);
         Ok(InForce { config, upstream, prices, document })
+    }
+}
+
+impl InForce {
+    /// How old keys may become.
+    pub(crate) fn key_ages(&self) -> AgeLimits {
+        AgeLimits { warn_days: self.config.key_warn_days, max_days: self.config.key_max_days }
     }
 }
 
