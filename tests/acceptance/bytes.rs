@@ -54,10 +54,11 @@ async fn answers_reach_the_client_as_they_were_sent() {
     let house = House::open().await;
     let key = format!("x-api-key: {}", house.key("red").await);
     let base = "size=20kb;events=40;thinking;tool=Bash:{\"command\":\"echo \\u00e9\"}";
-    let mut directives: Vec<String> = ["", ";chunk=1", ";chunk=2", ";chunk=7", ";chunk=1000", ";close", ";gzip", ";interim", ";lower_case"]
-        .iter()
-        .map(|more| format!("{base}{more}"))
-        .collect();
+    let mut directives: Vec<String> =
+        ["", ";chunk=1", ";chunk=2", ";chunk=7", ";chunk=1000", ";close", ";gzip", ";interim", ";lower_case"]
+            .iter()
+            .map(|more| format!("{base}{more}"))
+            .collect();
     directives.push("size=4mb;events=200".into());
     directives.push("text=;events=1".into());
     for directive in directives {
@@ -83,7 +84,17 @@ async fn answers_reach_the_client_as_they_were_sent() {
 async fn headers_pass_in_their_order_and_spelling() {
     let house = House::open().await;
     let key = house.key("red").await;
-    let names = ["Accept", "User-Agent", "X-Stainless-Lang", "anthropic-beta", "Anthropic-Future", "x-claude-code-session-id", "TraceParent", "x-app", "X-Custom_Thing"];
+    let names = [
+        "Accept",
+        "User-Agent",
+        "X-Stainless-Lang",
+        "anthropic-beta",
+        "Anthropic-Future",
+        "x-claude-code-session-id",
+        "TraceParent",
+        "x-app",
+        "X-Custom_Thing",
+    ];
     let values = "[!-~]([ -~\u{e9}\t]{0,30}[!-~])?";
     let strategy = prop::collection::vec((prop::sample::select(names.to_vec()), values), 0..12);
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
@@ -121,7 +132,9 @@ async fn exchange(house: &House, key: &str, fields: &[(String, String)]) -> Vec<
     let answer = connection.answer().await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     let seen = house.simulator.record().last().unwrap();
-    for dropped in ["cookie", "origin", "x-hop", "keep-alive", "te", "connection", "x-forwarded-for", "authorization"] {
+    for dropped in
+        ["cookie", "origin", "x-hop", "keep-alive", "te", "connection", "x-forwarded-for", "authorization"]
+    {
         assert_eq!(seen.header(dropped), None, "{dropped} must not go upstream");
     }
     let own = ["host", "x-api-key", "content-length", "accept-encoding", "anthropic-version"];

@@ -23,7 +23,8 @@ async fn simulator() -> Running {
 
 /// How many rounds of kill -9: few in a quick run, 200 in `make acceptance`.
 fn rounds() -> u64 {
-    std::env::var("TOLLGATE_KILL_ROUNDS").map_or(5, |rounds| rounds.parse().expect("TOLLGATE_KILL_ROUNDS is a number"))
+    std::env::var("TOLLGATE_KILL_ROUNDS")
+        .map_or(5, |rounds| rounds.parse().expect("TOLLGATE_KILL_ROUNDS is a number"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +59,11 @@ async fn kill_nine_in_a_loop_loses_nothing_and_counts_nothing_twice() {
     let (admitted, settled) = (of_kind("admitted"), of_kind("settled"));
     let by_admission: HashMap<u64, &Value> =
         settled.iter().map(|entry| (entry["admitted"].as_u64().unwrap(), *entry)).collect();
-    assert_eq!((by_admission.len(), settled.len()), (admitted.len(), admitted.len()), "one settlement for each");
+    assert_eq!(
+        (by_admission.len(), settled.len()),
+        (admitted.len(), admitted.len()),
+        "one settlement for each"
+    );
     assert!(admitted.iter().all(|entry| by_admission.contains_key(&entry["seq"].as_u64().unwrap())));
     assert!(received.len() as u64 > rounds(), "the storm got answers");
     every_answer_received_is_booked(&simulator, &settled, &received);
@@ -94,7 +99,8 @@ fn load(serve: &Serve, key: &str, round: u64) -> Load {
     let address = serve.address();
     let clients = (0..CLIENTS).map(|number| {
         let (stop, key) = (stop.clone(), key.to_owned());
-        let directive = ["events=3", "events=20;pace_ms=3", "size=100kb", "first_byte_ms=40"][(number + round as usize) % 4];
+        let directive = ["events=3", "events=20;pace_ms=3", "size=100kb", "first_byte_ms=40"]
+            [(number + round as usize) % 4];
         tokio::spawn(async move {
             let mut received = Vec::new();
             let headers = [&format!("x-api-key: {key}"), VERSION, &format!("x-simulator: {directive}")];
@@ -138,7 +144,9 @@ async fn a_full_disk_refuses_requests_loses_nothing_and_mends_itself() {
 
     let slow = [headers[0], VERSION, "x-simulator: events=4;silence_ms=1500;at=3"];
     let mut running = Connection::open(serve.address()).await;
-    running.send(format!("{}{BODY}", client::head("POST", "/v1/messages", &slow, Some(BODY.len()))).as_bytes()).await;
+    running
+        .send(format!("{}{BODY}", client::head("POST", "/v1/messages", &slow, Some(BODY.len()))).as_bytes())
+        .await;
     running.until(b"message_start").await;
     let filler = serve.data().join("filler");
     fill(&filler);

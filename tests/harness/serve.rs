@@ -19,7 +19,11 @@ pub fn tollgate() -> PathBuf {
         folder.pop();
     }
     let path = folder.join("tollgate");
-    assert!(path.exists(), "{} is needed: run `cargo build -p tollgate`, or test the whole workspace", path.display());
+    assert!(
+        path.exists(),
+        "{} is needed: run `cargo build -p tollgate`, or test the whole workspace",
+        path.display()
+    );
     path
 }
 
@@ -43,17 +47,21 @@ impl Serve {
         let serve = command(&tollgate(), data, upstream);
         let mut command = Command::new("unshare");
         command.args(["--mount", "--map-root-user", "sh", "-c"]);
-        command.arg(format!("mount -t tmpfs -o mode=0700,size={megabytes}m tollgate-test \"$0\" && exec \"$@\""));
+        command.arg(format!(
+            "mount -t tmpfs -o mode=0700,size={megabytes}m tollgate-test \"$0\" && exec \"$@\""
+        ));
         command.arg(data).arg(serve.get_program()).args(serve.get_args());
         command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Serve::spawn(command, data, true).await
     }
 
     async fn spawn(mut command: Command, data: &Path, is_apart: bool) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
         let child = child.unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
         let root = format!("/proc/{}/root", child.id());
-        let seen = if is_apart { PathBuf::from(format!("{root}{}", data.display())) } else { data.to_owned() };
+        let seen =
+            if is_apart { PathBuf::from(format!("{root}{}", data.display())) } else { data.to_owned() };
         let mut serve = Serve { child, data: data.to_owned(), seen };
         for _ in 0..1500 {
             if serve.instance().is_some_and(|instance| instance["pid"] == serve.child.id()) {
@@ -134,7 +142,15 @@ pub fn run(arguments: &[&str]) -> (i32, String) {
 
 fn command(binary: &Path, data: &Path, upstream: &str) -> Command {
     let mut command = Command::new(binary);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--upstream", upstream]);
+    command.args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--upstream",
+        upstream,
+    ]);
     command.arg("--data").arg(data).env("ANTHROPIC_API_KEY", UPSTREAM_KEY).env("NO_PROXY", "*");
     command
 }

@@ -4,8 +4,7 @@
 //! page, so they speak to whoever configures a gateway.
 
 use crate::{
-    Address, duration::Duration, file::FilePath, proxy::Proxy, secret::SecretRef, size::Size,
-    url::Url,
+    Address, duration::Duration, file::FilePath, proxy::Proxy, secret::SecretRef, size::Size, url::Url,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -274,19 +273,13 @@ impl Default for Document {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self {
-            address: Address::loopback(8080),
-            tls: None,
-        }
+        Self { address: Address::loopback(8080), tls: None }
     }
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self {
-            address: Address::loopback(8081),
-            allow_remote: false,
-        }
+        Self { address: Address::loopback(8081), allow_remote: false }
     }
 }
 
@@ -305,11 +298,7 @@ impl Default for Upstream {
 
 impl Default for Access {
     fn default() -> Self {
-        Self {
-            other_v1: Verdict::Deny,
-            key_warn_days: 90,
-            key_max_days: 0,
-        }
+        Self { other_v1: Verdict::Deny, key_warn_days: 90, key_max_days: 0 }
     }
 }
 
@@ -342,17 +331,12 @@ impl Default for Timeouts {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self {
-            durability: Durability::Group,
-        }
+        Self { durability: Durability::Group }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Auto,
-            level: LogLevel::Info,
-        }
+        Self { format: LogFormat::Auto, level: LogLevel::Info }
     }
 }

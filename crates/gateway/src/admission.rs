@@ -220,7 +220,11 @@ impl Admission {
         settled.outcome = ending.outcome;
         settled.ms_total = millis(self.started);
         self.price(&mut settled, ending.metered);
-        self.shared.metrics.settled(&settled, self.endpoint, self.upstream_started.map(|since| since.elapsed()));
+        self.shared.metrics.settled(
+            &settled,
+            self.endpoint,
+            self.upstream_started.map(|since| since.elapsed()),
+        );
         Some(self.shared.journal.settle(self.shared.now(), *settled))
     }
 
@@ -272,7 +276,8 @@ impl Drop for Admission {
 impl Admission {
     /// The client left before the record was known to stand. If it does, the request is settled all the same.
     fn leave_unentered(&mut self, entering: Append) {
-        let (Some(mut settled), Ok(runtime)) = (self.settled.take(), tokio::runtime::Handle::try_current()) else {
+        let (Some(mut settled), Ok(runtime)) = (self.settled.take(), tokio::runtime::Handle::try_current())
+        else {
             return;
         };
         let shared = self.shared.clone();

@@ -46,8 +46,8 @@ impl Answer {
     /// An answer of the gateway's own making.
     pub(crate) fn own(status: u16, content_type: &str, body: impl Into<Bytes>, request: RequestId) -> Self {
         let date = httpdate::fmt_http_date(SystemTime::now());
-        let fields =
-            format!("date: {date}\r\ncontent-type: {content_type}\r\n{REQUEST_ID}: {request}\r\n").into_bytes();
+        let fields = format!("date: {date}\r\ncontent-type: {content_type}\r\n{REQUEST_ID}: {request}\r\n")
+            .into_bytes();
         Answer { status, fields, body: AnswerBody::Whole(body.into()), close: false }
     }
 
@@ -233,16 +233,23 @@ impl Failure {
             }
             Failure::BodyFraming => "The request's chunked body is not well formed.".into(),
             Failure::Encoding => {
-                "The request body's content-encoding is not supported: send it plain, or packed by gzip.".into()
+                "The request body's content-encoding is not supported: send it plain, or packed by gzip."
+                    .into()
             }
-            Failure::Unpackable => "The request body is not the gzip that its content-encoding announces.".into(),
+            Failure::Unpackable => {
+                "The request body is not the gzip that its content-encoding announces.".into()
+            }
             Failure::Malformed(malformed) => malformed.to_string(),
             Failure::Denied(denial) => denial.message(),
             Failure::NotFound { hint } => format!("Not found: {hint}"),
-            Failure::Overloaded => "The gateway holds as many requests as it may. Try again in a moment.".into(),
-            Failure::Journal(_) => "The gateway can not record requests at the moment, so it serves none. Its \
+            Failure::Overloaded => {
+                "The gateway holds as many requests as it may. Try again in a moment.".into()
+            }
+            Failure::Journal(_) => {
+                "The gateway can not record requests at the moment, so it serves none. Its \
                                     operator must make room for the journal; it goes on by itself then."
-                .into(),
+                    .into()
+            }
             Failure::Upstream(fault) => upstream_sentence(fault).into(),
         }
     }
@@ -274,7 +281,9 @@ fn upstream(fault: &UpstreamFault) -> Shown {
         UpstreamFault::Proxy(_) => (502, ErrorType::Api, "egress_proxy", None),
         UpstreamFault::Broken(_) => (502, ErrorType::Api, "upstream_broken", None),
         UpstreamFault::FirstByteTimeout(_) => (504, ErrorType::Timeout, "upstream_silent", None),
-        UpstreamFault::BadHead(_) | UpstreamFault::NotHttp => (502, ErrorType::Api, "upstream_not_http", None),
+        UpstreamFault::BadHead(_) | UpstreamFault::NotHttp => {
+            (502, ErrorType::Api, "upstream_not_http", None)
+        }
         // Trying again can not mend the gateway's credential.
         UpstreamFault::Credential => (502, ErrorType::Api, "upstream_credential", Some(false)),
     };
@@ -286,7 +295,9 @@ fn upstream_sentence(fault: &UpstreamFault) -> &'static str {
         UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout(_) => {
             "The gateway could not reach the upstream. Nothing was sent; try again."
         }
-        UpstreamFault::Proxy(_) => "The gateway's egress proxy refused the way to the upstream. Ask the gateway's operator.",
+        UpstreamFault::Proxy(_) => {
+            "The gateway's egress proxy refused the way to the upstream. Ask the gateway's operator."
+        }
         UpstreamFault::Broken(_) => "The upstream's connection broke before it answered.",
         UpstreamFault::FirstByteTimeout(_) => "The upstream did not begin to answer in time.",
         UpstreamFault::BadHead(_) | UpstreamFault::NotHttp => "The upstream's answer is not valid HTTP.",

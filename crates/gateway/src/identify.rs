@@ -38,8 +38,9 @@ pub(crate) fn identify(
             }
             continue;
         };
-        let identified = key::identify(&record, now)
-            .and_then(|principal| Ok(Identified { principal, aged_days: key::judge_age(&record, ages, now)? }));
+        let identified = key::identify(&record, now).and_then(|principal| {
+            Ok(Identified { principal, aged_days: key::judge_age(&record, ages, now)? })
+        });
         match identified {
             Ok(identified) => return Ok(identified),
             Err(refusal) => reason = Unauthenticated::Refused(refusal),
