@@ -30,9 +30,8 @@ pub fn tollgate() -> PathBuf {
 /// A running `tollgate serve`. It is killed when this is dropped.
 pub struct Serve {
     pub child: Child,
-    data: PathBuf,
     /// The data folder as this process sees it.
-    seen: PathBuf,
+    data: PathBuf,
 }
 
 impl Serve {
@@ -76,7 +75,7 @@ impl Serve {
     }
 
     fn instance(&self) -> Option<Value> {
-        let text = std::fs::read_to_string(self.seen.join("instance.json")).ok()?;
+        let text = std::fs::read_to_string(self.data.join("instance.json")).ok()?;
         serde_json::from_str(&text).ok()
     }
 
@@ -103,7 +102,7 @@ impl Serve {
 
     /// The data folder as this process sees it.
     pub fn data(&self) -> &Path {
-        &self.seen
+        &self.data
     }
 
     /// `kill -9`.
