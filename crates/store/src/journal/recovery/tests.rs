@@ -13,7 +13,7 @@ use tollgate_policy::entry::{Entry, Event, Hash, Outcome, read_line, write_line}
 
 use super::recover;
 use crate::audit;
-use crate::fault::StoreFault;
+use crate::fault::{JournalFault, StoreFault};
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::journal::segment;
 use crate::ledger::Query;
@@ -364,4 +364,51 @@ fn a_start_reads_only_the_end_of_a_long_journal() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     let fault = audit::verify(&options.data, &audit::Options::default()).unwrap().fault.unwrap();
     assert_eq!((fault.kind, fault.file), (audit::Kind::Edited, first));
+}
+
+/// The process of [`a_disk_that_is_really_full_refuses_and_stays_whole`]: admits until it is refused.
+#[test]
+fn fills_its_disk() {
+    let Ok(data) = std::env::var("STORE_TEST_FILLER") else { return };
+    let store = open(&Options::new(data));
+    let mut last = 0;
+    for number in 0..10_000 {
+        match store.journal.admit(NOW, admitted(number)).wait() {
+            Ok(seq) => last = seq,
+            Err(fault) => {
+                assert!(matches!(fault, JournalFault::Unwritable { .. }), "{fault}");
+                drop(store.journal.settle(NOW, settled(number - 1, last)));
+                assert_eq!(store.journal.state().backlog, 1);
+                println!("\nrefused after {last}");
+                return;
+            }
+        }
+    }
+    panic!("the limit has no effect");
+}
+
+#[test]
+fn a_disk_that_is_really_full_refuses_and_stays_whole() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    // A limit on the length of files: works for every user, unlike a small file system.
+    let victim = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 400; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "journal::recovery::tests::fills_its_disk"])
+        .env("STORE_TEST_FILLER", &data)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&victim.stdout).into_owned();
+    let last: u64 = said
+        .lines()
+        .find_map(|line| line.strip_prefix("refused after "))
+        .unwrap_or_else(|| panic!("{said}"))
+        .parse()
+        .unwrap();
+    let options = Options::new(&data);
+    let before = verified(&options);
+    assert_eq!((before.head_seq, before.torn_bytes), (last, 0), "taken back to the last whole entry");
+    open(&options).close(NOW).unwrap();
+    assert_eq!(verified(&options).open, 0);
 }
