@@ -59,9 +59,9 @@ impl Serve {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
         let child = child.unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
         let root = format!("/proc/{}/root", child.id());
-        let seen =
+        let data =
             if is_apart { PathBuf::from(format!("{root}{}", data.display())) } else { data.to_owned() };
-        let mut serve = Serve { child, data: data.to_owned(), seen };
+        let mut serve = Serve { child, data };
         for _ in 0..1500 {
             if serve.instance().is_some_and(|instance| instance["pid"] == serve.child.id()) {
                 return serve;
