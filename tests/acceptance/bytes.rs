@@ -140,3 +140,38 @@ async fn exchange(house: &House, key: &str, fields: &[(String, String)]) -> Vec<
     let own = ["host", "x-api-key", "content-length", "accept-encoding", "anthropic-version"];
     seen.headers.iter().filter(|(name, _)| !own.contains(&name.as_str())).cloned().collect()
 }
+
+/// However the network cuts a request, it is the same request.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_split_of_a_request_is_read_alike() {
+    let house = House::open().await;
+    let key = house.key("red").await;
+    let body = r#"{"model":"claude-opus-5-5","max_tokens":1,"messages":[{"role":"user","content":"\u00e9 é"}]}"#;
+    let start = format!("POST /v1/messages HTTP/1.1\r\nHost: a\r\n{VERSION}\r\nx-api-key: {key}\r\n");
+    let fixed = format!("{start}Content-Length: {}\r\n\r\n{body}", body.len());
+    let mut chunked = format!("{start}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for (number, chunk) in body.as_bytes().chunks(7).enumerate() {
+        let extension = if number % 2 == 0 { ";x=\"y\"" } else { "" };
+        chunked.extend_from_slice(format!("{:X}{extension}\r\n", chunk.len()).as_bytes());
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\nTrailer-Field: dropped\r\n\r\n");
+    for request in [fixed.into_bytes(), chunked] {
+        // One connection carries them all, so a byte too many or too few would show in the next.
+        let mut connection = Connection::open(house.address()).await;
+        for cut in (1..request.len()).step_by(3) {
+            connection.send(&request[..cut]).await;
+            tokio::task::yield_now().await;
+            connection.send(&request[cut..]).await;
+            let answer = connection.answer().await.unwrap_or_else(|| panic!("no answer, cut at {cut}"));
+            assert_eq!(answer.status, 200, "cut at {cut}: {}", answer.text());
+        }
+        let seen = house.simulator.record().last().unwrap();
+        assert_eq!(seen.body_sha256, Some(sha256(body.as_bytes())));
+        assert_eq!(seen.header("transfer-encoding"), None);
+    }
+    let seen = house.simulator.record().requests();
+    assert!(seen.iter().all(|seen| seen.body_sha256 == Some(sha256(body.as_bytes()))));
+    house.close().await;
+}
