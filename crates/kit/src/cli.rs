@@ -1,7 +1,7 @@
 //! The command line as a whole. Each command describes its own arguments.
 
 use crate::{
-    command::{Audit, Config, Demo, Key, Serve, Simulate, Usage},
+    command::{Config, Demo, Key, Serve, Simulate, Usage},
     fault::Fault,
     printer::Printer,
     status::{EXIT_STATUS, Status},
@@ -15,8 +15,7 @@ Examples:
   export ANTHROPIC_API_KEY=sk-ant-...
   tollgate serve                                  run a gateway on 127.0.0.1:8080
   tollgate key create --team platform --user ci   make a key for it
-  tollgate usage report --by team,model           see what was used and what it cost
-  tollgate audit verify                           see that nobody changed the record";
+  tollgate usage report --by team,model           see what was used and what it cost";
 
 /// A governed gateway for the Anthropic API, and its kit.
 ///
@@ -40,7 +39,6 @@ pub(crate) enum Command {
     Demo(Demo),
     Key(Key),
     Usage(Usage),
-    Audit(Audit),
     Config(Config),
     Simulate(Simulate),
 }
@@ -57,7 +55,6 @@ impl Command {
             Self::Demo(command) => command.run(printer),
             Self::Key(command) => command.run(printer),
             Self::Usage(command) => command.run(printer),
-            Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),
         }

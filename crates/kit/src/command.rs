@@ -1,6 +1,5 @@
 //! The commands, a file for each.
 
-pub(crate) mod audit;
 mod config;
 mod demo;
 pub(crate) mod key;
@@ -8,7 +7,6 @@ mod serve;
 mod simulate;
 pub(crate) mod usage;
 
-pub(crate) use audit::Audit;
 pub(crate) use config::Config;
 pub(crate) use demo::Demo;
 pub(crate) use key::Key;

@@ -51,9 +51,6 @@ pub(crate) enum Fault {
     /// The gateway refused what was asked.
     #[error("{message}")]
     Refused { status: u16, message: String },
-    /// The journal can not be read.
-    #[error("the journal can not be read: {0}")]
-    Journal(String),
 }
 
 impl Fault {
@@ -82,8 +79,7 @@ impl Fault {
             | Self::NoInstance { .. }
             | Self::Instance { .. }
             | Self::Silent { .. }
-            | Self::Strange { .. }
-            | Self::Journal(_) => Status::Unavailable,
+            | Self::Strange { .. } => Status::Unavailable,
         }
     }
 
@@ -99,7 +95,8 @@ impl Fault {
                 data.display()
             ),
             Self::Instance { .. } => {
-                "run this as the user who runs the gateway; if that is you, start the gateway again.".to_owned()
+                "run this as the user who runs the gateway; if that is you, start the gateway again."
+                    .to_owned()
             }
             Self::Silent { pid, .. } => format!(
                 "process {pid} wrote its address there and is gone or stuck: look at it, or start the gateway \
@@ -112,8 +109,7 @@ impl Fault {
             | Self::Folder(_)
             | Self::Configuration(_)
             | Self::Script { .. }
-            | Self::Refused { .. }
-            | Self::Journal(_) => return None,
+            | Self::Refused { .. } => return None,
         };
         Some(cure)
     }
@@ -131,7 +127,9 @@ fn start_cure(fault: &StartFault) -> Option<String> {
         StartFault::Instance { .. } => {
             "make room on the disk, and let this user write the data folder.".to_owned()
         }
-        StartFault::Journal(_) => "make room on the disk, and let this user write the data folder.".to_owned(),
+        StartFault::Journal(_) => {
+            "make room on the disk, and let this user write the data folder.".to_owned()
+        }
         // The store's own sentences hold their cures.
         StartFault::Store(_) => return None,
     };
@@ -151,7 +149,9 @@ fn force_cure(fault: &ForceFault) -> Option<String> {
         ForceFault::Proxy(_) => {
             "write http://HOST:PORT there, or set upstream.proxy: none to connect directly.".to_owned()
         }
-        ForceFault::Dialer(_) => "let upstream.ca_file name a PEM file of certificate authorities.".to_owned(),
+        ForceFault::Dialer(_) => {
+            "let upstream.ca_file name a PEM file of certificate authorities.".to_owned()
+        }
         ForceFault::Prices { .. } => {
             "repair that file, or remove prices.file to use the price book that is built in.".to_owned()
         }

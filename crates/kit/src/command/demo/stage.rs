@@ -39,8 +39,7 @@ impl Stage {
 
         let config = Config { api_key: Some(UPSTREAM_KEY.to_owned()), ..Config::default() };
         let address = config.listen;
-        let simulator =
-            Simulator::start(config).await.map_err(|cause| Fault::Listen { address, cause })?;
+        let simulator = Simulator::start(config).await.map_err(|cause| Fault::Listen { address, cause })?;
         let document = document(listen, &data, credential, &simulator.url())
             .map_err(|fault| Fault::Folder(io::Error::other(fault)))?;
         let snapshot = compile(&document).map_err(Fault::Configuration)?;
