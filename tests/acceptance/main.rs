@@ -5,9 +5,12 @@
 mod bytes;
 mod credentials;
 mod errors;
+mod exactly_once;
 mod framing;
 mod keys;
 mod models;
 mod money;
 mod probes;
+mod reload;
 mod streams;
+mod tls;

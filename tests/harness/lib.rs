@@ -2,8 +2,12 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+pub mod certificate;
 pub mod client;
 pub mod house;
+pub mod nginx;
 
 pub use client::{Answer, Connection, get, post, request};
+pub use certificate::Certificate;
 pub use house::{House, Plan};
+pub use nginx::Nginx;

@@ -281,3 +281,6 @@ impl Admission {
 fn millis(since: Instant) -> u64 {
     since.elapsed().as_millis() as u64
 }
+
+#[cfg(test)]
+mod tests;

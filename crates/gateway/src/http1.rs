@@ -61,7 +61,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: Stream, peer: IpAddr) {
     };
     let mut is_first = true;
     loop {
-        let patience = shared.in_force().config.timeouts.clone();
+        let patience = shared.in_force().config.timeouts;
         let idle = if is_first { patience.client_head } else { patience.keep_alive };
         is_first = false;
         let limits = shared.head_limits();

@@ -137,6 +137,12 @@ impl Gateway {
         Ok(Gateway { shared, store, address, admin_address, instance, tasks })
     }
 
+    /// What its requests share.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address

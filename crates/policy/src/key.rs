@@ -38,11 +38,7 @@ pub struct KeyRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_from: Option<KeyId>,
     /// A remark for people.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub note: Option<String>,
 }
 
@@ -88,9 +84,9 @@ pub enum Refusal {
 
 /// Makes the principal of a key that is good at `now`.
 ///
-/// A revoked key is refused whatever the clock says, so a clock that is wrong cannot bring one back. Both ends of
-/// time (expiry, end of grace) are exclusive: at that very instant the key is no longer good. A key made "in the
-/// future" is good: the clocks of two instances may differ a little.
+/// A revoked key is refused whatever the clock says, so a clock that is wrong cannot bring one back. Both
+/// ends of time (expiry, end of grace) are exclusive: at that very instant the key is no longer good. A
+/// key made "in the future" is good: the clocks of two instances may differ a little.
 ///
 /// # Errors
 /// [`Refusal`], the gravest reason first: revoked, then grace over, then expired.
@@ -135,10 +131,7 @@ mod tests {
 
     #[test]
     fn a_key_is_good_until_the_instant_it_ends_and_not_at_it() {
-        let grace = KeyState::Grace {
-            until: GRACE_END,
-            replaced_by: KeyId::new(UnixMs(600), [2; 10]),
-        };
+        let grace = KeyState::Grace { until: GRACE_END, replaced_by: KeyId::new(UnixMs(600), [2; 10]) };
         let revoked = KeyState::Revoked { at: UnixMs(700) };
         let expired = Err(Refusal::Expired { at: EXPIRY });
         let grace_over = Err(Refusal::GraceOver { at: GRACE_END });
@@ -154,12 +147,7 @@ mod tests {
             (grace, None, 1_001, grace_over),
             // An expiry within the grace ends it; after both, the grace is named.
             (grace, Some(UnixMs(900)), 899, Ok(())),
-            (
-                grace,
-                Some(UnixMs(900)),
-                900,
-                Err(Refusal::Expired { at: UnixMs(900) }),
-            ),
+            (grace, Some(UnixMs(900)), 900, Err(Refusal::Expired { at: UnixMs(900) })),
             (grace, Some(UnixMs(900)), 1_000, grace_over),
             // No clock brings a revoked key back.
             (revoked, None, 0, withdrawn),
@@ -183,10 +171,7 @@ mod tests {
         let body = &key.reveal()[7..48];
         let record = record(KeyState::Active, None);
         let principal = identify(&record, UnixMs(0)).unwrap();
-        let shown = format!(
-            "{record:?} {principal:?} {}",
-            serde_json::to_string(&*record).unwrap()
-        );
+        let shown = format!("{record:?} {principal:?} {}", serde_json::to_string(&*record).unwrap());
         assert!(shown.contains(&key.hint()));
         for secret in [body, &body[..12], &body[29..]] {
             assert!(!shown.contains(secret), "{shown}");
@@ -197,10 +182,7 @@ mod tests {
     fn a_record_comes_back_from_its_text() {
         let record = record(KeyState::Revoked { at: UnixMs(700) }, Some(EXPIRY));
         let text = serde_json::to_string(&*record).unwrap();
-        assert!(
-            text.contains(r#""state":{"revoked":{"at":"1970-01-01T00:00:00.700Z"}}"#),
-            "{text}"
-        );
+        assert!(text.contains(r#""state":{"revoked":{"at":"1970-01-01T00:00:00.700Z"}}"#), "{text}");
         assert_eq!(serde_json::from_str::<KeyRecord>(&text).unwrap(), *record);
     }
 }

@@ -4,7 +4,6 @@
 //! <https://platform.claude.com/docs/en/api/errors>.
 
 use crate::call::{Call, Purpose};
-use crate::clock;
 use crate::directive::{Directives, Failure, Page};
 use crate::error::ApiError;
 use crate::events::Events;
@@ -85,7 +84,7 @@ pub(crate) fn answer(question: &Question<'_>, directives: &Directives, terms: &T
             let mut reply = Reply::error(question.serial, &error);
             reply.headers.extend(failure_headers(&directives.failure));
             if error.status == 429 {
-                reply = reply.with_rate_limits(clock::now_seconds());
+                reply = reply.with_rate_limits();
             }
             reply
         }
@@ -165,7 +164,7 @@ fn message(question: &Question<'_>, directives: &Directives) -> Result<Reply, Ap
         }
         reply
     };
-    Ok(reply.with_rate_limits(clock::now_seconds()))
+    Ok(reply.with_rate_limits())
 }
 
 fn call_of<'q>(question: &'q Question<'_>) -> Result<&'q Call, ApiError> {
@@ -225,13 +224,13 @@ fn failure(wish: &Failure) -> Option<ApiError> {
     Some(error)
 }
 
-fn failure_headers(wish: &Failure) -> impl Iterator<Item = (String, String)> {
+fn failure_headers(wish: &Failure) -> impl Iterator<Item = (&'static str, String)> {
     [
         ("retry-after", &wish.retry_after),
         ("x-should-retry", &wish.should_retry),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+    .filter_map(|(name, value)| Some((name, value.clone()?)))
 }
 
 /// What the edge in front of the API answers to a body above the limit.

@@ -82,8 +82,8 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Tool {
     pub(crate) name: String,
-    /// The input as JSON text, streamed as it is written.
-    pub(crate) input: String,
+    /// An object.
+    pub(crate) input: Box<RawValue>,
 }
 
 /// Token counts that replace the counted ones.
@@ -360,14 +360,13 @@ fn tool(given: &Given<'_>) -> Result<Tool, BadDirective> {
     let needs = "NAME or NAME:{json object}";
     let value = given.value.ok_or_else(|| given.needs(needs))?;
     let (name, input) = value.split_once(':').unwrap_or((value, "{}"));
-    let input = input.trim();
-    let is_object = serde_json::from_str::<serde_json::Map<_, _>>(input).is_ok();
-    if name.trim().is_empty() || !is_object {
+    let input: Box<RawValue> = serde_json::from_str(input).map_err(|_| given.needs(needs))?;
+    if name.trim().is_empty() || !input.get().starts_with('{') {
         return Err(given.needs(needs));
     }
     Ok(Tool {
         name: name.trim().to_owned(),
-        input: input.to_owned(),
+        input,
     })
 }
 

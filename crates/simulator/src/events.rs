@@ -4,9 +4,8 @@
 //! Source: <https://platform.claude.com/docs/en/build-with-claude/streaming>.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::message::{Delta, Message, MessageJson, Run, UsageJson};
+use crate::message::{BlockJson, Delta, Message, MessageJson, Run, UsageJson};
 use crate::record::{Note, Share, Tokens};
 
 /// A stream of events.
@@ -44,7 +43,7 @@ enum Data<'e> {
     },
     ContentBlockStart {
         index: usize,
-        content_block: Value,
+        content_block: BlockJson<'e>,
     },
     ContentBlockDelta {
         index: usize,

@@ -1,5 +1,6 @@
 //! The message that the simulated model answers with: its blocks, its usage, its bill.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::call::Call;
@@ -8,7 +9,7 @@ use crate::record::{Share, Tokens};
 
 mod wire;
 
-pub(crate) use wire::{MessageJson, UsageJson};
+pub(crate) use wire::{BlockJson, MessageJson, UsageJson};
 
 const DEFAULT_TEXT: &str =
     "Hello from the Tollgate simulator. No model was asked; this text is always the same.";
@@ -42,14 +43,20 @@ pub(crate) struct Block {
 pub(crate) enum Kind {
     Text,
     Thinking,
-    /// `tool_use` or `server_tool_use`.
-    Tool {
-        kind: &'static str,
-        id: String,
-        name: String,
-    },
-    /// A block that arrives whole in its start event.
-    Whole(Value),
+    Tool(ToolCall),
+    ServerTool(ToolCall),
+    SearchResult { id: String, content: Value },
+    FetchResult { id: String, content: Value },
+    Fallback { from: String, to: String },
+}
+
+/// A call of a tool.
+#[derive(Debug)]
+pub(crate) struct ToolCall {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The JSON text of the input, streamed as it is written.
+    pub(crate) input: Box<RawValue>,
 }
 
 /// Text that is streamed in deltas of one type.
@@ -117,7 +124,7 @@ impl Message {
 
     /// The plain answer, without a stream.
     pub(crate) fn json(&self) -> Vec<u8> {
-        let content: Vec<Value> = self.blocks.iter().map(Block::full).collect();
+        let content: Vec<BlockJson<'_>> = self.blocks.iter().map(Block::full).collect();
         let usage = self.usage.as_ref().map(|usage| usage.whole());
         crate::json(&self.envelope(&content, Some(&self.stop_reason), usage))
     }
@@ -135,7 +142,7 @@ impl Message {
 
     fn envelope<'m>(
         &'m self,
-        content: &'m [Value],
+        content: &'m [BlockJson<'m>],
         stop_reason: Option<&'m str>,
         usage: Option<UsageJson<'m>>,
     ) -> MessageJson<'m> {
@@ -161,23 +168,21 @@ fn content(call: &Call, wish: &Answer, serial: u64) -> (Vec<Block>, String) {
         return (blocks, "max_tokens".into());
     }
     if let Some(to) = &wish.fallback {
-        blocks.push(Block::whole(json!({
-            "type": "fallback",
-            "from": {"model": call.model},
-            "to": {"model": to},
-            "trigger": {"type": "refusal", "category": null},
-        })));
+        blocks.push(Block::whole(Kind::Fallback {
+            from: call.model.clone(),
+            to: to.clone(),
+        }));
     }
     if let Some(thinking) = &wish.thinking {
         let shown = if call.thinking_omitted { "" } else { thinking };
         blocks.push(Block::thinking(shown, serial));
     }
-    for (tool, count) in [
-        ("web_search", wish.web_search),
-        ("web_fetch", wish.web_fetch),
-    ] {
-        for nth in 0..count {
-            blocks.extend(server_tool(tool, crate::id::tool("srvtoolu_", serial, nth)));
+    for nth in 0..wish.web_search + wish.web_fetch {
+        let id = crate::id::tool("srvtoolu_", serial, nth);
+        if nth < wish.web_search {
+            blocks.extend(web_search(id));
+        } else {
+            blocks.extend(web_fetch(id));
         }
     }
     if !wish.tools.is_empty() && call.tool_rounds < wish.turns.unwrap_or(1) {
@@ -185,8 +190,12 @@ fn content(call: &Call, wish: &Answer, serial: u64) -> (Vec<Block>, String) {
             blocks.push(Block::text(text, wish.events));
         }
         for (nth, tool) in wish.tools.iter().enumerate() {
-            let id = crate::id::tool("toolu_", serial, nth as u64);
-            blocks.push(Block::tool("tool_use", id, &tool.name, tool.input.clone()));
+            let call = ToolCall {
+                id: crate::id::tool("toolu_", serial, nth as u64),
+                name: tool.name.clone(),
+                input: tool.input.clone(),
+            };
+            blocks.push(Block::tool(false, call));
         }
         return (blocks, "tool_use".into());
     }
@@ -252,40 +261,43 @@ fn final_text(call: &Call, wish: &Answer) -> (String, &'static str) {
     }
 }
 
-/// A server tool's call and its result.
-fn server_tool(name: &str, id: String) -> [Block; 2] {
-    let (input, result) = if name == "web_search" {
-        let found = json!([{
-            "type": "web_search_result",
-            "url": "https://example.com/",
-            "title": "Example Domain",
-            "encrypted_content": "c2ltdWxhdGVk",
-            "page_age": null,
-        }]);
-        (json!({"query": "simulated"}), found)
-    } else {
-        let fetched = json!({
-            "type": "web_fetch_result",
-            "url": "https://example.com/",
-            "retrieved_at": null,
-            "content": {
-                "type": "document",
-                "source": {"type": "text", "media_type": "text/plain", "data": "Simulated."},
-                "title": null,
-                "citations": null,
-            },
-        });
-        (json!({"url": "https://example.com/"}), fetched)
+/// A search by the server: its call and its result.
+fn web_search(id: String) -> [Block; 2] {
+    let content = json!([{
+        "type": "web_search_result",
+        "url": "https://example.com/",
+        "title": "Example Domain",
+        "encrypted_content": "c2ltdWxhdGVk",
+        "page_age": null,
+    }]);
+    let call = server_call(&id, "web_search", &json!({"query": "simulated"}));
+    [call, Block::whole(Kind::SearchResult { id, content })]
+}
+
+/// A page read by the server: the call and its result.
+fn web_fetch(id: String) -> [Block; 2] {
+    let content = json!({
+        "type": "web_fetch_result",
+        "url": "https://example.com/",
+        "retrieved_at": null,
+        "content": {
+            "type": "document",
+            "source": {"type": "text", "media_type": "text/plain", "data": "Simulated."},
+            "title": null,
+            "citations": null,
+        },
+    });
+    let call = server_call(&id, "web_fetch", &json!({"url": "https://example.com/"}));
+    [call, Block::whole(Kind::FetchResult { id, content })]
+}
+
+fn server_call(id: &str, name: &str, input: &Value) -> Block {
+    let call = ToolCall {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        input: crate::raw_json(input),
     };
-    let answer = Block::whole(json!({
-        "type": format!("{name}_tool_result"),
-        "tool_use_id": id,
-        "content": result,
-    }));
-    [
-        Block::tool("server_tool_use", id, name, input.to_string()),
-        answer,
-    ]
+    Block::tool(true, call)
 }
 
 fn tokens(wish: &Answer, blocks: &[Block], stop_reason: &str, body_bytes: usize) -> Tokens {

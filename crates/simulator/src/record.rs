@@ -275,6 +275,7 @@ impl Record {
         books
             .seen
             .retain(|_, seen| seen.answer.ending == Ending::Open);
+        books.body_bytes = books.seen.values().map(|seen| seen.body.len()).sum();
         let open = books.served.open;
         books.served = Served {
             open,
@@ -448,15 +449,13 @@ impl Served {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256_hex(context: Context) -> String {
-    use std::fmt::Write as _;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
     let digest = context.finish();
-    digest
-        .as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let bytes = digest.as_ref().iter();
+    bytes
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 pub(crate) fn sha256() -> Context {

@@ -23,6 +23,8 @@ pub(crate) mod queue;
 pub(crate) mod recovery;
 pub(crate) mod segment;
 pub(crate) mod tail;
+#[cfg(test)]
+mod tests;
 pub(crate) mod writer;
 
 pub use append::Append;

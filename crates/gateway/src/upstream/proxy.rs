@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_environment_decides_unless_it_exempts() {
-        let rows: &[(&[(&str, &str)], &str, Option<&str>)] = &[
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+        let rows: &[Row<'_>] = &[
             (&[("HTTPS_PROXY", "http://a:1")], "https://api.example", Some("a")),
             (&[("HTTPS_PROXY", "http://a:1"), ("https_proxy", "http://b:1")], "https://api.example", Some("b")),
             (&[("HTTPS_PROXY", "http://a:1")], "http://api.example", None),

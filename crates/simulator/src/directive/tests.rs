@@ -9,9 +9,12 @@ fn directives_are_read() {
     .unwrap();
     assert_eq!(directives.answer.size, Some(65_536));
     assert_eq!(directives.answer.events, Some(3));
-    assert_eq!(directives.answer.tools[0].input, r#"{"command":"a;b]]"}"#);
+    assert_eq!(
+        directives.answer.tools[0].input.get(),
+        r#"{"command":"a;b]]"}"#
+    );
     assert_eq!(directives.answer.tools[1].name, "Read");
-    assert_eq!(directives.answer.tools[1].input, "{}");
+    assert_eq!(directives.answer.tools[1].input.get(), "{}");
     assert_eq!(directives.timing.pace_ms, 5);
     assert_eq!(directives.failure.status, Some(429));
     assert_eq!(directives.failure.message.as_deref(), Some("no; not now"));
