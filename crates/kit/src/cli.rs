@@ -1,7 +1,7 @@
 //! The command line as a whole. Each command describes its own arguments.
 
 use crate::{
-    command::{Config, Demo, Key, Serve, Simulate, Usage},
+    command::{Audit, Config, Demo, Key, Serve, Simulate, Usage},
     fault::Fault,
     printer::Printer,
     status::{EXIT_STATUS, Status},
@@ -15,7 +15,8 @@ Examples:
   export ANTHROPIC_API_KEY=sk-ant-...
   tollgate serve                                  run a gateway on 127.0.0.1:8080
   tollgate key create --team platform --user ci   make a key for it
-  tollgate usage report --by team,model           see what was used and what it cost";
+  tollgate usage report --by team,model           see what was used and what it cost
+  tollgate audit verify                           see that nobody changed the record";
 
 /// A governed gateway for the Anthropic API, and its kit.
 ///
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Demo(Demo),
     Key(Key),
     Usage(Usage),
+    Audit(Audit),
     Config(Config),
     Simulate(Simulate),
 }
@@ -55,6 +57,7 @@ impl Command {
             Self::Demo(command) => command.run(printer),
             Self::Key(command) => command.run(printer),
             Self::Usage(command) => command.run(printer),
+            Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),
         }
@@ -66,7 +69,8 @@ impl Command {
 pub(crate) struct DataFolder {
     /// The data folder of the gateway.
     #[arg(
-        long = "data",
+        id = "data",
+        long,
         value_name = "DIR",
         env = "TOLLGATE_DATA",
         hide_env_values = true,

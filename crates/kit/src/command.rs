@@ -1,5 +1,6 @@
 //! The commands, a file for each.
 
+pub(crate) mod audit;
 mod config;
 mod demo;
 pub(crate) mod key;
@@ -7,6 +8,7 @@ mod serve;
 mod simulate;
 pub(crate) mod usage;
 
+pub(crate) use audit::Audit;
 pub(crate) use config::Config;
 pub(crate) use demo::Demo;
 pub(crate) use key::Key;

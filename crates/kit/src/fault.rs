@@ -51,15 +51,23 @@ pub(crate) enum Fault {
     /// The gateway refused what was asked.
     #[error("{message}")]
     Refused { status: u16, message: String },
+    /// The journal can not be read.
+    #[error("the journal can not be verified: {0}")]
+    Journal(String),
+    /// A file that should hold the public key of a journal holds something else.
+    #[error("{0} holds no public key of a journal")]
+    NotAPublicKey(String),
 }
 
 impl Fault {
     /// The exit status of a command that ended so.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::Unreadable { .. } | Self::Configuration(_) | Self::Script { .. } | Self::Unset(_) => {
-                Status::Usage
-            }
+            Self::Unreadable { .. }
+            | Self::Configuration(_)
+            | Self::Script { .. }
+            | Self::Unset(_)
+            | Self::NotAPublicKey(_) => Status::Usage,
             Self::Start(fault) => match fault {
                 StartFault::Force(_) => Status::Usage,
                 StartFault::Store(_)
@@ -79,7 +87,8 @@ impl Fault {
             | Self::NoInstance { .. }
             | Self::Instance { .. }
             | Self::Silent { .. }
-            | Self::Strange { .. } => Status::Unavailable,
+            | Self::Strange { .. }
+            | Self::Journal(_) => Status::Unavailable,
         }
     }
 
@@ -103,13 +112,18 @@ impl Fault {
                  again."
             ),
             Self::Strange { .. } => "use the same version of tollgate for both.".to_owned(),
+            Self::NotAPublicKey(_) => {
+                "give it a copy of secrets/journal.pub in the data folder: one line, `ed25519 ...`."
+                    .to_owned()
+            }
             Self::Output(_)
             | Self::Runtime(_)
             | Self::Unreadable { .. }
             | Self::Folder(_)
             | Self::Configuration(_)
             | Self::Script { .. }
-            | Self::Refused { .. } => return None,
+            | Self::Refused { .. }
+            | Self::Journal(_) => return None,
         };
         Some(cure)
     }

@@ -1,7 +1,13 @@
 //! `tollgate demo`: all of it at work on one machine, checked as it goes.
 
 use crate::{
-    admin::Admin, command::usage::Report, fault::Fault, log::Log, printer::Printer, runtime, signals::Stop,
+    admin::Admin,
+    command::{audit, usage::Report},
+    fault::Fault,
+    log::Log,
+    printer::Printer,
+    runtime,
+    signals::Stop,
     status::Status,
 };
 use clap::Args;
@@ -31,7 +37,7 @@ use stage::Stage;
 Examples:
   tollgate demo
   tollgate demo --exit && echo all is well
-  tollgate demo --data ./demo-data")]
+  tollgate demo --data ./demo-data       # and afterwards: tollgate audit verify ./demo-data")]
 pub(crate) struct Demo {
     /// End after the summary, with status 1 if anything was not as expected.
     #[arg(long)]
@@ -93,6 +99,9 @@ async fn play(stage: &Stage, printer: &Printer) -> Result<Status, Fault> {
     let path = format!("/admin/v1/usage?by=team,model&from={}", since.to_utc());
     let report: Report = admin.fetch(&path).await?;
     good &= books::judge(&report, &exchanges, &stage.simulator.record(), printer);
+    let (journal_is_good, journal) = audit::check(&stage.data)?;
+    printer.verdict(journal_is_good, "the journal: every entry follows from the one before it");
+    good &= journal_is_good;
 
     printer.say("");
     printer.answer(&report.table())?;
@@ -100,7 +109,8 @@ async fn play(stage: &Stage, printer: &Printer) -> Result<Status, Fault> {
         printer.say(&note);
     }
     printer.answer(&format!(
-        "\nClaude Code through this gateway:\n\n  \
+        "\n{journal}\n\
+         Claude Code through this gateway:\n\n  \
          export ANTHROPIC_BASE_URL={}\n  \
          export ANTHROPIC_AUTH_TOKEN={}",
         stage.url(),
