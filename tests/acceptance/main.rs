@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod bytes;
+mod crashes;
 mod credentials;
 mod errors;
 mod exactly_once;

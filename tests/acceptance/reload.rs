@@ -25,7 +25,8 @@ async fn a_changed_file_is_in_force_within_a_second_and_a_bad_one_never() {
         std::fs::write(&path, listed("  - id: claude-one\n")).unwrap();
         until(async || models().await == 1).await;
         // Half of this document is right; none of it counts.
-        std::fs::write(&path, listed("  - id: claude-one\n  - id: claude-two\nlimits:\n  body: nonsense\n")).unwrap();
+        std::fs::write(&path, listed("  - id: claude-one\n  - id: claude-two\nlimits:\n  body: nonsense\n"))
+            .unwrap();
         until(async || house.admin("GET", "/metrics", None).await.status == 200).await;
         std::fs::write(&path, "{ not yaml").unwrap();
         std::fs::remove_file(&path).unwrap();

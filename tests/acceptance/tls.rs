@@ -30,7 +30,8 @@ fn connector(certificate: &Certificate, alpn: &[&str]) -> TlsConnector {
 }
 
 fn tls_plan(certificate: &Certificate) -> Plan {
-    let listen = format!("tls:\n  cert: {}\n  key: {}", certificate.cert.display(), certificate.key.display());
+    let listen =
+        format!("tls:\n  cert: {}\n  key: {}", certificate.cert.display(), certificate.key.display());
     Plan { listen, ..Plan::default() }
 }
 
@@ -46,11 +47,17 @@ async fn clients_speak_tls_in_either_version_of_http() {
         let tls = connector(&certificate, alpn).connect(name, tcp).await.unwrap();
         let is_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         assert_eq!(is_http2, alpn.contains(&"h2"));
-        let text = if is_http2 { over_http2(tls, &key, "").await.unwrap() } else { over_http1(tls, &key).await };
+        let text =
+            if is_http2 { over_http2(tls, &key, "").await.unwrap() } else { over_http1(tls, &key).await };
         assert!(text.contains("message_stop"), "{alpn:?}: {text}");
     }
     // Without TLS nobody is served.
-    let plain = tollgate_acceptance::client::request(house.address(), "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"").await;
+    let plain = tollgate_acceptance::client::request(
+        house.address(),
+        "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"",
+    )
+    .await;
     assert!(plain.is_none());
     house.close().await;
 }
@@ -64,7 +71,10 @@ async fn clients_speak_http2_by_prior_knowledge_and_cuts_stay_cuts() {
     assert!(text.contains("message_stop"));
     let seen = house.simulator.record().last().unwrap();
     assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
-    assert!(over_http2(open().await, &key, "events=20;cut").await.is_err(), "a cut is an error of the stream");
+    assert!(
+        over_http2(open().await, &key, "events=20;cut").await.is_err(),
+        "a cut is an error of the stream"
+    );
     let settled = house.wait_for("settled", 2).await;
     assert_eq!((&settled[0]["outcome"], &settled[1]["outcome"]), (&"complete".into(), &"cut".into()));
     house.close().await;

@@ -55,7 +55,8 @@ impl House {
         std::fs::write(&credential, UPSTREAM_KEY).unwrap();
         let url = plan.upstream_url.clone().unwrap_or_else(|| simulator.url());
         let text = configuration(&plan, &data, &url, &credential);
-        let config = tollgate_config::load(&text, "test").unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        let config =
+            tollgate_config::load(&text, "test").unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
         let gateway = Gateway::start(config, Source { name: "test", text: &text }).await.unwrap();
         House { gateway, simulator, folder, data, text }
     }

@@ -6,8 +6,10 @@ pub mod certificate;
 pub mod client;
 pub mod house;
 pub mod nginx;
+pub mod serve;
 
-pub use client::{Answer, Connection, get, post, request};
 pub use certificate::Certificate;
+pub use client::{Answer, Connection, get, post, request};
 pub use house::{House, Plan};
 pub use nginx::Nginx;
+pub use serve::Serve;

@@ -64,6 +64,7 @@ impl Denial {
                 Refusal::Expired { .. } => "key_expired",
                 Refusal::Revoked { .. } => "key_revoked",
                 Refusal::GraceOver { .. } => "key_grace_over",
+                Refusal::TooOld { .. } => "key_too_old",
             },
             Self::ModelNotAllowed { .. } => "model_not_allowed",
             Self::ModelRequired => "model_required",
@@ -117,6 +118,10 @@ impl Unauthenticated {
             Self::Refused(Refusal::Revoked { at }) => {
                 format!("This key was revoked at {at}. Ask the key's owner for a new one.")
             }
+            Self::Refused(Refusal::TooOld { days, max_days }) => format!(
+                "This key is {days} days old, and keys are good for {max_days} here. Ask the key's owner to \
+                 rotate it."
+            ),
             Self::Refused(Refusal::GraceOver { at }) => {
                 format!("This key was replaced, and the time to change over ended at {at}. Use the new key.")
             }

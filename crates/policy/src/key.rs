@@ -80,6 +80,37 @@ pub enum Refusal {
         /// When it ran out.
         at: UnixMs,
     },
+    /// It is older than keys may be.
+    TooOld {
+        /// Its age in whole days.
+        days: u32,
+        /// The age in days up to which keys are good.
+        max_days: u32,
+    },
+}
+
+/// How old keys may become before they are to be rotated. Zero days set no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AgeLimits {
+    /// The age in days from which the answer to each request warns.
+    pub warn_days: u32,
+    /// The age in days from which a key is refused.
+    pub max_days: u32,
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Judges a key's age: its whole days if it is to be rotated soon, nothing if it is young enough.
+///
+/// # Errors
+/// [`Refusal::TooOld`].
+pub fn judge_age(record: &KeyRecord, limits: AgeLimits, now: UnixMs) -> Result<Option<u32>, Refusal> {
+    let days = u32::try_from(now.ms_since(record.created_at).max(0) / DAY_MS).unwrap_or(u32::MAX);
+    let reaches = |bound: u32| bound > 0 && days >= bound;
+    if reaches(limits.max_days) {
+        return Err(Refusal::TooOld { days, max_days: limits.max_days });
+    }
+    Ok(reaches(limits.warn_days).then_some(days))
 }
 
 /// Makes the principal of a key that is good at `now`.
@@ -109,6 +140,26 @@ pub fn identify(record: &Arc<KeyRecord>, now: UnixMs) -> Result<Principal, Refus
 mod tests {
     use super::*;
     use crate::credential::{Pepper, VirtualKey};
+
+    #[test]
+    fn age_warns_then_refuses_on_the_day() {
+        let created = |days: i64| UnixMs(500 + days * DAY_MS);
+        let key = record(KeyState::Active, None);
+        let key = KeyRecord { created_at: UnixMs(500), ..(*key).clone() };
+        let limits = AgeLimits { warn_days: 60, max_days: 90 };
+        let rows = [
+            (limits, UnixMs(0), Ok(None)),
+            (limits, UnixMs(created(60).0 - 1), Ok(None)),
+            (limits, created(60), Ok(Some(60))),
+            (limits, UnixMs(created(90).0 - 1), Ok(Some(89))),
+            (limits, created(90), Err(Refusal::TooOld { days: 90, max_days: 90 })),
+            (AgeLimits::default(), created(5000), Ok(None)),
+            (AgeLimits { warn_days: 1, max_days: 0 }, created(5000), Ok(Some(5000))),
+        ];
+        for (limits, now, expected) in rows {
+            assert_eq!(judge_age(&key, limits, now), expected, "{limits:?} {now}");
+        }
+    }
 
     const EXPIRY: UnixMs = UnixMs(2_000);
     const GRACE_END: UnixMs = UnixMs(1_000);

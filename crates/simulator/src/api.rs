@@ -91,11 +91,7 @@ pub(crate) fn answer(question: &Question<'_>, directives: &Directives, terms: &T
     }
 }
 
-fn api(
-    question: &Question<'_>,
-    directives: &Directives,
-    terms: &Terms<'_>,
-) -> Result<Reply, ApiError> {
+fn api(question: &Question<'_>, directives: &Directives, terms: &Terms<'_>) -> Result<Reply, ApiError> {
     let serial = question.serial;
     if question.route != Route::Hello {
         authenticate(&question.head.headers, terms.api_key)?;
@@ -105,11 +101,7 @@ fn api(
     }
     match question.route {
         Route::Hello => {
-            return Ok(Reply::json(
-                serial,
-                br#"{"message":"hello"}"#.to_vec(),
-                Note::default(),
-            ));
+            return Ok(Reply::json(serial, br#"{"message":"hello"}"#.to_vec(), Note::default()));
         }
         Route::Unknown => {
             return Err(ApiError::new(404, "Not found"));
@@ -138,17 +130,8 @@ fn message(question: &Question<'_>, directives: &Directives) -> Result<Reply, Ap
     let serial = question.serial;
     let message = Message::compose(call, &directives.answer, question.body.len(), serial);
     let reply = if call.stream {
-        let kind = if directives.form.wrong_type {
-            "text/plain"
-        } else {
-            EVENT_STREAM
-        };
-        Reply::api(
-            200,
-            kind,
-            serial,
-            Body::Events(Box::new(Events::new(message))),
-        )
+        let kind = if directives.form.wrong_type { "text/plain" } else { EVENT_STREAM };
+        Reply::api(200, kind, serial, Body::Events(Box::new(Events::new(message))))
     } else {
         let note = Note {
             is_event: false,
@@ -182,15 +165,10 @@ fn authenticate(headers: &Headers, api_key: Option<&str>) -> Result<(), ApiError
     };
     let bearer = headers.first("authorization").and_then(|value| {
         let (scheme, credential) = value.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then(|| credential.trim())
+        scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
     });
     match (headers.first("x-api-key"), bearer) {
-        (None, None) => Err(ApiError::new(
-            401,
-            "x-api-key header is required, or a bearer in Authorization",
-        )),
+        (None, None) => Err(ApiError::new(401, "x-api-key header is required, or a bearer in Authorization")),
         (Some(given), _) if given != key => Err(ApiError::new(401, "invalid x-api-key")),
         (_, Some(given)) if given != key => Err(ApiError::new(401, "invalid bearer token")),
         _ => Ok(()),
@@ -201,10 +179,9 @@ fn version(headers: &Headers) -> Result<(), ApiError> {
     match headers.first("anthropic-version") {
         None => Err(ApiError::new(400, "anthropic-version: header is required")),
         Some("2023-01-01" | "2023-06-01" | "2026-10-21") => Ok(()),
-        Some(other) => Err(ApiError::new(
-            400,
-            format!("anthropic-version: \"{other}\" is not a valid version"),
-        )),
+        Some(other) => {
+            Err(ApiError::new(400, format!("anthropic-version: \"{other}\" is not a valid version")))
+        }
     }
 }
 
@@ -225,12 +202,9 @@ fn failure(wish: &Failure) -> Option<ApiError> {
 }
 
 fn failure_headers(wish: &Failure) -> impl Iterator<Item = (&'static str, String)> {
-    [
-        ("retry-after", &wish.retry_after),
-        ("x-should-retry", &wish.should_retry),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value.clone()?)))
+    [("retry-after", &wish.retry_after), ("x-should-retry", &wish.should_retry)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
 }
 
 /// What the edge in front of the API answers to a body above the limit.

@@ -232,11 +232,7 @@ impl Directives {
                     || self.form.set(given)?
             }
         };
-        if known {
-            Ok(())
-        } else {
-            Err(BadDirective::Unknown(given.name.to_owned()))
-        }
+        if known { Ok(()) } else { Err(BadDirective::Unknown(given.name.to_owned())) }
     }
 }
 
@@ -364,10 +360,7 @@ fn tool(given: &Given<'_>) -> Result<Tool, BadDirective> {
     if name.trim().is_empty() || !input.get().starts_with('{') {
         return Err(given.needs(needs));
     }
-    Ok(Tool {
-        name: name.trim().to_owned(),
-        input,
-    })
+    Ok(Tool { name: name.trim().to_owned(), input })
 }
 
 /// `in:N,out:N,cr:N,c5:N,c1:N`, any of them.
@@ -405,10 +398,7 @@ fn iterations(given: &Given<'_>) -> Result<Iterations, BadDirective> {
 /// `Name: value`; the value may be a JSON string.
 fn header(given: &Given<'_>) -> Result<(String, String), BadDirective> {
     let bad = || given.needs("Name: value");
-    let (name, value) = given
-        .value
-        .and_then(|line| line.split_once(':'))
-        .ok_or_else(bad)?;
+    let (name, value) = given.value.and_then(|line| line.split_once(':')).ok_or_else(bad)?;
     let value = lexer::unquote(value.trim()).ok_or_else(bad)?;
     if name.is_empty() || name.contains(char::is_whitespace) || value.contains(['\r', '\n']) {
         return Err(bad());

@@ -44,33 +44,16 @@ struct Details<'e> {
 impl ApiError {
     /// The error of `status`; a status outside the documented table gets the type of its class.
     pub(crate) fn of_status(status: u16) -> Self {
-        let documented = ErrorType::ALL
-            .into_iter()
-            .find(|kind| kind.status() == status);
-        let kind = documented.unwrap_or(if status < 500 {
-            ErrorType::InvalidRequest
-        } else {
-            ErrorType::Api
-        });
-        let message = if documented.is_some() {
-            sentence(kind)
-        } else {
-            reason(status)
-        };
-        Self {
-            status,
-            kind: kind.as_str().to_owned(),
-            message: message.to_owned(),
-            code: None,
-        }
+        let documented = ErrorType::ALL.into_iter().find(|kind| kind.status() == status);
+        let kind =
+            documented.unwrap_or(if status < 500 { ErrorType::InvalidRequest } else { ErrorType::Api });
+        let message = if documented.is_some() { sentence(kind) } else { reason(status) };
+        Self { status, kind: kind.as_str().to_owned(), message: message.to_owned(), code: None }
     }
 
     /// The error of `status` with a sentence of its own.
     pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            ..Self::of_status(status)
-        }
+        Self { message: message.into(), ..Self::of_status(status) }
     }
 
     /// The error named by its type, documented or not.
@@ -91,10 +74,7 @@ impl ApiError {
             error: Body {
                 kind: &self.kind,
                 message: &self.message,
-                details: self
-                    .code
-                    .as_deref()
-                    .map(|error_code| Details { error_code }),
+                details: self.code.as_deref().map(|error_code| Details { error_code }),
             },
             request_id,
         };

@@ -200,13 +200,7 @@ impl Simulator {
         });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(Running {
-            addr,
-            record,
-            shared,
-            stop: Some(stop),
-            task,
-        })
+        Ok(Running { addr, record, shared, stop: Some(stop), task })
     }
 }
 

@@ -97,19 +97,13 @@ impl Message {
         let iterations = iterations(wish, &tokens);
         let serving = wish.fallback.as_deref().unwrap_or(&model);
         let refused = wish.refusal == Some(Refusal::BeforeOutput);
-        let bill = if refused || wish.no_usage {
-            Vec::new()
-        } else {
-            bill(serving, &tokens, iterations.as_deref())
-        };
+        let bill =
+            if refused || wish.no_usage { Vec::new() } else { bill(serving, &tokens, iterations.as_deref()) };
         let usage = Usage {
             tokens,
             service_tier: wish.service_tier.clone().unwrap_or("standard".into()),
             speed: wish.speed.clone().or_else(|| call.speed.clone()),
-            inference_geo: wish
-                .inference_geo
-                .clone()
-                .or_else(|| call.inference_geo.clone()),
+            inference_geo: wish.inference_geo.clone().or_else(|| call.inference_geo.clone()),
             iterations,
         };
         Self {
@@ -168,10 +162,7 @@ fn content(call: &Call, wish: &Answer, serial: u64) -> (Vec<Block>, String) {
         return (blocks, "max_tokens".into());
     }
     if let Some(to) = &wish.fallback {
-        blocks.push(Block::whole(Kind::Fallback {
-            from: call.model.clone(),
-            to: to.clone(),
-        }));
+        blocks.push(Block::whole(Kind::Fallback { from: call.model.clone(), to: to.clone() }));
     }
     if let Some(thinking) = &wish.thinking {
         let shown = if call.thinking_omitted { "" } else { thinking };
@@ -245,14 +236,8 @@ fn final_text(call: &Call, wish: &Answer) -> (String, &'static str) {
         }
         None => DEFAULT_TEXT.to_owned(),
     };
-    let room = call
-        .max_tokens
-        .unwrap_or(u64::MAX)
-        .saturating_mul(PER_TOKEN);
-    match text
-        .char_indices()
-        .nth(usize::try_from(room).unwrap_or(usize::MAX))
-    {
+    let room = call.max_tokens.unwrap_or(u64::MAX).saturating_mul(PER_TOKEN);
+    match text.char_indices().nth(usize::try_from(room).unwrap_or(usize::MAX)) {
         Some((end, _)) => {
             text.truncate(end);
             (text, "max_tokens")
@@ -292,22 +277,14 @@ fn web_fetch(id: String) -> [Block; 2] {
 }
 
 fn server_call(id: &str, name: &str, input: &Value) -> Block {
-    let call = ToolCall {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        input: crate::raw_json(input),
-    };
+    let call = ToolCall { id: id.to_owned(), name: name.to_owned(), input: crate::raw_json(input) };
     Block::tool(true, call)
 }
 
 fn tokens(wish: &Answer, blocks: &[Block], stop_reason: &str, body_bytes: usize) -> Tokens {
     let chars: u64 = blocks.iter().map(Block::chars).sum();
     let wrote_nothing = blocks.is_empty() && stop_reason != "end_turn";
-    let counted = if wrote_nothing {
-        0
-    } else {
-        chars.div_ceil(PER_TOKEN).max(1)
-    };
+    let counted = if wrote_nothing { 0 } else { chars.div_ceil(PER_TOKEN).max(1) };
     Tokens {
         input: wish.usage.input.unwrap_or(count_input(body_bytes)),
         output: wish.usage.output.unwrap_or(counted),
@@ -335,15 +312,8 @@ fn iterations(wish: &Answer, tokens: &Tokens) -> Option<Vec<Map<String, Value>>>
     match (&wish.iterations, &wish.fallback) {
         (Some(Iterations::Given(list)), _) => Some(list.clone()),
         (Some(Iterations::Compaction), _) => {
-            let compaction = Tokens {
-                input: 1000,
-                output: 100,
-                ..Tokens::default()
-            };
-            Some(vec![
-                iteration("compaction", &compaction),
-                own("message", None),
-            ])
+            let compaction = Tokens { input: 1000, output: 100, ..Tokens::default() };
+            Some(vec![iteration("compaction", &compaction), own("message", None)])
         }
         (None, Some(to)) => Some(vec![own("fallback_message", Some(to))]),
         (None, None) => None,
@@ -370,15 +340,9 @@ fn iteration(kind: &str, tokens: &Tokens) -> Map<String, Value> {
 /// Who is paid for what: with iterations each by its own model, otherwise the serving model.
 fn bill(serving: &str, tokens: &Tokens, iterations: Option<&[Map<String, Value>]>) -> Vec<Share> {
     let Some(iterations) = iterations else {
-        return vec![Share {
-            model: serving.to_owned(),
-            tokens: *tokens,
-        }];
+        return vec![Share { model: serving.to_owned(), tokens: *tokens }];
     };
-    let mut bill: Vec<Share> = iterations
-        .iter()
-        .map(|iteration| share(serving, iteration))
-        .collect();
+    let mut bill: Vec<Share> = iterations.iter().map(|iteration| share(serving, iteration)).collect();
     // Searches are counted once for the whole message.
     if let Some(first) = bill.iter_mut().find(|share| share.model == serving) {
         first.tokens.web_search_requests = tokens.web_search_requests;
@@ -390,17 +354,10 @@ fn bill(serving: &str, tokens: &Tokens, iterations: Option<&[Map<String, Value>]
 fn share(serving: &str, iteration: &Map<String, Value>) -> Share {
     let count = |name: &str| iteration.get(name).and_then(Value::as_u64);
     let written = |name: &str| iteration.get("cache_creation")?.get(name)?.as_u64();
-    let (write_5m, write_1h) = (
-        written("ephemeral_5m_input_tokens"),
-        written("ephemeral_1h_input_tokens"),
-    );
+    let (write_5m, write_1h) = (written("ephemeral_5m_input_tokens"), written("ephemeral_1h_input_tokens"));
     let undivided = count("cache_creation_input_tokens").unwrap_or(0);
     Share {
-        model: iteration
-            .get("model")
-            .and_then(Value::as_str)
-            .unwrap_or(serving)
-            .to_owned(),
+        model: iteration.get("model").and_then(Value::as_str).unwrap_or(serving).to_owned(),
         tokens: Tokens {
             input: count("input_tokens").unwrap_or(0),
             output: count("output_tokens").unwrap_or(0),

@@ -18,16 +18,10 @@ const RATE_LIMITS: [(&str, Option<&str>); 12] = [
     ("anthropic-ratelimit-tokens-remaining", Some("2399000")),
     ("anthropic-ratelimit-tokens-reset", None),
     ("anthropic-ratelimit-input-tokens-limit", Some("2000000")),
-    (
-        "anthropic-ratelimit-input-tokens-remaining",
-        Some("1999000"),
-    ),
+    ("anthropic-ratelimit-input-tokens-remaining", Some("1999000")),
     ("anthropic-ratelimit-input-tokens-reset", None),
     ("anthropic-ratelimit-output-tokens-limit", Some("400000")),
-    (
-        "anthropic-ratelimit-output-tokens-remaining",
-        Some("400000"),
-    ),
+    ("anthropic-ratelimit-output-tokens-remaining", Some("400000")),
     ("anthropic-ratelimit-output-tokens-reset", None),
 ];
 
@@ -80,10 +74,7 @@ impl Reply {
 
     pub(crate) fn error(serial: u64, error: &ApiError) -> Self {
         let body = error.envelope(Some(&id::request(serial)));
-        let note = Note {
-            error: Some(error.kind.clone()),
-            ..Note::default()
-        };
+        let note = Note { error: Some(error.kind.clone()), ..Note::default() };
         let body = Body::Whole(body, note);
         Self::api(error.status, "application/json", serial, body)
     }
@@ -110,10 +101,7 @@ impl Reply {
     /// The bytes of the head.
     pub(crate) fn head(&self, form: &Form, delimiter: Delimiter, close: bool) -> Vec<u8> {
         let now = clock::now_seconds();
-        let mut head = HeadText {
-            text: Vec::with_capacity(2048),
-            lower_case: form.lower_case,
-        };
+        let mut head = HeadText { text: Vec::with_capacity(2048), lower_case: form.lower_case };
         head.status(self.status);
         head.line("Date", &clock::http_date(now));
         head.line("Content-Type", self.content_type);

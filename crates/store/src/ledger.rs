@@ -23,6 +23,9 @@ mod projector;
 mod report;
 mod schema;
 
+#[cfg(test)]
+mod tests;
+
 pub use report::{Dimension, Query, ReportRow};
 
 use projector::Projector;

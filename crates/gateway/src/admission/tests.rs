@@ -66,7 +66,9 @@ fn settlements(folder: &std::path::Path) -> Vec<serde_json::Value> {
     let journal = std::fs::read_dir(folder.join("data/journal")).unwrap().map(|entry| entry.unwrap().path());
     let segments = journal.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     segments
-        .flat_map(|path| std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|path| {
+            std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        })
         .map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap())
         .filter(|entry| entry["kind"] == "settled")
         .collect()

@@ -10,16 +10,8 @@ fn head(fields: &str) -> Head {
 #[test]
 fn a_head_keeps_names_as_they_were_sent() {
     let head = head("X-B: 1\r\nx-a:  two \r\nX-b: 3\r\n");
-    let fields: Vec<_> = head
-        .headers
-        .0
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    assert_eq!(
-        fields,
-        [("X-B", "1"), ("x-a", "two "), ("X-b", "3")].map(|(n, v)| (n, v.trim()))
-    );
+    let fields: Vec<_> = head.headers.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(fields, [("X-B", "1"), ("x-a", "two "), ("X-b", "3")].map(|(n, v)| (n, v.trim())));
     assert_eq!(head.path(), "/v1/messages");
     assert_eq!(head.parameter("b"), Some("2"));
     assert_eq!(head.parameter("c"), None);
@@ -43,10 +35,7 @@ fn a_head_is_read_only_when_it_is_complete() {
     assert!(Head::parse(text).unwrap().is_some());
     let long = [b"GET / HTTP/1.1\r\nA: ".as_slice(), &[b'a'; MAX_HEAD_BYTES]].concat();
     assert_eq!(Head::parse(&long).unwrap_err(), Malformed::HeadTooLarge);
-    assert!(matches!(
-        Head::parse(b"GET / HTTP/2.0\r\n\r\n"),
-        Err(Malformed::Head(_))
-    ));
+    assert!(matches!(Head::parse(b"GET / HTTP/2.0\r\n\r\n"), Err(Malformed::Head(_))));
 }
 
 #[test]
@@ -55,29 +44,14 @@ fn a_body_has_one_framing() {
         ("", Ok(Framing::None)),
         ("Content-Length: 5\r\n", Ok(Framing::Length(5))),
         ("Transfer-Encoding: Chunked\r\n", Ok(Framing::Chunked)),
-        (
-            "Content-Length: 5\r\nContent-Length: 5\r\n",
-            Err(Malformed::Length),
-        ),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n", Err(Malformed::Length)),
         ("Content-Length: 5, 5\r\n", Err(Malformed::Length)),
         ("Content-Length: +5\r\n", Err(Malformed::Length)),
         ("Content-Length:\r\n", Err(Malformed::Length)),
-        (
-            "Content-Length: 99999999999999999999\r\n",
-            Err(Malformed::Length),
-        ),
-        (
-            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-            Err(Malformed::TwoFramings),
-        ),
-        (
-            "Transfer-Encoding: gzip, chunked\r\n",
-            Err(Malformed::TransferEncoding),
-        ),
-        (
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-            Err(Malformed::TransferEncoding),
-        ),
+        ("Content-Length: 99999999999999999999\r\n", Err(Malformed::Length)),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", Err(Malformed::TwoFramings)),
+        ("Transfer-Encoding: gzip, chunked\r\n", Err(Malformed::TransferEncoding)),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(Malformed::TransferEncoding)),
     ];
     for (fields, expected) in rows {
         assert_eq!(head(fields).framing(), expected, "{fields}");

@@ -67,12 +67,7 @@ fn apply(block: &mut Value, delta: &Value, inputs: &mut String) {
         }
         other => panic!("{other}"),
     };
-    block[member] = format!(
-        "{}{}",
-        block[member].as_str().unwrap(),
-        text.as_str().unwrap()
-    )
-    .into();
+    block[member] = format!("{}{}", block[member].as_str().unwrap(), text.as_str().unwrap()).into();
 }
 
 #[test]
@@ -94,11 +89,7 @@ fn stream_and_plain_form_are_the_same_message() {
     ];
     for directives in rows {
         let expected = plain(&compose(BODY, directives));
-        assert_eq!(
-            streamed(compose(BODY, directives)),
-            expected,
-            "{directives}"
-        );
+        assert_eq!(streamed(compose(BODY, directives)), expected, "{directives}");
     }
 }
 
@@ -125,49 +116,23 @@ fn tokens_are_counted_as_documented() {
 
 #[test]
 fn a_bill_names_who_is_paid_for_what() {
-    let tokens = |input, output| Tokens {
-        input,
-        output,
-        ..Tokens::default()
-    };
-    let share = |model: &str, tokens| Share {
-        model: model.into(),
-        tokens,
-    };
+    let tokens = |input, output| Tokens { input, output, ..Tokens::default() };
+    let share = |model: &str, tokens| Share { model: model.into(), tokens };
     let own = |tokens| share("claude-opus-5-5", tokens);
     let rows = [
         ("usage=in:10,out:2", vec![own(tokens(10, 2))]),
-        (
-            "usage=in:10,out:2; model=m",
-            vec![share("m", tokens(10, 2))],
-        ),
-        (
-            "usage=in:10,out:2; iterations",
-            vec![own(tokens(1000, 100)), own(tokens(10, 2))],
-        ),
-        (
-            "usage=in:10,out:2; fallback=claude-sonnet-5",
-            vec![share("claude-sonnet-5", tokens(10, 2))],
-        ),
+        ("usage=in:10,out:2; model=m", vec![share("m", tokens(10, 2))]),
+        ("usage=in:10,out:2; iterations", vec![own(tokens(1000, 100)), own(tokens(10, 2))]),
+        ("usage=in:10,out:2; fallback=claude-sonnet-5", vec![share("claude-sonnet-5", tokens(10, 2))]),
         (
             r#"iterations=[{"type":"advisor_message","model":"a","input_tokens":7,"output_tokens":3,
                "cache_creation_input_tokens":5}]"#,
-            vec![share(
-                "a",
-                Tokens {
-                    cache_write_5m: 5,
-                    ..tokens(7, 3)
-                },
-            )],
+            vec![share("a", Tokens { cache_write_5m: 5, ..tokens(7, 3) })],
         ),
         (
             r#"iterations=[{"cache_creation_input_tokens":5,
                "cache_creation":{"ephemeral_1h_input_tokens":4}}]"#,
-            vec![own(Tokens {
-                cache_write_5m: 1,
-                cache_write_1h: 4,
-                ..Tokens::default()
-            })],
+            vec![own(Tokens { cache_write_5m: 1, cache_write_1h: 4, ..Tokens::default() })],
         ),
         ("refusal", vec![]),
         ("no_usage", vec![]),
@@ -228,11 +193,7 @@ fn a_tool_is_asked_for_until_its_results_are_there() {
         let body = BODY.replace("}]}", &format!("}}{}]}}", RESULT.repeat(results)));
         let message = plain(&compose(&body, directives));
         let block = message["content"].as_array().unwrap().last().unwrap();
-        let found = if message["stop_reason"] == "tool_use" {
-            &block["type"]
-        } else {
-            &block["text"]
-        };
+        let found = if message["stop_reason"] == "tool_use" { &block["type"] } else { &block["text"] };
         assert_eq!(found, expected, "{results} {directives}");
     }
 }
@@ -252,23 +213,12 @@ fn thinking_that_is_omitted_is_only_signed() {
     let body = BODY.replace("\"max_tokens\"", thinking);
     let message = streamed(compose(&body, "thinking=Secret."));
     assert_eq!(message["content"][0]["thinking"], "");
-    assert!(
-        !message["content"][0]["signature"]
-            .as_str()
-            .unwrap()
-            .is_empty()
-    );
+    assert!(!message["content"][0]["signature"].as_str().unwrap().is_empty());
 }
 
 #[test]
 fn speed_and_place_are_those_of_the_request() {
-    let body = BODY.replace(
-        "\"max_tokens\"",
-        r#""speed":"fast","inference_geo":"us","max_tokens""#,
-    );
+    let body = BODY.replace("\"max_tokens\"", r#""speed":"fast","inference_geo":"us","max_tokens""#);
     let usage = plain(&compose(&body, ""))["usage"].clone();
-    assert_eq!(
-        (&usage["speed"], &usage["inference_geo"]),
-        (&json!("fast"), &json!("us"))
-    );
+    assert_eq!((&usage["speed"], &usage["inference_geo"]), (&json!("fast"), &json!("us")));
 }

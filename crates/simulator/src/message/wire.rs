@@ -29,36 +29,13 @@ pub(crate) struct MessageJson<'m> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum BlockJson<'b> {
-    Text {
-        text: &'b str,
-    },
-    Thinking {
-        thinking: &'b str,
-        signature: &'b str,
-    },
-    ToolUse {
-        id: &'b str,
-        name: &'b str,
-        input: Input<'b>,
-    },
-    ServerToolUse {
-        id: &'b str,
-        name: &'b str,
-        input: Input<'b>,
-    },
-    WebSearchToolResult {
-        tool_use_id: &'b str,
-        content: &'b Value,
-    },
-    WebFetchToolResult {
-        tool_use_id: &'b str,
-        content: &'b Value,
-    },
-    Fallback {
-        from: ModelJson<'b>,
-        to: ModelJson<'b>,
-        trigger: TriggerJson,
-    },
+    Text { text: &'b str },
+    Thinking { thinking: &'b str, signature: &'b str },
+    ToolUse { id: &'b str, name: &'b str, input: Input<'b> },
+    ServerToolUse { id: &'b str, name: &'b str, input: Input<'b> },
+    WebSearchToolResult { tool_use_id: &'b str, content: &'b Value },
+    WebFetchToolResult { tool_use_id: &'b str, content: &'b Value },
+    Fallback { from: ModelJson<'b>, to: ModelJson<'b>, trigger: TriggerJson },
 }
 
 /// The input of a tool: an empty object while it is still to be streamed.
@@ -157,15 +134,9 @@ impl Usage {
     }
 
     fn server_tool_use(&self) -> Option<ServerToolUse> {
-        let Tokens {
-            web_search_requests,
-            web_fetch_requests,
-            ..
-        } = self.tokens;
-        (web_search_requests + web_fetch_requests > 0).then_some(ServerToolUse {
-            web_search_requests,
-            web_fetch_requests,
-        })
+        let Tokens { web_search_requests, web_fetch_requests, .. } = self.tokens;
+        (web_search_requests + web_fetch_requests > 0)
+            .then_some(ServerToolUse { web_search_requests, web_fetch_requests })
     }
 }
 
@@ -182,10 +153,7 @@ fn counts<'u>(tokens: &Tokens) -> UsageJson<'u> {
 impl Block {
     /// A text block, streamed in `pieces` deltas if the text has that many characters.
     pub(super) fn text(text: String, pieces: Option<usize>) -> Self {
-        Self {
-            kind: Kind::Text,
-            runs: vec![Run::new(Delta::Text, text, pieces)],
-        }
+        Self { kind: Kind::Text, runs: vec![Run::new(Delta::Text, text, pieces)] }
     }
 
     pub(super) fn thinking(shown: &str, serial: u64) -> Self {
@@ -195,21 +163,14 @@ impl Block {
         }
         let signature = crate::id::signature(serial);
         runs.push(Run::new(Delta::Signature, signature, Some(1)));
-        Self {
-            kind: Kind::Thinking,
-            runs,
-        }
+        Self { kind: Kind::Thinking, runs }
     }
 
     /// A call of a tool, the server's own or the client's.
     pub(super) fn tool(is_server: bool, call: ToolCall) -> Self {
         let input = call.input.get().to_owned();
         Self {
-            kind: if is_server {
-                Kind::ServerTool(call)
-            } else {
-                Kind::Tool(call)
-            },
+            kind: if is_server { Kind::ServerTool(call) } else { Kind::Tool(call) },
             runs: vec![
                 Run::new(Delta::InputJson, String::new(), Some(1)),
                 Run::new(Delta::InputJson, input, None),
@@ -219,19 +180,12 @@ impl Block {
 
     /// A block that arrives whole in its start event.
     pub(super) fn whole(kind: Kind) -> Self {
-        Self {
-            kind,
-            runs: Vec::new(),
-        }
+        Self { kind, runs: Vec::new() }
     }
 
     /// The characters of the block's output. A signature is no output.
     pub(super) fn chars(&self) -> u64 {
-        self.runs
-            .iter()
-            .filter(|run| run.delta != Delta::Signature)
-            .map(|run| run.chars as u64)
-            .sum()
+        self.runs.iter().filter(|run| run.delta != Delta::Signature).map(|run| run.chars as u64).sum()
     }
 
     /// `content_block` as `content_block_start` holds it.
@@ -254,31 +208,16 @@ impl Block {
         input: impl Fn(&'b ToolCall) -> Input<'b>,
     ) -> BlockJson<'b> {
         match &self.kind {
-            Kind::Text => BlockJson::Text {
-                text: text(Delta::Text),
-            },
-            Kind::Thinking => BlockJson::Thinking {
-                thinking: text(Delta::Thinking),
-                signature: text(Delta::Signature),
-            },
-            Kind::Tool(call) => BlockJson::ToolUse {
-                id: &call.id,
-                name: &call.name,
-                input: input(call),
-            },
-            Kind::ServerTool(call) => BlockJson::ServerToolUse {
-                id: &call.id,
-                name: &call.name,
-                input: input(call),
-            },
-            Kind::SearchResult { id, content } => BlockJson::WebSearchToolResult {
-                tool_use_id: id,
-                content,
-            },
-            Kind::FetchResult { id, content } => BlockJson::WebFetchToolResult {
-                tool_use_id: id,
-                content,
-            },
+            Kind::Text => BlockJson::Text { text: text(Delta::Text) },
+            Kind::Thinking => {
+                BlockJson::Thinking { thinking: text(Delta::Thinking), signature: text(Delta::Signature) }
+            }
+            Kind::Tool(call) => BlockJson::ToolUse { id: &call.id, name: &call.name, input: input(call) },
+            Kind::ServerTool(call) => {
+                BlockJson::ServerToolUse { id: &call.id, name: &call.name, input: input(call) }
+            }
+            Kind::SearchResult { id, content } => BlockJson::WebSearchToolResult { tool_use_id: id, content },
+            Kind::FetchResult { id, content } => BlockJson::WebFetchToolResult { tool_use_id: id, content },
             Kind::Fallback { from, to } => BlockJson::Fallback {
                 from: ModelJson { model: from },
                 to: ModelJson { model: to },
@@ -292,17 +231,8 @@ impl Run {
     fn new(delta: Delta, text: String, pieces: Option<usize>) -> Self {
         let chars = text.chars().count();
         let pieces = pieces
-            .unwrap_or_else(|| {
-                chars
-                    .div_ceil(DEFAULT_PIECE_CHARS)
-                    .min(DEFAULT_PIECES_AT_MOST)
-            })
+            .unwrap_or_else(|| chars.div_ceil(DEFAULT_PIECE_CHARS).min(DEFAULT_PIECES_AT_MOST))
             .clamp(1, chars.max(1));
-        Self {
-            delta,
-            text,
-            chars,
-            pieces,
-        }
+        Self { delta, text, chars, pieces }
     }
 }

@@ -2,20 +2,11 @@ use super::*;
 use crate::http::Headers;
 
 fn head() -> Head {
-    Head {
-        method: "POST".into(),
-        target: "/v1/messages".into(),
-        minor: 1,
-        headers: Headers::default(),
-    }
+    Head { method: "POST".into(), target: "/v1/messages".into(), minor: 1, headers: Headers::default() }
 }
 
 fn record(requests: usize, body_bytes: usize, total_body_bytes: usize) -> Record {
-    Record::new(Keep {
-        requests,
-        body_bytes,
-        total_body_bytes,
-    })
+    Record::new(Keep { requests, body_bytes, total_body_bytes })
 }
 
 #[test]
@@ -38,17 +29,11 @@ fn bodies_are_kept_within_their_bounds() {
         entry.body(&Bytes::from(body), true);
         entry.end(Ending::Complete);
     }
-    let kept: Vec<(u64, Bytes)> = record
-        .requests()
-        .into_iter()
-        .map(|seen| (seen.body_bytes, seen.body))
-        .collect();
+    let kept: Vec<(u64, Bytes)> =
+        record.requests().into_iter().map(|seen| (seen.body_bytes, seen.body)).collect();
     // The first was cut to its bound, and forgotten when the third came.
     let expected = [(6, ""), (4, "abcd"), (3, "xyz"), (0, "")];
-    assert_eq!(
-        kept,
-        expected.map(|(bytes, body)| (bytes, Bytes::from(body)))
-    );
+    assert_eq!(kept, expected.map(|(bytes, body)| (bytes, Bytes::from(body))));
 }
 
 #[test]
@@ -70,11 +55,7 @@ fn bodies_of_forgotten_requests_leave_room() {
 fn notes_hold_once_their_bytes_were_sent() {
     let record = record(10, 10, 10);
     let mut entry = record.arrived(1, &head());
-    let event = |chars| Note {
-        is_event: true,
-        chars,
-        ..Note::default()
-    };
+    let event = |chars| Note { is_event: true, chars, ..Note::default() };
     entry.expect(3, event(1));
     entry.expect(6, event(2));
     let mut seen = Vec::new();

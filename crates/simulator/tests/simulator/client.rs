@@ -62,10 +62,7 @@ impl Answer {
     pub(crate) fn events(&self) -> Vec<&str> {
         let text = self.text();
         let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
-        whole
-            .split("\n\n")
-            .filter_map(|event| event.strip_prefix("event: ")?.lines().next())
-            .collect()
+        whole.split("\n\n").filter_map(|event| event.strip_prefix("event: ")?.lines().next()).collect()
     }
 }
 
@@ -91,19 +88,12 @@ pub(crate) fn post(path: &str, fields: &[&str], body: &str) -> Vec<u8> {
 
 /// A Messages request with directives.
 pub(crate) fn message(directives: &str, body: &str) -> Vec<u8> {
-    post(
-        "/v1/messages",
-        &[&format!("X-Simulator: {directives}")],
-        body,
-    )
+    post("/v1/messages", &[&format!("X-Simulator: {directives}")], body)
 }
 
 impl Client {
     pub(crate) async fn connect(simulator: &Running) -> Self {
-        Self {
-            stream: TcpStream::connect(simulator.addr()).await.unwrap(),
-            inbox: Vec::new(),
-        }
+        Self { stream: TcpStream::connect(simulator.addr()).await.unwrap(), inbox: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -136,10 +126,7 @@ impl Client {
     /// Reads up to and including these bytes.
     pub(crate) async fn read_until(&mut self, mark: &str) -> String {
         loop {
-            let found = self
-                .inbox
-                .windows(mark.len())
-                .position(|window| window == mark.as_bytes());
+            let found = self.inbox.windows(mark.len()).position(|window| window == mark.as_bytes());
             if let Some(start) = found {
                 let rest = self.inbox.split_off(start + mark.len());
                 let taken = std::mem::replace(&mut self.inbox, rest);
@@ -249,9 +236,5 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use aws_lc_rs::digest::{SHA256, digest};
     let digest = digest(&SHA256, bytes);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

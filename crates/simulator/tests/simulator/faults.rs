@@ -69,11 +69,7 @@ async fn a_plain_answer_ends_after_half_of_its_bytes() {
 
 #[tokio::test]
 async fn a_connection_ends_before_any_answer() {
-    let rows = [
-        ("cut=head", End::Fin),
-        ("reset=head", End::Rst),
-        ("reset=head; first_byte_ms=5", End::Rst),
-    ];
+    let rows = [("cut=head", End::Fin), ("reset=head", End::Rst), ("reset=head; first_byte_ms=5", End::Rst)];
     let simulator = simulator().await;
     for (directives, end) in rows {
         let mut client = Client::connect(&simulator).await;
@@ -93,10 +89,7 @@ async fn an_early_answer_comes_before_the_body() {
     let request = message("early; status=401", PLAIN);
     client.send(&request[..request.len() - PLAIN.len()]).await;
     let answer = client.answer().await;
-    assert_eq!(
-        (answer.status, answer.header("connection")),
-        (401, Some("close"))
-    );
+    assert_eq!((answer.status, answer.header("connection")), (401, Some("close")));
     assert_eq!(client.end().await, End::Fin);
     assert!(!simulator.record().last().unwrap().whole);
 }
@@ -129,11 +122,7 @@ async fn an_error_event_ends_a_stream() {
     let mut client = Client::connect(&simulator).await;
     let rows = [
         ("error_event; at=3", "overloaded_error", "Overloaded"),
-        (
-            "error_event=api_error; at=0",
-            "api_error",
-            "Internal server error",
-        ),
+        ("error_event=api_error; at=0", "api_error", "Internal server error"),
         ("error_event=odd; message=Said", "odd", "Said"),
     ];
     for (directives, kind, message_said) in rows {
@@ -171,10 +160,7 @@ async fn time_passes_where_it_is_told_to() {
         let start = Instant::now();
         client.read_until(to).await;
         // Timers count whole milliseconds.
-        assert!(
-            start.elapsed() + Duration::from_millis(2) >= WAIT,
-            "{directives}"
-        );
+        assert!(start.elapsed() + Duration::from_millis(2) >= WAIT, "{directives}");
         if to != "0\r\n\r\n" {
             client.read_until("0\r\n\r\n").await;
         }
@@ -186,21 +172,13 @@ async fn pings_fill_a_silence() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
     let start = Instant::now();
-    let answer = client
-        .ask(&message("silence_ms=100; pings_ms=20; at=3", STREAM))
-        .await;
+    let answer = client.ask(&message("silence_ms=100; pings_ms=20; at=3", STREAM)).await;
     assert!(start.elapsed() >= Duration::from_millis(98));
     let events = answer.events();
-    let pings = events[3..]
-        .iter()
-        .take_while(|name| **name == "ping")
-        .count();
+    let pings = events[3..].iter().take_while(|name| **name == "ping").count();
     assert!((1..=5).contains(&pings), "{events:?}");
     assert_eq!(events.last(), Some(&"message_stop"));
-    assert_eq!(
-        simulator.record().last().unwrap().answer.events,
-        events.len() as u64
-    );
+    assert_eq!(simulator.record().last().unwrap().answer.events, events.len() as u64);
 }
 
 #[tokio::test]
@@ -208,9 +186,7 @@ async fn a_client_that_leaves_a_stalled_stream_is_noticed() {
     let simulator = simulator().await;
     for (number, leave_by_reset) in [false, true].into_iter().enumerate() {
         let mut client = Client::connect(&simulator).await;
-        client
-            .send(&message("stall; at=4; text=Hello world", STREAM))
-            .await;
+        client.send(&message("stall; at=4; text=Hello world", STREAM)).await;
         client.read_until("Hello world\"}}\n\n").await;
         if leave_by_reset {
             client.reset();
@@ -222,10 +198,7 @@ async fn a_client_that_leaves_a_stalled_stream_is_noticed() {
         assert_eq!(answer.ending, Ending::Aborted);
         assert_eq!((answer.events, answer.chars), (4, 11));
         let usage = answer.usage.unwrap();
-        assert_eq!(
-            (usage.input, usage.output),
-            (STREAM.len().div_ceil(4) as u64, 1)
-        );
+        assert_eq!((usage.input, usage.output), (STREAM.len().div_ceil(4) as u64, 1));
         assert_eq!(answer.bill[0].tokens, usage);
         assert_eq!(answer.stop_reason, None);
     }
@@ -235,9 +208,7 @@ async fn a_client_that_leaves_a_stalled_stream_is_noticed() {
 async fn a_client_that_leaves_before_the_head_is_noticed() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
-    client
-        .send(&message("first_byte_ms=86400000", STREAM))
-        .await;
+    client.send(&message("first_byte_ms=86400000", STREAM)).await;
     within(simulator.record().until(|served| served.open == 1)).await;
     client.shut().await;
     let seen = within(simulator.record().ended(1)).await;
@@ -250,9 +221,7 @@ async fn a_client_that_leaves_its_own_request_is_noticed() {
     let simulator = simulator().await;
     for cut_at in [30, 150] {
         let mut client = Client::connect(&simulator).await;
-        client
-            .send(&post("/v1/messages", &[], PLAIN)[..cut_at])
-            .await;
+        client.send(&post("/v1/messages", &[], PLAIN)[..cut_at]).await;
         client.shut().await;
         assert_eq!(client.end().await, End::Fin);
     }

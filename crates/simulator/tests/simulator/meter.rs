@@ -40,9 +40,7 @@ async fn meter_and_record_agree() {
         "cut=5; gzip; size=4kb",
         "cut=7; tool=Bash:{\"command\":\"a long enough command for several fragments\"}",
     ];
-    let both = rows
-        .into_iter()
-        .flat_map(|row| [(row, STREAM), (row, PLAIN)]);
+    let both = rows.into_iter().flat_map(|row| [(row, STREAM), (row, PLAIN)]);
     let simulator = simulator().await;
     for (directives, body) in both.chain(on_streams.map(|row| (row, STREAM))) {
         simulator.record().clear();
@@ -56,14 +54,8 @@ async fn meter_and_record_agree() {
 }
 
 fn meter(answer: &Answer) -> Metered {
-    let is_stream = answer
-        .header("content-type")
-        .is_some_and(|kind| kind.starts_with("text/event-stream"));
-    let meter = if is_stream {
-        Meter::for_stream()
-    } else {
-        Meter::for_answer()
-    };
+    let is_stream = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+    let meter = if is_stream { Meter::for_stream() } else { Meter::for_answer() };
     let mut meter = match answer.header("content-encoding") {
         Some(_) => meter.gzip(),
         None => meter,
@@ -126,10 +118,7 @@ fn bill(metered: &Metered) -> Vec<Share> {
         })
         .collect();
     if bill.is_empty() {
-        bill.push(Share {
-            model: serving.clone(),
-            tokens: total,
-        });
+        bill.push(Share { model: serving.clone(), tokens: total });
     }
     if let Some(own) = bill.iter_mut().find(|share| share.model == serving) {
         own.tokens.web_search_requests = usage.web_search_requests;

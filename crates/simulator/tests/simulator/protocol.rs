@@ -9,9 +9,7 @@ use crate::client::{Client, End, PLAIN, STREAM, post, simulator, within};
 async fn a_plain_answer_is_one_write() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
-    client
-        .send(&post("/v1/messages?beta=true", &[], PLAIN))
-        .await;
+    client.send(&post("/v1/messages?beta=true", &[], PLAIN)).await;
     let read = String::from_utf8(client.read_once().await).unwrap();
     let (head, body) = read.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
@@ -29,10 +27,7 @@ async fn a_stream_has_the_documented_events() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
     let answer = client.ask(&post("/v1/messages", &[], STREAM)).await;
-    assert_eq!(
-        answer.header("content-type"),
-        Some("text/event-stream; charset=utf-8")
-    );
+    assert_eq!(answer.header("content-type"), Some("text/event-stream; charset=utf-8"));
     assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
     let delta = "content_block_delta";
     let expected = [
@@ -73,20 +68,13 @@ async fn requests_sent_ahead_are_answered_in_order() {
     let requests: Vec<u8> = (0..50)
         .flat_map(|number| {
             let directives = format!("X-Simulator: text=Answer {number}; pace_ms=1");
-            post(
-                "/v1/messages",
-                &[&directives],
-                if number % 3 == 0 { STREAM } else { PLAIN },
-            )
+            post("/v1/messages", &[&directives], if number % 3 == 0 { STREAM } else { PLAIN })
         })
         .collect();
     client.send(&requests).await;
     for number in 0..50 {
         let answer = client.answer().await;
-        assert!(
-            answer.text().contains(&format!("\"Answer {number}\"")),
-            "{number}"
-        );
+        assert!(answer.text().contains(&format!("\"Answer {number}\"")), "{number}");
     }
 }
 
@@ -108,10 +96,7 @@ async fn a_chunked_request_is_read_in_any_pieces() {
     }
     assert_eq!(client.answer().await.status, 200);
     // The connection is still in step.
-    assert_eq!(
-        client.ask(&post("/v1/messages", &[], PLAIN)).await.status,
-        200
-    );
+    assert_eq!(client.ask(&post("/v1/messages", &[], PLAIN)).await.status, 200);
     let seen = simulator.record().ended(2).await;
     assert_eq!(seen[0].body, PLAIN);
     assert!(seen[0].whole);
@@ -124,10 +109,7 @@ async fn a_client_that_waits_is_told_to_go_on() {
     let request = post("/v1/messages", &["Expect: 100-continue"], PLAIN);
     let (head, body) = request.split_at(request.len() - PLAIN.len());
     client.send(head).await;
-    assert_eq!(
-        client.read_until("\r\n\r\n").await,
-        "HTTP/1.1 100 Continue\r\n\r\n"
-    );
+    assert_eq!(client.read_until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
     client.send(body).await;
     assert_eq!(client.answer().await.status, 200);
 }
@@ -137,9 +119,7 @@ async fn http_1_0_gets_a_body_that_ends_with_the_connection() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
     let request = String::from_utf8(post("/v1/messages", &[], STREAM)).unwrap();
-    let answer = client
-        .ask(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes())
-        .await;
+    let answer = client.ask(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes()).await;
     assert_eq!(answer.header("transfer-encoding"), None);
     assert_eq!(answer.events().last(), Some(&"message_stop"));
     assert_eq!(answer.end, End::Fin);
@@ -149,15 +129,9 @@ async fn http_1_0_gets_a_body_that_ends_with_the_connection() {
 async fn head_has_the_head_of_get() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
-    let rows = [
-        ("/", 200),
-        ("/api/hello", 200),
-        ("/v1/models?limit=1000", 200),
-        ("/v1/other", 404),
-    ];
+    let rows = [("/", 200), ("/api/hello", 200), ("/v1/models?limit=1000", 200), ("/v1/other", 404)];
     for (target, status) in rows {
-        let ask =
-            |method| format!("{method} {target} HTTP/1.1\r\nanthropic-version: 2023-06-01\r\n\r\n");
+        let ask = |method| format!("{method} {target} HTTP/1.1\r\nanthropic-version: 2023-06-01\r\n\r\n");
         client.send(ask("HEAD").as_bytes()).await;
         let head = client.answer_to_head().await;
         let get = client.ask(ask("GET").as_bytes()).await;
@@ -195,65 +169,25 @@ async fn requests_are_held_to_the_rules_of_the_api() {
     let mut client = Client::connect(&simulator).await;
     let version = "anthropic-version: 2023-06-01\r\n";
     let rows = [
-        (
-            "POST",
-            "/v1/messages",
-            "",
-            PLAIN,
-            400,
-            "anthropic-version: header is required",
-        ),
-        (
-            "POST",
-            "/v1/messages",
-            "anthropic-version: 1\r\n",
-            PLAIN,
-            400,
-            "anthropic-version: ",
-        ),
+        ("POST", "/v1/messages", "", PLAIN, 400, "anthropic-version: header is required"),
+        ("POST", "/v1/messages", "anthropic-version: 1\r\n", PLAIN, 400, "anthropic-version: "),
         ("POST", "/v1/messages", version, "{", 400, "not valid JSON"),
-        (
-            "POST",
-            "/v1/messages",
-            version,
-            "{}",
-            400,
-            "model: Field required",
-        ),
+        ("POST", "/v1/messages", version, "{}", 400, "model: Field required"),
         ("GET", "/v1/messages", version, "", 404, "Not found"),
         ("POST", "/v1/models", version, "", 404, "Not found"),
         ("POST", "/v1/v1/messages", version, PLAIN, 404, "Not found"),
-        (
-            "POST",
-            "/v1/messages/batches",
-            version,
-            "{}",
-            404,
-            "Not found",
-        ),
-        (
-            "GET",
-            "/v1/models/claude-none",
-            version,
-            "",
-            404,
-            "model: claude-none",
-        ),
+        ("POST", "/v1/messages/batches", version, "{}", 404, "Not found"),
+        ("GET", "/v1/models/claude-none", version, "", 404, "model: claude-none"),
         ("GET", "/v1/models?limit=1001", version, "", 400, "limit: "),
     ];
     for (method, target, fields, body, status, message) in rows {
         let length = body.len();
-        let request =
-            format!("{method} {target} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}");
+        let request = format!("{method} {target} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}");
         let answer = client.ask(request.as_bytes()).await;
         assert_eq!(answer.status, status, "{request}");
         let error = answer.json();
         assert_eq!(error["type"], "error");
-        let kind = if status == 404 {
-            "not_found_error"
-        } else {
-            "invalid_request_error"
-        };
+        let kind = if status == 404 { "not_found_error" } else { "invalid_request_error" };
         assert_eq!(error["error"]["type"], kind);
         let said = error["error"]["message"].as_str().unwrap();
         assert!(said.contains(message), "{request}: {said}");
@@ -263,10 +197,7 @@ async fn requests_are_held_to_the_rules_of_the_api() {
 
 #[tokio::test]
 async fn a_key_is_demanded_if_there_is_one() {
-    let config = Config {
-        api_key: Some("sk-right".into()),
-        ..Config::default()
-    };
+    let config = Config { api_key: Some("sk-right".into()), ..Config::default() };
     let simulator = Simulator::start(config).await.unwrap();
     let mut client = Client::connect(&simulator).await;
     let rows: [(&[&str], u16); 8] = [
@@ -276,14 +207,8 @@ async fn a_key_is_demanded_if_there_is_one() {
         (&["Authorization: Bearer sk-right"], 200),
         (&["authorization: bearer sk-right"], 200),
         (&["Authorization: Basic sk-right"], 401),
-        (
-            &["Authorization: Bearer sk-wrong", "x-api-key: sk-right"],
-            401,
-        ),
-        (
-            &["Authorization: Bearer sk-right", "x-api-key: sk-wrong"],
-            401,
-        ),
+        (&["Authorization: Bearer sk-wrong", "x-api-key: sk-right"], 401),
+        (&["Authorization: Bearer sk-right", "x-api-key: sk-wrong"], 401),
     ];
     for (fields, status) in rows {
         let answer = client.ask(&post("/v1/messages", fields, PLAIN)).await;
@@ -293,35 +218,21 @@ async fn a_key_is_demanded_if_there_is_one() {
         }
     }
     // A warm-up needs no key.
-    assert_eq!(
-        client.ask(b"GET /api/hello HTTP/1.1\r\n\r\n").await.status,
-        200
-    );
+    assert_eq!(client.ask(b"GET /api/hello HTTP/1.1\r\n\r\n").await.status, 200);
 }
 
 #[tokio::test]
 async fn the_edge_refuses_what_is_too_large() {
-    let config = Config {
-        max_body_bytes: PLAIN.len() as u64,
-        ..Config::default()
-    };
+    let config = Config { max_body_bytes: PLAIN.len() as u64, ..Config::default() };
     let simulator = Simulator::start(config).await.unwrap();
     let mut client = Client::connect(&simulator).await;
-    assert_eq!(
-        client.ask(&post("/v1/messages", &[], PLAIN)).await.status,
-        200
-    );
-    let answer = client
-        .ask(&post("/v1/messages", &[], &format!("{PLAIN} ")))
-        .await;
+    assert_eq!(client.ask(&post("/v1/messages", &[], PLAIN)).await.status, 200);
+    let answer = client.ask(&post("/v1/messages", &[], &format!("{PLAIN} "))).await;
     assert_eq!(answer.status, 413);
     assert_eq!(answer.header("content-type"), Some("text/html"));
     assert_eq!(answer.header("request-id"), None);
     // The whole body was read, so that the connection goes on.
-    assert_eq!(
-        client.ask(&post("/v1/messages", &[], PLAIN)).await.status,
-        200
-    );
+    assert_eq!(client.ask(&post("/v1/messages", &[], PLAIN)).await.status, 200);
 }
 
 #[tokio::test]
@@ -332,20 +243,13 @@ async fn a_body_of_32_mib_is_taken_and_one_byte_more_is_not() {
     let filled = |length: usize| PLAIN.replace("hi", &"x".repeat(length - PLAIN.len() + 2));
     let answer = client.ask(&post("/v1/messages", &[], &filled(LIMIT))).await;
     assert_eq!(answer.json()["usage"]["input_tokens"], LIMIT / 4);
-    let answer = client
-        .ask(&post("/v1/messages", &[], &filled(LIMIT + 1)))
-        .await;
+    let answer = client.ask(&post("/v1/messages", &[], &filled(LIMIT + 1))).await;
     assert_eq!(answer.status, 413);
     // What is far too large is refused before it is read.
     let request = post("/v1/messages", &[], "");
-    let request = String::from_utf8(request)
-        .unwrap()
-        .replace("h: 0", "h: 99999999");
+    let request = String::from_utf8(request).unwrap().replace("h: 0", "h: 99999999");
     let answer = client.ask(request.as_bytes()).await;
-    assert_eq!(
-        (answer.status, answer.header("connection")),
-        (413, Some("close"))
-    );
+    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
 }
 
 #[tokio::test]
@@ -353,50 +257,25 @@ async fn models_are_listed_in_pages() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
     let mut pages = Vec::new();
-    let rows = [
-        "limit=2",
-        "limit=2&after_id=claude-haiku-5-5",
-        "limit=1000",
-        "limit=1&before_id=claude-opus-5-5",
-    ];
+    let rows =
+        ["limit=2", "limit=2&after_id=claude-haiku-5-5", "limit=1000", "limit=1&before_id=claude-opus-5-5"];
     for query in rows {
-        let request =
-            format!("GET /v1/models?{query} HTTP/1.1\r\nanthropic-version: 2023-06-01\r\n\r\n");
+        let request = format!("GET /v1/models?{query} HTTP/1.1\r\nanthropic-version: 2023-06-01\r\n\r\n");
         let page = client.ask(request.as_bytes()).await.json();
-        let ids: Vec<_> = page["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|row| row["id"].clone())
-            .collect();
+        let ids: Vec<_> = page["data"].as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
         assert_eq!(page["first_id"], ids[0]);
         assert_eq!(page["last_id"], *ids.last().unwrap());
-        assert!(
-            page["data"][0]["display_name"]
-                .as_str()
-                .unwrap()
-                .starts_with("Claude ")
-        );
+        assert!(page["data"][0]["display_name"].as_str().unwrap().starts_with("Claude "));
         pages.push((ids, page["has_more"].as_bool().unwrap()));
     }
     let two = |a: &str, b: &str| vec![json!(a), json!(b)];
-    assert_eq!(
-        pages[0],
-        (two("claude-fable-5-2", "claude-haiku-5-5"), true)
-    );
-    assert_eq!(
-        pages[1],
-        (two("claude-opus-5-5", "claude-sonnet-5-5"), true)
-    );
+    assert_eq!(pages[0], (two("claude-fable-5-2", "claude-haiku-5-5"), true));
+    assert_eq!(pages[1], (two("claude-opus-5-5", "claude-sonnet-5-5"), true));
     assert!(pages[2].0.len() > 10 && !pages[2].1);
     assert_eq!(pages[3], (vec![json!("claude-haiku-5-5")], true));
-    let request =
-        "GET /v1/models/claude-opus-5-5 HTTP/1.1\r\nanthropic-version: 2026-10-21\r\n\r\n";
+    let request = "GET /v1/models/claude-opus-5-5 HTTP/1.1\r\nanthropic-version: 2026-10-21\r\n\r\n";
     let model = client.ask(request.as_bytes()).await.json();
-    assert_eq!(
-        (&model["type"], &model["id"]),
-        (&json!("model"), &json!("claude-opus-5-5"))
-    );
+    assert_eq!((&model["type"], &model["id"]), (&json!("model"), &json!("claude-opus-5-5")));
 }
 
 #[tokio::test]
@@ -404,11 +283,6 @@ async fn tokens_are_counted_without_max_tokens() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
     let body = PLAIN.replace("\"max_tokens\":99,", "");
-    let answer = client
-        .ask(&post("/v1/messages/count_tokens?beta=true", &[], &body))
-        .await;
-    assert_eq!(
-        answer.json(),
-        json!({"input_tokens": body.len().div_ceil(4)})
-    );
+    let answer = client.ask(&post("/v1/messages/count_tokens?beta=true", &[], &body)).await;
+    assert_eq!(answer.json(), json!({"input_tokens": body.len().div_ceil(4)}));
 }

@@ -10,15 +10,8 @@ async fn a_request_is_recorded_as_it_was_sent() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
     let body = PLAIN.replace("hi", "h\\u0069  \u{e4}");
-    let fields = [
-        "X-First: 1",
-        "anthropic-BETA: b,a",
-        "x-first:   2",
-        "X-Simulator: text=Hi",
-    ];
-    let answer = client
-        .ask(&post("/v1/messages?beta=true&x=%20", &fields, &body))
-        .await;
+    let fields = ["X-First: 1", "anthropic-BETA: b,a", "x-first:   2", "X-Simulator: text=Hi"];
+    let answer = client.ask(&post("/v1/messages?beta=true&x=%20", &fields, &body)).await;
     let seen = &within(simulator.record().ended(1)).await[0];
     let length = body.len().to_string();
     let expected = [
@@ -30,64 +23,33 @@ async fn a_request_is_recorded_as_it_was_sent() {
         ("x-first", "2"),
         ("X-Simulator", "text=Hi"),
     ];
-    let headers: Vec<_> = seen
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let headers: Vec<_> = seen.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(headers, expected);
     assert_eq!(seen.header("X-FIRST"), Some("1"));
-    assert_eq!(
-        (seen.method.as_str(), seen.target.as_str()),
-        ("POST", "/v1/messages?beta=true&x=%20")
-    );
+    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/v1/messages?beta=true&x=%20"));
     assert_eq!(seen.body, body);
     assert_eq!(seen.body_bytes, body.len() as u64);
-    assert_eq!(
-        seen.body_sha256.as_deref(),
-        Some(sha256(body.as_bytes()).as_str())
-    );
+    assert_eq!(seen.body_sha256.as_deref(), Some(sha256(body.as_bytes()).as_str()));
     assert_eq!(seen.model.as_deref(), Some("claude-opus-5-5"));
     assert_eq!(seen.directives, "text=Hi");
     assert_eq!(seen.answer.status, Some(200));
-    assert_eq!(
-        seen.answer.request_id.as_deref(),
-        answer.header("request-id")
-    );
-    assert_eq!(
-        seen.answer.body_sha256.as_deref(),
-        Some(sha256(&answer.body).as_str())
-    );
+    assert_eq!(seen.answer.request_id.as_deref(), answer.header("request-id"));
+    assert_eq!(seen.answer.body_sha256.as_deref(), Some(sha256(&answer.body).as_str()));
     assert_eq!(seen.answer.chars, 2);
-    let found = simulator
-        .record()
-        .by_request_id(answer.header("request-id").unwrap());
+    let found = simulator.record().by_request_id(answer.header("request-id").unwrap());
     assert_eq!(found.unwrap().id, seen.id);
 }
 
 #[tokio::test]
 async fn the_hash_is_that_of_the_bytes_sent_whatever_their_framing() {
-    let rows = [
-        "",
-        "chunk=3",
-        "gzip",
-        "close",
-        "cut=4",
-        "cut_mid_event=4",
-        "gzip; chunk=11",
-        "pace_ms=1",
-    ];
+    let rows = ["", "chunk=3", "gzip", "close", "cut=4", "cut_mid_event=4", "gzip; chunk=11", "pace_ms=1"];
     let simulator = simulator().await;
     for (number, directives) in rows.into_iter().enumerate() {
         let mut client = Client::connect(&simulator).await;
         let answer = client.ask(&message(directives, STREAM)).await;
         let seen = within(simulator.record().ended(number as u64 + 1)).await;
         let served = &seen.last().unwrap().answer;
-        assert_eq!(
-            served.body_sha256.as_deref(),
-            Some(sha256(&answer.body).as_str()),
-            "{directives}"
-        );
+        assert_eq!(served.body_sha256.as_deref(), Some(sha256(&answer.body).as_str()), "{directives}");
         assert_eq!(served.body_bytes, answer.body.len() as u64, "{directives}");
     }
 }
@@ -139,19 +101,14 @@ async fn requests_under_way_are_counted() {
     drop(clients);
     within(simulator.record().idle()).await;
     let served = simulator.record().served();
-    assert_eq!(
-        (served.open_at_most, served.aborted, served.connections),
-        (5, 5, 5)
-    );
+    assert_eq!((served.open_at_most, served.aborted, served.connections), (5, 5, 5));
 }
 
 #[tokio::test]
 async fn an_answer_under_way_shows_how_far_it_is() {
     let simulator = simulator().await;
     let mut client = Client::connect(&simulator).await;
-    client
-        .send(&message("silence_ms=86400000; at=2", STREAM))
-        .await;
+    client.send(&message("silence_ms=86400000; at=2", STREAM)).await;
     within(simulator.record().until(|_| {
         let seen = simulator.record().last();
         seen.is_some_and(|seen| seen.answer.events == 2)
@@ -180,22 +137,13 @@ async fn the_record_is_served_over_http() {
     assert_eq!(newer["requests"][0]["id"], 2);
     assert_eq!(newer["requests"][0].get("body"), None);
     let served = client.ask(&ask("GET", "served")).await.json();
-    assert_eq!(
-        (&served["requests"], &served["complete"]),
-        (&json!(2), &json!(2))
-    );
+    assert_eq!((&served["requests"], &served["complete"]), (&json!(2), &json!(2)));
     let script = r#"{"rules":[{"do":"status=402"}]}"#;
     let put = |script: &str| {
-        format!(
-            "PUT /_simulator/script HTTP/1.1\r\nContent-Length: {}\r\n\r\n{script}",
-            script.len()
-        )
+        format!("PUT /_simulator/script HTTP/1.1\r\nContent-Length: {}\r\n\r\n{script}", script.len())
     };
     assert_eq!(client.ask(put(script).as_bytes()).await.status, 200);
-    assert_eq!(
-        client.ask(&post("/v1/messages", &[], PLAIN)).await.status,
-        402
-    );
+    assert_eq!(client.ask(&post("/v1/messages", &[], PLAIN)).await.status, 402);
     assert_eq!(client.ask(put("{}").as_bytes()).await.status, 400);
     assert_eq!(client.ask(&ask("DELETE", "requests")).await.status, 200);
     let served = client.ask(&ask("GET", "served")).await.json();
@@ -205,19 +153,11 @@ async fn the_record_is_served_over_http() {
 
 #[tokio::test]
 async fn without_control_the_record_is_not_served() {
-    let config = Config {
-        control: false,
-        keep: Keep {
-            requests: 1,
-            ..Keep::default()
-        },
-        ..Config::default()
-    };
+    let config =
+        Config { control: false, keep: Keep { requests: 1, ..Keep::default() }, ..Config::default() };
     let simulator = Simulator::start(config).await.unwrap();
     let mut client = Client::connect(&simulator).await;
-    let answer = client
-        .ask(b"GET /_simulator/requests HTTP/1.1\r\n\r\n")
-        .await;
+    let answer = client.ask(b"GET /_simulator/requests HTTP/1.1\r\n\r\n").await;
     assert_eq!(answer.json()["error"]["type"], "not_found_error");
     assert_eq!(simulator.record().served().requests, 1);
 }
@@ -226,10 +166,7 @@ async fn without_control_the_record_is_not_served() {
 async fn a_seed_makes_the_same_ids_again() {
     let mut ids = Vec::new();
     for seed in [1, 1, 2] {
-        let config = Config {
-            seed,
-            ..Config::default()
-        };
+        let config = Config { seed, ..Config::default() };
         let simulator = Simulator::start(config).await.unwrap();
         let mut client = Client::connect(&simulator).await;
         let answer = client.ask(&post("/v1/messages", &[], PLAIN)).await;

@@ -87,16 +87,29 @@ fn a_running_journal_verifies_without_its_lock() {
     assert_eq!((report.fault, report.open, report.closed), (None, 1, false));
 }
 
+type Forgery = fn(&mut Vec<Vec<u8>>);
+
+fn check(rows: &[(&str, Forgery, Kind, u64)]) {
+    for (name, forge, kind, seq) in rows {
+        let (_folder, data) = closed_folder(20);
+        let path = first_segment(&data);
+        let mut lines = lines_of(&path);
+        forge(&mut lines);
+        put(&path, &lines);
+        let fault = fault(&data);
+        assert_eq!((fault.kind, fault.seq), (*kind, *seq), "{name}: {fault}");
+    }
+}
+
 #[test]
 fn what_is_forged_by_hand_is_found() {
-    type Forgery = fn(&mut Vec<Vec<u8>>);
     let cheaper: Forgery = |lines| {
         let at = 5;
         let Event::Settled(mut settled) = read_line(&lines[at]).unwrap().event else { panic!() };
         settled.cost.0 = 1;
         lines[at] = rewritten(&lines[at], &Event::Settled(settled));
     };
-    let rows: &[(&str, Forgery, Kind, u64)] = &[
+    check(&[
         ("a cheaper settlement, hash fitted", cheaper, Kind::Edited, 6),
         (
             "a cheaper settlement, all chained anew",
@@ -119,6 +132,12 @@ fn what_is_forged_by_hand_is_found() {
             Kind::Inserted,
             5,
         ),
+    ]);
+}
+
+#[test]
+fn what_is_cut_or_counted_twice_is_found() {
+    check(&[
         ("the end cut at an entry", |lines| lines.truncate(30), Kind::Truncated, 31),
         (
             "the end cut in an entry",
@@ -157,16 +176,7 @@ fn what_is_forged_by_hand_is_found() {
             1,
         ),
         ("a blank line put in", |lines| lines.insert(7, b"\n".to_vec()), Kind::Edited, 8),
-    ];
-    for (name, forge, kind, seq) in rows {
-        let (_folder, data) = closed_folder(20);
-        let path = first_segment(&data);
-        let mut lines = lines_of(&path);
-        forge(&mut lines);
-        put(&path, &lines);
-        let fault = fault(&data);
-        assert_eq!((fault.kind, fault.seq), (*kind, *seq), "{name}: {fault}");
-    }
+    ]);
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! The journal when disks fail, when many append at once, and when nobody closes it.
 
-use std::io;
-use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use proptest::prelude::{Strategy, any};
+use proptest::sample::Index;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
 use tollgate_policy::entry::{Durability, Event, read_line};
 
 use super::checkpoint::SIDECAR;
-use super::tail::{Disk, Disks, FileSystem};
+use super::recovery::recover;
 use super::{Journal, JournalState, segment};
 use crate::audit;
 use crate::fault::JournalFault;
@@ -19,107 +21,9 @@ use crate::fixture::{NOW, admitted, folder, new_key, options, settled};
 use crate::ledger::Query;
 use crate::store::{Options, Store};
 
-/// What the disk of a test does wrong, and what was asked of it. Only segments are on it; the sidecar is on a real
-/// one.
-#[derive(Default)]
-struct Faults {
-    /// Bytes that still fit; negative for no end.
-    room: AtomicI64,
-    full: Mutex<bool>,
-    open_fails: Mutex<bool>,
-    truncate_fails: Mutex<bool>,
-    sync_fails: Mutex<bool>,
-    syncs: AtomicU64,
-    /// While set, writes or syncs wait.
-    stuck: Mutex<Stuck>,
-    unstuck: Condvar,
-}
+mod faulty;
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Stuck {
-    #[default]
-    Not,
-    Write,
-    Sync,
-}
-
-impl Faults {
-    fn set(flag: &Mutex<bool>, on: bool) {
-        *flag.lock().unwrap() = on;
-    }
-
-    /// Lets `bytes` more bytes through, then refuses; the write that does not fit is written as far as it fits.
-    fn fill_after(&self, bytes: usize) {
-        self.room.store(i64::try_from(bytes).unwrap(), Ordering::SeqCst);
-        Self::set(&self.full, true);
-    }
-
-    fn free(&self) {
-        Self::set(&self.full, false);
-    }
-
-    fn stick(&self, what: Stuck) {
-        *self.stuck.lock().unwrap() = what;
-        self.unstuck.notify_all();
-    }
-
-    fn pass(&self, what: Stuck) {
-        let stuck = self.stuck.lock().unwrap();
-        drop(self.unstuck.wait_while(stuck, |stuck| *stuck == what).unwrap());
-    }
-}
-
-struct FaultyDisks(Arc<Faults>);
-
-struct FaultyDisk {
-    disk: Arc<dyn Disk>,
-    faults: Arc<Faults>,
-}
-
-impl Disks for FaultyDisks {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Disk>> {
-        if *self.0.open_fails.lock().unwrap() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let disk = FileSystem.open(path)?;
-        if path.ends_with(SIDECAR) {
-            return Ok(disk);
-        }
-        Ok(Arc::new(FaultyDisk { disk, faults: Arc::clone(&self.0) }))
-    }
-}
-
-impl Disk for FaultyDisk {
-    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.faults.pass(Stuck::Write);
-        if !*self.faults.full.lock().unwrap() {
-            return self.disk.append(bytes);
-        }
-        let room = usize::try_from(self.faults.room.load(Ordering::SeqCst)).unwrap();
-        if room == 0 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let written = self.disk.append(&bytes[..bytes.len().min(room)])?;
-        self.faults.room.fetch_sub(i64::try_from(written).unwrap(), Ordering::SeqCst);
-        Ok(written)
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        if *self.faults.truncate_fails.lock().unwrap() {
-            return Err(io::Error::other("the device is gone"));
-        }
-        self.disk.truncate(len)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.faults.pass(Stuck::Sync);
-        self.faults.syncs.fetch_add(1, Ordering::SeqCst);
-        if *self.faults.sync_fails.lock().unwrap() {
-            return Err(io::Error::other("input/output error"));
-        }
-        self.disk.sync()
-    }
-}
+use faulty::{Faults, FaultyDisks, Stuck};
 
 struct Bench {
     _folder: TempDir,
@@ -426,4 +330,73 @@ fn checkpoints_come_after_at_most_a_thousand_entries_and_after_a_second() {
     let before = store.journal.state().written_seq;
     thread::sleep(Duration::from_millis(100));
     assert_eq!(store.journal.state().written_seq, before);
+}
+
+/// What the disk holds at some instant.
+struct Instance {
+    bytes: Vec<u8>,
+    durable: usize,
+    acknowledged: u64,
+}
+
+/// Instants of a strict journal under load.
+fn instants(bench: &Bench) -> Vec<Instance> {
+    let path = segment::path(&bench.options.data.join("journal"), 1);
+    let acknowledged = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..4u64)
+            .map(|thread| {
+                let acknowledged = &acknowledged;
+                scope.spawn(move || {
+                    for number in 0..25 {
+                        let seq = bench.journal().admit(NOW, admitted(thread * 100 + number)).wait().unwrap();
+                        acknowledged.fetch_max(seq, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        let watch = scope.spawn(|| {
+            let mut instants = Vec::new();
+            while !done.load(Ordering::SeqCst) {
+                // In this order: what was acknowledged was durable before, and what is durable was written before.
+                let acknowledged = acknowledged.load(Ordering::SeqCst);
+                let durable = usize::try_from(bench.faults.durable.load(Ordering::SeqCst)).unwrap();
+                instants.push(Instance { bytes: std::fs::read(&path).unwrap(), durable, acknowledged });
+            }
+            instants
+        });
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        done.store(true, Ordering::SeqCst);
+        watch.join().unwrap()
+    })
+}
+
+#[test]
+fn a_power_cut_takes_nothing_that_strict_acknowledged() {
+    let bench = bench(Durability::Strict);
+    let instants = instants(&bench);
+    let public = std::fs::read_to_string(bench.options.data.join("secrets/journal.pub")).unwrap();
+    let public = public.parse().unwrap();
+    let after = folder();
+    let path = segment::path(after.path(), 1);
+    let (mut runner, mut torn) = (TestRunner::deterministic(), 0);
+    let pick = (any::<Index>(), proptest::collection::vec(any::<bool>(), 64), any::<Index>());
+    for _ in 0..400 {
+        let (instant, sectors_kept, length) = pick.new_tree(&mut runner).unwrap().current();
+        let instant = &instants[instant.index(instants.len())];
+        // Of what was not synced, the disk has some length, and in it some sectors; the others read as zeros.
+        let unsynced = instant.bytes.len() - instant.durable;
+        let mut bytes = instant.bytes[..instant.durable + length.index(unsynced + 1)].to_vec();
+        for (place, byte) in bytes.iter_mut().enumerate().skip(instant.durable) {
+            if !sectors_kept[place / 512 % sectors_kept.len()] {
+                *byte = 0;
+            }
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let recovered = recover(after.path(), &public, &[]).unwrap();
+        assert!(recovered.chain.next_seq > instant.acknowledged);
+        torn += u32::from(recovered.torn_bytes > 0);
+    }
+    assert!(torn > 20, "the cases are worth something: {torn}");
 }

@@ -13,7 +13,7 @@ use tollgate_policy::entry::{Entry, Event, Hash, Outcome, read_line, write_line}
 
 use super::recover;
 use crate::audit;
-use crate::fault::StoreFault;
+use crate::fault::{JournalFault, StoreFault};
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::journal::segment;
 use crate::ledger::Query;
@@ -114,10 +114,11 @@ fn what_was_torn_is_kept_and_reported() {
     assert_eq!(verified(&options).open, 0);
 }
 
+// Lines: 0 opened, 1 checkpoint, 2 admitted, 3 settled, 4 admitted.
+type Damage = fn(&mut Vec<Vec<u8>>);
+
 #[test]
-fn what_a_crash_can_leave_is_cut_and_what_it_cannot_is_refused() {
-    type Damage = fn(&mut Vec<Vec<u8>>);
-    // Lines: 0 opened, 1 checkpoint, 2 admitted, 3 settled, 4 admitted.
+fn what_a_crash_can_leave_is_cut() {
     let cut: &[(&str, Damage, usize)] = &[
         ("half a line", |lines| lines[4].truncate(200), 4),
         ("no line end", |lines| assert_eq!(lines[4].pop(), Some(b'\n')), 4),
@@ -134,6 +135,10 @@ fn what_a_crash_can_leave_is_cut_and_what_it_cannot_is_refused() {
         assert!(matches!(entries(&options)[*kept].event, Event::Opened(_)), "{name}");
         verified(&options);
     }
+}
+
+#[test]
+fn what_no_crash_can_leave_is_refused_and_not_touched() {
     let refused: &[(&str, Damage, u64)] = &[
         ("a flipped bit in the middle", |lines| lines[3][150] ^= 1, 4),
         ("an entry taken out", |lines| drop(lines.remove(3)), 4),
@@ -359,4 +364,51 @@ fn a_start_reads_only_the_end_of_a_long_journal() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     let fault = audit::verify(&options.data, &audit::Options::default()).unwrap().fault.unwrap();
     assert_eq!((fault.kind, fault.file), (audit::Kind::Edited, first));
+}
+
+/// The process of [`a_disk_that_is_really_full_refuses_and_stays_whole`]: admits until it is refused.
+#[test]
+fn fills_its_disk() {
+    let Ok(data) = std::env::var("STORE_TEST_FILLER") else { return };
+    let store = open(&Options::new(data));
+    let mut last = 0;
+    for number in 0..10_000 {
+        match store.journal.admit(NOW, admitted(number)).wait() {
+            Ok(seq) => last = seq,
+            Err(fault) => {
+                assert!(matches!(fault, JournalFault::Unwritable { .. }), "{fault}");
+                drop(store.journal.settle(NOW, settled(number - 1, last)));
+                assert_eq!(store.journal.state().backlog, 1);
+                println!("\nrefused after {last}");
+                return;
+            }
+        }
+    }
+    panic!("the limit has no effect");
+}
+
+#[test]
+fn a_disk_that_is_really_full_refuses_and_stays_whole() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    // A limit on the length of files: works for every user, unlike a small file system.
+    let victim = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 400; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "journal::recovery::tests::fills_its_disk"])
+        .env("STORE_TEST_FILLER", &data)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&victim.stdout).into_owned();
+    let last: u64 = said
+        .lines()
+        .find_map(|line| line.strip_prefix("refused after "))
+        .unwrap_or_else(|| panic!("{said}"))
+        .parse()
+        .unwrap();
+    let options = Options::new(&data);
+    let before = verified(&options);
+    assert_eq!((before.head_seq, before.torn_bytes), (last, 0), "taken back to the last whole entry");
+    open(&options).close(NOW).unwrap();
+    assert_eq!(verified(&options).open, 0);
 }
