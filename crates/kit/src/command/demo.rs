@@ -59,7 +59,7 @@ impl Demo {
 
     async fn perform(self, printer: &Printer) -> Result<Status, Fault> {
         let mut stop = Stop::listen()?;
-        let stage = Stage::raise(self.listen, self.data).await?;
+        let stage = Stage::raise(self.listen, self.data, printer).await?;
         let played = tokio::select! {
             played = play(&stage, printer) => played,
             () = stop.next() => Ok(Status::Failed),
@@ -100,7 +100,7 @@ async fn play(stage: &Stage, printer: &Printer) -> Result<Status, Fault> {
     let report: Report = admin.fetch(&path).await?;
     good &= books::judge(&report, &exchanges, &stage.simulator.record(), printer);
     let (journal_is_good, journal) = audit::check(&stage.data)?;
-    printer.verdict(journal_is_good, "the journal: every entry follows from the one before it");
+    printer.verdict(journal_is_good, "journal   every entry follows from the one before it");
     good &= journal_is_good;
 
     printer.say("");

@@ -208,7 +208,7 @@ pub(super) fn judge(exchanges: &[Exchange], printer: &Printer) -> bool {
         let of_scene = exchanges.iter().filter(|exchange| exchange.scene.title == scene.title);
         let (right, wrong): (Vec<_>, Vec<_>) = of_scene.partition(|exchange| exchange.fault.is_none());
         let all = right.len() == scene.times;
-        let what = format!("{}: {} {}", scene.part.team(), scene.times, scene.title);
+        let what = format!("{:<9} {} ({})", scene.part.team(), scene.title, scene.times);
         printer.verdict(all, &what);
         for exchange in wrong {
             printer.warn(exchange.fault.as_deref().unwrap_or_default());
