@@ -69,7 +69,8 @@ impl Command {
 pub(crate) struct DataFolder {
     /// The data folder of the gateway.
     #[arg(
-        long = "data",
+        id = "data",
+        long,
         value_name = "DIR",
         env = "TOLLGATE_DATA",
         hide_env_values = true,

@@ -52,17 +52,22 @@ pub(crate) enum Fault {
     #[error("{message}")]
     Refused { status: u16, message: String },
     /// The journal can not be read.
-    #[error("the journal can not be read: {0}")]
+    #[error("the journal can not be verified: {0}")]
     Journal(String),
+    /// A file that should hold the public key of a journal holds something else.
+    #[error("{0} holds no public key of a journal")]
+    NotAPublicKey(String),
 }
 
 impl Fault {
     /// The exit status of a command that ended so.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::Unreadable { .. } | Self::Configuration(_) | Self::Script { .. } | Self::Unset(_) => {
-                Status::Usage
-            }
+            Self::Unreadable { .. }
+            | Self::Configuration(_)
+            | Self::Script { .. }
+            | Self::Unset(_)
+            | Self::NotAPublicKey(_) => Status::Usage,
             Self::Start(fault) => match fault {
                 StartFault::Force(_) => Status::Usage,
                 StartFault::Store(_)
@@ -99,13 +104,18 @@ impl Fault {
                 data.display()
             ),
             Self::Instance { .. } => {
-                "run this as the user who runs the gateway; if that is you, start the gateway again.".to_owned()
+                "run this as the user who runs the gateway; if that is you, start the gateway again."
+                    .to_owned()
             }
             Self::Silent { pid, .. } => format!(
                 "process {pid} wrote its address there and is gone or stuck: look at it, or start the gateway \
                  again."
             ),
             Self::Strange { .. } => "use the same version of tollgate for both.".to_owned(),
+            Self::NotAPublicKey(_) => {
+                "give it a copy of secrets/journal.pub in the data folder: one line, `ed25519 ...`."
+                    .to_owned()
+            }
             Self::Output(_)
             | Self::Runtime(_)
             | Self::Unreadable { .. }
@@ -131,7 +141,9 @@ fn start_cure(fault: &StartFault) -> Option<String> {
         StartFault::Instance { .. } => {
             "make room on the disk, and let this user write the data folder.".to_owned()
         }
-        StartFault::Journal(_) => "make room on the disk, and let this user write the data folder.".to_owned(),
+        StartFault::Journal(_) => {
+            "make room on the disk, and let this user write the data folder.".to_owned()
+        }
         // The store's own sentences hold their cures.
         StartFault::Store(_) => return None,
     };
@@ -151,7 +163,9 @@ fn force_cure(fault: &ForceFault) -> Option<String> {
         ForceFault::Proxy(_) => {
             "write http://HOST:PORT there, or set upstream.proxy: none to connect directly.".to_owned()
         }
-        ForceFault::Dialer(_) => "let upstream.ca_file name a PEM file of certificate authorities.".to_owned(),
+        ForceFault::Dialer(_) => {
+            "let upstream.ca_file name a PEM file of certificate authorities.".to_owned()
+        }
         ForceFault::Prices { .. } => {
             "repair that file, or remove prices.file to use the price book that is built in.".to_owned()
         }

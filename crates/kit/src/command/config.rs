@@ -18,13 +18,17 @@ enum Command {
     ///
     /// The gateway itself reads a configuration in the same way, at its start and when the file changes. What only a
     /// start can find out, such as a secret that is missing, is not looked at.
-    #[command(after_help = "Examples:\n  tollgate config check tollgate.yaml\n  helm template . | tollgate config check -")]
+    #[command(
+        after_help = "Examples:\n  tollgate config check tollgate.yaml\n  helm template . | tollgate config check -"
+    )]
     Check {
         /// The file, or - for standard input.
         file: PathBuf,
     },
     /// Print a configuration with all its defaults written out, as YAML.
-    #[command(after_help = "Examples:\n  tollgate config show > tollgate.yaml\n  tollgate config show tollgate.yaml")]
+    #[command(
+        after_help = "Examples:\n  tollgate config show > tollgate.yaml\n  tollgate config show tollgate.yaml"
+    )]
     Show {
         /// The file, or - for standard input. Without it, the defaults alone are shown.
         file: Option<PathBuf>,

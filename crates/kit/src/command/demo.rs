@@ -37,7 +37,7 @@ use stage::Stage;
 Examples:
   tollgate demo
   tollgate demo --exit && echo all is well
-  tollgate demo --data ./demo-data       # and afterwards: tollgate audit verify --data ./demo-data")]
+  tollgate demo --data ./demo-data       # and afterwards: tollgate audit verify ./demo-data")]
 pub(crate) struct Demo {
     /// End after the summary, with status 1 if anything was not as expected.
     #[arg(long)]
@@ -59,7 +59,7 @@ impl Demo {
 
     async fn perform(self, printer: &Printer) -> Result<Status, Fault> {
         let mut stop = Stop::listen()?;
-        let stage = Stage::raise(self.listen, self.data).await?;
+        let stage = Stage::raise(self.listen, self.data, printer).await?;
         let played = tokio::select! {
             played = play(&stage, printer) => played,
             () = stop.next() => Ok(Status::Failed),
@@ -99,8 +99,8 @@ async fn play(stage: &Stage, printer: &Printer) -> Result<Status, Fault> {
     let path = format!("/admin/v1/usage?by=team,model&from={}", since.to_utc());
     let report: Report = admin.fetch(&path).await?;
     good &= books::judge(&report, &exchanges, &stage.simulator.record(), printer);
-    let (journal_is_good, journal) = audit::summary(&stage.data)?;
-    printer.verdict(journal_is_good, "the journal: every entry follows from the one before it");
+    let (journal_is_good, journal) = audit::check(&stage.data)?;
+    printer.verdict(journal_is_good, "journal   every entry follows from the one before it");
     good &= journal_is_good;
 
     printer.say("");

@@ -33,8 +33,7 @@ impl Simulate {
         runtime::serve(async {
             let mut stop = Stop::listen()?;
             let address = config.listen;
-            let running =
-                Simulator::start(config).await.map_err(|cause| Fault::Listen { address, cause })?;
+            let running = Simulator::start(config).await.map_err(|cause| Fault::Listen { address, cause })?;
             printer.say("the simulated API is up; Ctrl-C ends it");
             printer.answer(&running.url())?;
             stop.next().await;

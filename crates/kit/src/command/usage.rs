@@ -35,7 +35,13 @@ Examples:
 In CSV, a text that a spreadsheet would take for a formula is preceded by an apostrophe.")]
 struct Wish {
     /// What to group by, outermost first.
-    #[arg(long, value_enum, value_name = "DIMENSION", value_delimiter = ',', default_value = "team,user,model")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "DIMENSION",
+        value_delimiter = ',',
+        default_value = "team,user,model"
+    )]
     by: Vec<Dimension>,
     /// The first instant that counts: a date, which begins at midnight UTC, or RFC 3339.
     #[arg(long, value_name = "INSTANT")]

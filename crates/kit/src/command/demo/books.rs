@@ -62,7 +62,7 @@ pub(super) fn judge(report: &Report, exchanges: &[Exchange], record: &Record, pr
     let expected = expected(exchanges, record);
     let found = found(report);
     let equal = expected == found;
-    printer.verdict(equal, "the ledger: every figure is what the simulated API served");
+    printer.verdict(equal, "ledger    every figure is what the simulated API served");
     if !equal {
         for key in expected.keys().chain(found.keys().filter(|key| !expected.contains_key(*key))) {
             let (expected, found) = (expected.get(key), found.get(key));
@@ -72,9 +72,9 @@ pub(super) fn judge(report: &Report, exchanges: &[Exchange], record: &Record, pr
         }
     }
     let priced = report.rows.iter().all(|row| is_priced(&row.figures));
-    printer.verdict(priced, "the ledger: whatever used tokens has a price");
+    printer.verdict(priced, "ledger    whatever used tokens has a price");
     let secret = record.requests().iter().all(kept_secret);
-    printer.verdict(secret, "credentials: no key of a team went upstream, only the gateway's own");
+    printer.verdict(secret, "secrets   no key of a team went upstream, only the gateway's own");
     equal && priced && secret
 }
 

@@ -31,7 +31,11 @@ impl Stage {
     /// # Errors
     ///
     /// [`Fault::Folder`], [`Fault::Listen`], [`Fault::Configuration`], [`Fault::Start`].
-    pub(super) async fn raise(listen: Address, data: Option<PathBuf>) -> Result<Self, Fault> {
+    pub(super) async fn raise(
+        listen: Address,
+        data: Option<PathBuf>,
+        printer: &Printer,
+    ) -> Result<Self, Fault> {
         let folder = tempfile::Builder::new().prefix("tollgate-demo-").tempdir().map_err(Fault::Folder)?;
         let data = data.unwrap_or_else(|| folder.path().join("data"));
         let credential = folder.path().join("upstream-key");
@@ -39,11 +43,13 @@ impl Stage {
 
         let config = Config { api_key: Some(UPSTREAM_KEY.to_owned()), ..Config::default() };
         let address = config.listen;
-        let simulator =
-            Simulator::start(config).await.map_err(|cause| Fault::Listen { address, cause })?;
+        let simulator = Simulator::start(config).await.map_err(|cause| Fault::Listen { address, cause })?;
         let document = document(listen, &data, credential, &simulator.url())
             .map_err(|fault| Fault::Folder(io::Error::other(fault)))?;
         let snapshot = compile(&document).map_err(Fault::Configuration)?;
+        for warning in &snapshot.warnings {
+            printer.warn(&warning.to_string());
+        }
         let source = Source { name: "the demo's configuration", text: &document.to_yaml() };
         let gateway = Gateway::start(snapshot, source).await?;
         Ok(Self { folder, data, simulator, gateway })

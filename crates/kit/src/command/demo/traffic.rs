@@ -164,7 +164,8 @@ impl Ask {
 
     /// The body of the request.
     pub(super) fn body(self, number: usize) -> Vec<u8> {
-        let messages = json!([{ "role": "user", "content": format!("This is request {number} of the demo.") }]);
+        let messages =
+            json!([{ "role": "user", "content": format!("This is request {number} of the demo.") }]);
         let body: Value = match self {
             Self::Plain(model) => json!({ "model": model, "max_tokens": 1024, "messages": messages }),
             Self::Stream(model) => {
@@ -183,8 +184,7 @@ impl Ask {
 
 /// Sends the whole burst at once and waits for all of it.
 pub(super) async fn send(gateway: SocketAddr, cast: &Cast, printer: &Printer) -> Vec<Exchange> {
-    let all: Vec<Scene> =
-        SCENES.iter().flat_map(|scene| std::iter::repeat_n(*scene, scene.times)).collect();
+    let all: Vec<Scene> = SCENES.iter().flat_map(|scene| std::iter::repeat_n(*scene, scene.times)).collect();
     let mut progress = printer.progress("requests", all.len() as u64);
     let mut running = JoinSet::new();
     for (number, scene) in all.into_iter().enumerate() {
@@ -208,7 +208,7 @@ pub(super) fn judge(exchanges: &[Exchange], printer: &Printer) -> bool {
         let of_scene = exchanges.iter().filter(|exchange| exchange.scene.title == scene.title);
         let (right, wrong): (Vec<_>, Vec<_>) = of_scene.partition(|exchange| exchange.fault.is_none());
         let all = right.len() == scene.times;
-        let what = format!("{}: {} {}", scene.part.team(), scene.times, scene.title);
+        let what = format!("{:<9} {} ({})", scene.part.team(), scene.title, scene.times);
         printer.verdict(all, &what);
         for exchange in wrong {
             printer.warn(exchange.fault.as_deref().unwrap_or_default());

@@ -99,19 +99,8 @@ pub(crate) fn table(keys: &[Key]) -> String {
     if keys.is_empty() {
         return "no keys\n".to_owned();
     }
-    let columns = [
-        "id",
-        "hint",
-        "org",
-        "team",
-        "project",
-        "user",
-        "models",
-        "state",
-        "expires",
-        "replaced by",
-        "note",
-    ];
+    let columns =
+        ["id", "hint", "org", "team", "project", "user", "models", "state", "expires", "replaced by", "note"];
     let mut table = Table::new(columns.map(|name| Column::Text(name.to_owned())));
     for key in keys {
         table.row(key.cells());

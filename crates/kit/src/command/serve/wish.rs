@@ -74,9 +74,7 @@ impl Wish {
     pub(crate) fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Fault> {
         let Source { name, text } = match file {
             Some(file) => Source::read(file)?,
-            None => {
-                Source { name: "built-in defaults".to_owned(), text: Document::default().to_yaml() }
-            }
+            None => Source { name: "built-in defaults".to_owned(), text: Document::default().to_yaml() },
         };
         load(&text, &name).map_err(Fault::Configuration)?;
         let mut document = parse(&text, &name).map_err(Fault::Configuration)?;
@@ -89,8 +87,8 @@ impl Wish {
 impl Overrides {
     /// Writes itself into a document.
     fn rewrite(&self, document: &mut Document) {
-        set(&mut document.listen.address, self.listen.clone());
-        set(&mut document.admin.address, self.admin_listen.clone());
+        set(&mut document.listen.address, self.listen);
+        set(&mut document.admin.address, self.admin_listen);
         set(&mut document.data, self.data.clone());
         set(&mut document.upstream.url, self.upstream.clone());
         set(&mut document.log.format, self.log_format.map(Format::wish));
@@ -171,7 +169,10 @@ mod tests {
             overrides.adjust(&mut reloaded);
             assert_eq!(started.snapshot, reloaded, "{line:?}");
             if !line.is_empty() {
-                assert_ne!(started.snapshot, Wish::read(None, &super::tests::overrides(&[])).unwrap().snapshot);
+                assert_ne!(
+                    started.snapshot,
+                    Wish::read(None, &super::tests::overrides(&[])).unwrap().snapshot
+                );
             }
         }
     }

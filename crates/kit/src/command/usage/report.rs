@@ -2,7 +2,7 @@
 
 use crate::{
     money,
-    table::{Column, Table},
+    table::{Column, Table, visible},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -188,7 +188,8 @@ fn cells(figures: &Figures, cost: i128) -> [String; 7] {
 /// A text that no spreadsheet takes for a formula: clients choose the names of models and sessions
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
 fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    let text = visible(text);
+    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]
