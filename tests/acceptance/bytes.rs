@@ -146,7 +146,8 @@ async fn exchange(house: &House, key: &str, fields: &[(String, String)]) -> Vec<
 async fn every_split_of_a_request_is_read_alike() {
     let house = House::open().await;
     let key = house.key("red").await;
-    let body = r#"{"model":"claude-opus-5-5","max_tokens":1,"messages":[{"role":"user","content":"\u00e9 é"}]}"#;
+    let body =
+        r#"{"model":"claude-opus-5-5","max_tokens":1,"messages":[{"role":"user","content":"\u00e9 é"}]}"#;
     let start = format!("POST /v1/messages HTTP/1.1\r\nHost: a\r\n{VERSION}\r\nx-api-key: {key}\r\n");
     let fixed = format!("{start}Content-Length: {}\r\n\r\n{body}", body.len());
     let mut chunked = format!("{start}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
