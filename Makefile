@@ -35,7 +35,6 @@ check: ## formatting, lints, documentation, licences and sources
 
 bench: ## measure the gateway and nginx side by side
 	@scripts/setup.sh bench
-	cargo build --release -p tollgate
 	cargo run --release -p tollgate-benches -- $(ARGS)
 
 acceptance: ## run the acceptance tests, real clients and servers included

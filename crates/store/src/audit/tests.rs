@@ -202,6 +202,68 @@ fn a_rewritten_history_is_found_by_what_was_kept_elsewhere() {
     assert_eq!(fault.kind, Kind::Forged);
 }
 
+/// Makes the sixth entry cheaper and everything after it fit, but for signatures.
+fn cheapen(lines: &mut [Vec<u8>]) {
+    let Event::Settled(mut settled) = read_line(&lines[5]).unwrap().event else { panic!() };
+    settled.cost.0 = 1;
+    lines[5] = rewritten(&lines[5], &Event::Settled(settled));
+    for at in 6..lines.len() {
+        rechain(lines, at);
+        let Event::Checkpoint(mut checkpoint) = read_line(&lines[at]).unwrap().event else { continue };
+        let before = read_line(&lines[at - 1]).unwrap().link;
+        (checkpoint.head_seq, checkpoint.head) = (before.seq, before.hash);
+        lines[at] = rewritten(&lines[at], &Event::Checkpoint(checkpoint));
+    }
+}
+
+#[test]
+fn each_witness_alone_convicts_a_forger_without_the_key() {
+    for witness in ["signature", "ledger", "sidecar"] {
+        let (_folder, data) = closed_folder(20);
+        let path = first_segment(&data);
+        let mut lines = lines_of(&path);
+        cheapen(&mut lines);
+        put(&path, &lines);
+        if witness != "ledger" {
+            fs::remove_file(data.join(LEDGER)).unwrap();
+        }
+        if witness != "sidecar" {
+            fs::remove_file(data.join("journal").join(SIDECAR)).unwrap();
+        }
+        if witness != "signature" {
+            fs::remove_file(data.join("secrets").join(PUBLIC_KEY)).unwrap();
+        }
+        let fault = fault(&data);
+        assert_eq!((fault.kind, fault.seq), (Kind::Forged, 45), "{witness}: {fault}");
+        assert!(fault.detail.contains(match witness {
+            "signature" => "the signature does not fit; entries after 2 ",
+            "ledger" => "the ledger booked",
+            _ => "the checkpoint here has hash",
+        }));
+    }
+}
+
+#[test]
+fn entries_without_a_signature_among_them_are_suspect() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    for number in 0..1100 {
+        drop(store.journal.admit(NOW, admitted(number)));
+    }
+    store.close(NOW).unwrap();
+    assert_eq!(verdict(&options.data).fault, None);
+    let path = first_segment(&options.data);
+    let mut lines = lines_of(&path);
+    lines.retain(|line| !matches!(read_line(line).unwrap().event, Event::Checkpoint(_)));
+    rechain(&mut lines, 1);
+    put(&path, &lines);
+    fs::remove_file(options.data.join(LEDGER)).unwrap();
+    fs::remove_file(options.data.join("journal").join(SIDECAR)).unwrap();
+    let fault = fault(&options.data);
+    assert_eq!((fault.kind, fault.seq), (Kind::Forged, 1001), "{fault}");
+}
+
 #[test]
 fn an_old_copy_put_back_is_found_by_its_anchor() {
     let folder = folder();

@@ -223,6 +223,22 @@ fn a_ledger_made_again_equals_the_first() {
 }
 
 #[test]
+fn a_ledger_deleted_after_a_crash_is_not_made_of_its_side_files() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    varied(&store);
+    let before = all(&store);
+    // The side files as they are while the database is in use.
+    let wal = fs::read(options.data.join("ledger.db-wal")).unwrap();
+    assert!(!wal.is_empty());
+    store.close(NOW).unwrap();
+    fs::remove_file(options.data.join("ledger.db")).unwrap();
+    fs::write(options.data.join("ledger.db-wal"), wal).unwrap();
+    assert_eq!(all(&open(&options)), before);
+}
+
+#[test]
 fn a_ledger_that_is_deleted_while_in_use_is_made_again() {
     let folder = folder();
     let options = options(folder.path());

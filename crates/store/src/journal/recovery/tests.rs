@@ -357,13 +357,21 @@ fn a_start_reads_only_the_end_of_a_long_journal() {
     // Damage far before the end is not seen by a start, which must not take the time; it is the audit's to find.
     let first = segment::path(&journal_of(&options), 1);
     let mut bytes = fs::read(&first).unwrap();
-    bytes[5000] ^= 1;
-    fs::write(&first, bytes).unwrap();
+    let cost = memchr::memmem::find(&bytes, b"cost_nano_usd\":").unwrap() + 17;
+    bytes[cost] ^= 1;
+    fs::write(&first, &bytes).unwrap();
     let began = Instant::now();
     open(&options);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     let fault = audit::verify(&options.data, &audit::Options::default()).unwrap().fault.unwrap();
-    assert_eq!((fault.kind, fault.file), (audit::Kind::Edited, first));
+    assert_eq!((fault.kind, &fault.file), (audit::Kind::Edited, &first));
+    // A ledger made again reads everything, so it sees the damage; without it, it books all of it.
+    fs::remove_file(options.data.join("ledger.db")).unwrap();
+    let text = Store::open(&options, NOW).unwrap_err().to_string();
+    assert!(text.contains(&first.display().to_string()), "{text}");
+    bytes[cost] ^= 1;
+    fs::write(&first, bytes).unwrap();
+    assert_eq!(open(&options).ledger.report(&Query::default()).unwrap()[0].requests, 6000);
 }
 
 /// The process of [`a_disk_that_is_really_full_refuses_and_stays_whole`]: admits until it is refused.
