@@ -2,9 +2,9 @@
 
 use crate::{fault::Fault, printer::Printer};
 use std::{
-    fs::OpenOptions,
+    fs::{OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 use tempfile::TempDir;
@@ -36,7 +36,11 @@ impl Stage {
         data: Option<PathBuf>,
         printer: &Printer,
     ) -> Result<Self, Fault> {
-        let folder = tempfile::Builder::new().prefix("tollgate-demo-").tempdir().map_err(Fault::Folder)?;
+        let folder = tempfile::Builder::new()
+            .prefix("tollgate-demo-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .map_err(Fault::Folder)?;
         let data = data.unwrap_or_else(|| folder.path().join("data"));
         let credential = folder.path().join("upstream-key");
         write_private(&credential, UPSTREAM_KEY).map_err(Fault::Folder)?;
