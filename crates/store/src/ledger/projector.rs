@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, params};
 use tollgate_policy::entry::{Entry, Event, GENESIS, KeyChange, Outcome, Settled, read_line};
 use tollgate_policy::key::KeyRecord;
 use tollgate_policy::unit::UnixMs;
-use tollgate_policy::usage::Usage;
+use tollgate_policy::usage::{COUNT_MAX, Usage};
 
 use super::schema::{self, Place};
 use crate::fault::LedgerFault;
@@ -175,7 +175,7 @@ fn book_usage(
     let tokens = Tokens::of(&settled.usage);
     transaction
         .prepare_cached(
-            "INSERT OR IGNORE INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
              ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
         )?
         .execute(params![
@@ -218,7 +218,7 @@ pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Token counts as SQLite holds them. A count that does not fit stands still at the end of the range.
+/// Token counts as SQLite holds them, each held at [`COUNT_MAX`] as in the price.
 #[derive(Default)]
 struct Tokens {
     input: i64,
@@ -262,7 +262,7 @@ impl Tokens {
             &mut self.cache_read,
         ];
         for (sum, count) in sums.into_iter().zip(counts) {
-            *sum = sum.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+            *sum = sum.saturating_add(i64::try_from(count.min(COUNT_MAX)).unwrap_or(i64::MAX));
         }
     }
 }

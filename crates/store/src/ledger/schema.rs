@@ -67,13 +67,11 @@ pub(super) struct Place {
 impl From<rusqlite::Error> for LedgerFault {
     fn from(error: rusqlite::Error) -> Self {
         let damaged = match error.sqlite_error_code() {
-            // `Unknown` is an error in the statement: a table or column is not there.
-            Some(
-                ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::CannotOpen
-                | ErrorCode::Unknown,
-            ) => true,
+            // What SQLite finds out by itself; and a row where none was booked: somebody else wrote here.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation) => {
+                true
+            }
+            // Anything else is about the statement or the machine; making the ledger again would not cure it.
             Some(_) => false,
             // What was read is not of the type that was written.
             None => true,
@@ -100,7 +98,8 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
     let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (version, tables) {
-        (VERSION, _) => Ok(database),
+        (VERSION, _) if layout(&database)? == layout(&pristine()?)? => Ok(database),
+        (VERSION, _) => Err(LedgerFault::Damaged("its tables are not as they were made".to_owned())),
         (0, 0) => {
             let version = format!("PRAGMA user_version = {VERSION};");
             database.execute_batch(&format!("BEGIN; {TABLES} {version} COMMIT;"))?;
@@ -112,8 +111,25 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
     }
 }
 
+/// A database with nothing but the tables.
+fn pristine() -> Result<Connection, LedgerFault> {
+    let database = Connection::open_in_memory()?;
+    database.execute_batch(TABLES)?;
+    Ok(database)
+}
+
+/// The definitions of everything in the database: nothing missing, and no trigger or view put in.
+fn layout(database: &Connection) -> Result<Vec<Option<String>>, LedgerFault> {
+    let mut statement = database.prepare("SELECT sql FROM sqlite_schema ORDER BY type, name")?;
+    let definitions = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(definitions)
+}
+
 /// Opens the database to read.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, LedgerFault> {
+    if path.try_exists().is_ok_and(|exists| !exists) {
+        return Err(LedgerFault::Damaged(format!("{} is gone", path.display())));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(path, flags)?;
     database.busy_timeout(Duration::from_secs(5))?;
