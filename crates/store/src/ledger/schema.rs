@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
-use tollgate_policy::key::KeyRecord;
 
 use crate::fault::LedgerFault;
+use crate::projection::Place;
 
 /// The layout below. A database with another one is made again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE usage (
@@ -40,10 +40,6 @@ CREATE TABLE usage (
     unknown_price INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX usage_by_time ON usage (at);
-CREATE TABLE keys (
-    id TEXT PRIMARY KEY,
-    record TEXT NOT NULL
-) STRICT;
 CREATE TABLE place (
     only INTEGER PRIMARY KEY CHECK (only = 0),
     segment INTEGER NOT NULL,
@@ -52,17 +48,6 @@ CREATE TABLE place (
     hash TEXT NOT NULL
 ) STRICT;
 ";
-
-/// Up to where the journal is booked: after the entry `seq`, which ends at byte `offset` of the segment that begins
-/// with entry `segment`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) segment: u64,
-    pub(super) offset: u64,
-    pub(super) seq: u64,
-    /// The hash of that entry, in text.
-    pub(super) hash: String,
-}
 
 impl From<rusqlite::Error> for LedgerFault {
     fn from(error: rusqlite::Error) -> Self {
@@ -144,16 +129,4 @@ pub(super) fn place(database: &Connection) -> Result<Option<Place>, LedgerFault>
         })
         .optional()?;
     Ok(place)
-}
-
-/// All keys.
-pub(super) fn keys(database: &Connection) -> Result<Vec<KeyRecord>, LedgerFault> {
-    let mut statement = database.prepare("SELECT record FROM keys")?;
-    let mut rows = statement.query([])?;
-    let mut keys = Vec::new();
-    while let Some(row) = rows.next()? {
-        let record = row.get_ref(0)?.as_str().map_err(|error| LedgerFault::Damaged(error.to_string()))?;
-        keys.push(serde_json::from_str(record).map_err(|error| LedgerFault::Damaged(error.to_string()))?);
-    }
-    Ok(keys)
 }
