@@ -2,8 +2,8 @@
 //!
 //! Every rate is in nano-dollars per million units, so $0.01 per million tokens is the integer 10 000 000.
 //! A line of a bill is `quantity x rate x multiplier / 1 000 000`, computed in 128 bits and rounded once,
-//! half up, to a nano-dollar. The cost is the sum of its lines. Nothing wraps: what does not fit is held
-//! at the largest amount.
+//! half up, to a nano-dollar. The cost is the sum of its lines. Nothing wraps: a count is held at
+//! [`COUNT_MAX`], and what does not fit at the largest amount.
 //!
 //! How a request is priced:
 //!
@@ -26,7 +26,7 @@
 use std::sync::OnceLock;
 
 use crate::unit::{NanoUsd, UnixMs};
-use crate::usage::{Iteration, Usage};
+use crate::usage::{COUNT_MAX, Iteration, Usage};
 
 use bill::{Item, RATE_CLASSES};
 use book::{Book, Model};
@@ -38,7 +38,7 @@ mod estimate;
 mod model_id;
 
 pub use bill::{Class, Cost, Line, Multiplier, Priced};
-pub use estimate::{floor, input_estimate};
+pub use estimate::{OUTPUT_TOKENS_MAX, PROMPT_TOKENS_MAX, floor, input_estimate};
 
 const BUILTIN: &str = include_str!("price/book.json");
 
@@ -148,7 +148,8 @@ impl PriceBook {
     /// The whole input at the dearest input class of the model (all of it written to the cache for an
     /// hour), the whole `max_tokens` as output, at the larger premium for place that the model has. A
     /// request for the faster serving, and server tools, can exceed it. An unknown model takes the dearest
-    /// known rates; see [`PriceBook::knows`].
+    /// known rates; see [`PriceBook::knows`]. Both counts are held at what a model can read and write at most,
+    /// [`PROMPT_TOKENS_MAX`] and [`OUTPUT_TOKENS_MAX`]: a client that asks for more cannot get it.
     #[must_use]
     pub fn reservation(
         &self,
@@ -157,16 +158,18 @@ impl PriceBook {
         input_tokens_estimate: u64,
         max_tokens: u64,
     ) -> NanoUsd {
+        let input_tokens = input_tokens_estimate.min(PROMPT_TOKENS_MAX);
+        let output_tokens = max_tokens.min(OUTPUT_TOKENS_MAX);
         let (model, _) = self.look_up(model);
-        let rates = model.rates(at, input_tokens_estimate);
+        let rates = model.rates(at, input_tokens);
         let input_classes = Class::TOKENS.into_iter().filter(|class| *class != Class::Output);
         let input_rate = input_classes.map(|class| rates[class as usize]).fold(NanoUsd::ZERO, NanoUsd::max);
         let mode = Mode { fast: false, batch: false, us_inference: true, regional: true };
         let multiplier = self.multiplier(model, mode);
         let (class, rate) = (Class::Output, rates[Class::Output as usize]);
-        let output = Item { class, quantity: max_tokens, rate, multiplier };
+        let output = Item { class, quantity: output_tokens, rate, multiplier };
         let (class, rate) = (Class::Input, input_rate);
-        let input = Item { class, quantity: input_tokens_estimate, rate, multiplier };
+        let input = Item { class, quantity: input_tokens, rate, multiplier };
         input.amount().saturating_add(output.amount())
     }
 
@@ -176,7 +179,8 @@ impl PriceBook {
         let mode = Mode::of(sale);
         let mut amount = NanoUsd::ZERO;
         let mut unknown_model = false;
-        let mut add = |model: &Model, item: Item| {
+        let mut add = |model: &Model, mut item: Item| {
+            item.quantity = item.quantity.min(COUNT_MAX);
             if item.quantity > 0 {
                 line(&model.name, &item);
                 amount = amount.saturating_add(item.amount());

@@ -8,6 +8,11 @@ use crate::text::{bounded, bounded_option, is_zero};
 /// The most iterations that are written to an entry; the price always counts all of them.
 pub const ITERATIONS_MAX: usize = 128;
 
+/// The highest count that is priced and booked for one class of one inference. No request comes near it: it is ten
+/// thousand times the longest prompt. So an upstream that reports nonsense can cost a lot, but not spoil every sum.
+/// The journal keeps the count as it was reported.
+pub const COUNT_MAX: u64 = 10_000_000_000;
+
 /// Tokens and server tools of one request, in the classes that have a price of their own.
 ///
 /// `input_tokens` leaves out everything that was read from or written to the prompt cache, as in the API's

@@ -16,6 +16,7 @@ use crate::fault::{JournalFault, StoreFault};
 use crate::folder::random;
 use crate::journal::Journal;
 
+pub(crate) mod replay;
 #[cfg(test)]
 mod tests;
 

@@ -73,6 +73,12 @@ pub enum StoreFault {
         /// What is wrong.
         why: String,
     },
+    /// The keys cannot be read back from the journal.
+    #[error("cannot read the keys from the journal: {why}; run `tollgate audit verify` on the folder")]
+    Keys {
+        /// Where, and what is wrong.
+        why: String,
+    },
     /// A newer version wrote an entry that this one does not understand.
     #[error(
         "{} line {line} records an event of kind `{kind}`, which this version does not know; run the version that \

@@ -1,8 +1,8 @@
 //! The ledger: what it cost, as a view of the journal that can be queried.
 //!
 //! One thread follows the durable part of the journal and books each settlement once, under its sequence number
-//! (`projector`). The same database holds the keys as the journal last recorded them. All of it can be deleted: it
-//! is made again from the journal.
+//! (`projector`). All of it can be deleted: it is made again from the journal. Nothing is decided by it: keys are read
+//! from the journal itself.
 //!
 //! Only durable entries are booked. So after a power cut the ledger never knows more than the journal, and a journal
 //! that ends before the ledger's last entry was cut by something else.
@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-use tollgate_policy::key::KeyRecord;
 
 use crate::fault::LedgerFault;
 use crate::folder::Folder;
@@ -135,11 +133,6 @@ impl Ledger {
     #[must_use]
     pub fn fault(&self) -> Option<LedgerFault> {
         self.shared.lock().fault.clone()
-    }
-
-    /// All keys, as the journal last recorded them.
-    pub(crate) fn keys(&self) -> Result<Vec<KeyRecord>, LedgerFault> {
-        schema::keys(&schema::open_to_read(&self.path)?)
     }
 
     /// Waits for the thread, which ends by itself after the journal has stopped.

@@ -16,6 +16,7 @@ mod fixture;
 mod folder;
 pub mod journal;
 pub mod ledger;
+mod projection;
 mod store;
 #[cfg(test)]
 mod tests;

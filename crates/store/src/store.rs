@@ -9,7 +9,7 @@ use tollgate_policy::id::InstanceId;
 use tollgate_policy::unit::UnixMs;
 use tollgate_policy::usage::Usage;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, replay};
 use crate::fault::StoreFault;
 use crate::folder::{Folder, Secrets, random};
 use crate::journal::Journal;
@@ -132,8 +132,9 @@ impl Store {
             .map_err(StoreFault::io("start the threads of", &journal_folder))??;
         let journal = Arc::new(journal);
 
+        let keys = replay::replay(&journal_folder, &journal.synced_beyond(0, Duration::ZERO))?;
         let ledger = Ledger::open(&folder, &journal)?;
-        let directory = Directory::open(pepper, Arc::clone(&journal), ledger.keys()?);
+        let directory = Directory::open(pepper, Arc::clone(&journal), keys);
         Ok(Self { journal, directory: Arc::new(directory), ledger: Arc::new(ledger), instance })
     }
 

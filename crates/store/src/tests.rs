@@ -46,6 +46,29 @@ fn keys_survive_a_restart_in_their_last_state() {
 }
 
 #[test]
+fn a_changed_ledger_does_not_bring_a_revoked_key_back() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    let (revoked, key) = store.directory.create("ada", new_key(), NOW).unwrap();
+    let active = (*revoked).clone();
+    store.directory.revoke("ada", revoked.id, NOW).unwrap();
+    store.close(NOW).unwrap();
+    let database = rusqlite::Connection::open(options.data.join("ledger.db")).unwrap();
+    // The table in which earlier versions kept the keys.
+    database
+        .execute_batch("CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, record TEXT NOT NULL)")
+        .unwrap();
+    let record = serde_json::to_string(&active).unwrap();
+    let id = active.id.to_string();
+    database.execute("INSERT OR REPLACE INTO keys (id, record) VALUES (?1, ?2)", [&id, &record]).unwrap();
+    drop(database);
+    let store = open(&options);
+    let found = store.directory.lookup(key.reveal().as_bytes()).unwrap();
+    assert!(matches!(found.state, KeyState::Revoked { .. }), "{found:?}");
+}
+
+#[test]
 fn a_second_process_is_refused_by_name() {
     let folder = folder();
     let options = options(folder.path());

@@ -147,14 +147,7 @@ pub(super) struct UsageQuery {
 impl UsageQuery {
     pub(super) fn into_ledger_query(self) -> Result<Query, AdminFault> {
         let by = self.by.unwrap_or_else(|| "team".into());
-        let by = by
-            .split(',')
-            .map(|name| {
-                Dimension::from_word(name.trim()).ok_or_else(|| {
-                    AdminFault::BadRequest(format!("by: `{}` is none of {}", shorten(name), words()))
-                })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let by = dimensions(&by)?;
         let instant = |field: &str, text: Option<String>| -> Result<Option<UnixMs>, AdminFault> {
             text.map(|text| text.parse().map_err(|error| AdminFault::BadRequest(format!("{field}: {error}"))))
                 .transpose()
@@ -163,11 +156,26 @@ impl UsageQuery {
     }
 }
 
+/// The dimensions of a list with commas, each at most once, so that there are never more than there are words.
+fn dimensions(words: &str) -> Result<Vec<Dimension>, AdminFault> {
+    let mut by = Vec::new();
+    for word in words.split(',') {
+        let refuse = |why: String| AdminFault::BadRequest(format!("by: `{}` {why}", shorten(word)));
+        let dimension =
+            Dimension::from_word(word.trim()).ok_or_else(|| refuse(format!("is none of {}", all_words())))?;
+        if by.contains(&dimension) {
+            return Err(refuse("is there twice".to_owned()));
+        }
+        by.push(dimension);
+    }
+    Ok(by)
+}
+
 fn shorten(text: &str) -> String {
     text.chars().take(32).collect()
 }
 
-fn words() -> String {
+fn all_words() -> String {
     Dimension::ALL.map(Dimension::as_str).join(", ")
 }
 
@@ -195,7 +203,7 @@ fn flat(by: &[&'static str], row: ReportRow) -> Map<String, Value> {
         ("input_tokens", row.input_tokens.into()),
         ("output_tokens", row.output_tokens.into()),
         ("cache_read_tokens", row.cache_read_tokens.into()),
-        ("cache_write_tokens", (row.cache_write_5m_tokens + row.cache_write_1h_tokens).into()),
+        ("cache_write_tokens", row.cache_write_5m_tokens.saturating_add(row.cache_write_1h_tokens).into()),
         ("cost_nano_usd", row.cost.0.into()),
         ("estimated", row.estimated.into()),
         ("unknown", row.unknown.into()),
@@ -232,6 +240,31 @@ impl State {
             journal_backlog: journal.backlog,
             journal_open: journal.open,
             connections: shared.drain.connections(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dimension_is_grouped_by_once() {
+        let all = all_words().replace(' ', "");
+        let many = "team,".repeat(3000) + "team";
+        let rows: [(&str, Option<usize>); 7] = [
+            ("team", Some(1)),
+            ("team, model", Some(2)),
+            (&all, Some(Dimension::ALL.len())),
+            ("team,team", None),
+            (&many, None),
+            ("", None),
+            ("team,weather", None),
+        ];
+        for (text, expected) in rows {
+            let query = UsageQuery { by: Some(text.to_owned()), from: None, to: None };
+            let found = query.into_ledger_query().map(|query| query.by.len()).ok();
+            assert_eq!(found, expected, "{}", shorten(text));
         }
     }
 }

@@ -8,7 +8,11 @@ use crate::usage::Usage;
 const CHARS_PER_TOKEN: u64 = 4;
 
 /// No model reads a longer prompt; a larger body holds images or files, which take fewer tokens than bytes.
-const PROMPT_TOKENS_MAX: u64 = 1_000_000;
+pub const PROMPT_TOKENS_MAX: u64 = 1_000_000;
+
+/// No model writes more in one answer; the longest documented is 128 000 tokens, 300 000 in a batch
+/// (<https://platform.claude.com/docs/en/about-claude/models/overview>).
+pub const OUTPUT_TOKENS_MAX: u64 = 1_000_000;
 
 /// Input tokens assumed for a body of this length: a token for every four bytes or part of them, at most a
 /// million.

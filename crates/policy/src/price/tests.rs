@@ -276,7 +276,8 @@ fn a_reservation_covers_the_worst_of_the_model() {
         ("claude-haiku-5-5", 100_001, 0, 100_001 * 1_100),
         ("no-such-model", 1_000, 1_000, (30_000 + 75_000) * 1_100),
         ("claude-opus-5", 0, 0, 0),
-        ("claude-opus-5", u64::MAX, u64::MAX, i64::MAX),
+        // What no model can read or write is not set aside.
+        ("claude-opus-5", u64::MAX, u64::MAX, (10_000 + 25_000) * 1_100_000),
     ];
     for (model, input, output, expected) in rows {
         assert_eq!(
@@ -285,6 +286,16 @@ fn a_reservation_covers_the_worst_of_the_model() {
             "{model} {input} {output}"
         );
     }
+}
+
+#[test]
+fn a_count_out_of_this_world_is_priced_as_the_highest_that_is_booked() {
+    let book = PriceBook::builtin();
+    let cost = |count| book.cost(&sale("claude-opus-5", &tokens([count; RATE_CLASSES]))).amount;
+    assert_eq!(cost(9_000_000_000_000_000_000), cost(COUNT_MAX));
+    assert!(cost(COUNT_MAX - 1) < cost(COUNT_MAX));
+    // A thousand of them still add up.
+    assert!(cost(u64::MAX).0 < i64::MAX / 1000);
 }
 
 #[test]

@@ -5,15 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, params};
-use tollgate_policy::entry::{Entry, Event, GENESIS, KeyChange, Outcome, Settled, read_line};
-use tollgate_policy::key::KeyRecord;
+use tollgate_policy::entry::{Event, Outcome, Settled};
 use tollgate_policy::unit::UnixMs;
-use tollgate_policy::usage::Usage;
+use tollgate_policy::usage::{COUNT_MAX, Usage};
 
-use super::schema::{self, Place};
+use super::schema;
 use crate::fault::LedgerFault;
 use crate::journal::queue::Mark;
-use crate::journal::segment::{self, End, Glance, Line, Lines};
+use crate::projection::{Place, Unfollowed, follow};
 
 /// The most lines that one transaction covers.
 const LINES_MAX: usize = 10_000;
@@ -24,10 +23,6 @@ pub(super) struct Projector {
     journal: PathBuf,
     database: Connection,
     place: Place,
-}
-
-fn beginning() -> Place {
-    Place { segment: 1, offset: 0, seq: 0, hash: GENESIS.to_string() }
 }
 
 impl Projector {
@@ -45,7 +40,7 @@ impl Projector {
             other => other?,
         };
         let (path, journal) = (path.to_path_buf(), journal.to_path_buf());
-        Ok(Self { path, journal, database, place: place.unwrap_or_else(beginning) })
+        Ok(Self { path, journal, database, place: place.unwrap_or_else(Place::beginning) })
     }
 
     /// The last entry that is booked.
@@ -56,7 +51,7 @@ impl Projector {
     /// Forgets everything; [`Self::catch_up`] then books it again.
     pub(super) fn start_over(&mut self) -> Result<(), LedgerFault> {
         self.database = create(&self.path)?;
-        self.place = beginning();
+        self.place = Place::beginning();
         Ok(())
     }
 
@@ -65,7 +60,14 @@ impl Projector {
         while self.place.seq < mark.seq {
             let mut place = self.place.clone();
             let transaction = self.database.transaction()?;
-            book_some(&transaction, &self.journal, &mut place, mark)?;
+            follow::<LedgerFault>(&self.journal, &mut place, mark, LINES_MAX, &[b"settled"], |entry| {
+                match &entry.event {
+                    Event::Settled(settled) => {
+                        book_usage(&transaction, entry.link.seq, entry.link.at, settled)
+                    }
+                    _ => Ok(()),
+                }
+            })?;
             transaction.execute(
                 "INSERT OR REPLACE INTO place (only, segment, offset, seq, hash) VALUES (0, ?1, ?2, ?3, ?4)",
                 params![place.segment, place.offset, place.seq, place.hash],
@@ -92,77 +94,10 @@ fn create(path: &Path) -> Result<Connection, LedgerFault> {
     schema::open_to_write(path)
 }
 
-/// Books lines from `place` towards the mark, and moves `place`.
-fn book_some(
-    transaction: &Transaction<'_>,
-    journal: &Path,
-    place: &mut Place,
-    mark: &Mark,
-) -> Result<(), LedgerFault> {
-    let mut budget = LINES_MAX;
-    loop {
-        let path = segment::path(journal, place.segment);
-        let end = if place.segment == mark.segment { mark.len } else { u64::MAX };
-        let unreadable = |error: io::Error| LedgerFault::Journal(format!("{}: {error}", path.display()));
-        let mut lines = Lines::range(&path, place.offset, end).map_err(unreadable)?;
-        while budget > 0
-            && let Some(line) = lines.next().map_err(unreadable)?
-        {
-            let glance = expect(&line, place).map_err(|why| {
-                LedgerFault::Journal(format!("{} byte {}: {why}", path.display(), line.offset))
-            })?;
-            if matches!(glance.kind, b"settled" | b"key_created" | b"key_rotated" | b"key_revoked") {
-                let entry = read_line(line.bytes).map_err(|bad| {
-                    LedgerFault::Journal(format!("{} byte {}: the line {bad}", path.display(), line.offset))
-                })?;
-                book(transaction, &entry)?;
-            }
-            place.seq = glance.seq;
-            place.hash.clear();
-            place.hash.push_str(&String::from_utf8_lossy(glance.hash));
-            place.offset = line.next_offset();
-            budget -= 1;
-        }
-        if budget == 0 || place.segment == mark.segment {
-            return Ok(());
-        }
-        // The journal began the next segment with the entry after the last of this one.
-        if place.offset == 0 {
-            return Err(LedgerFault::Journal(format!("{} is empty", path.display())));
-        }
-        (place.segment, place.offset) = (place.seq + 1, 0);
+impl From<Unfollowed> for LedgerFault {
+    fn from(unfollowed: Unfollowed) -> Self {
+        Self::Journal(unfollowed.to_string())
     }
-}
-
-/// Looks whether the line is the next entry.
-fn expect<'a>(line: &Line<'a>, place: &Place) -> Result<Glance<'a>, String> {
-    let glance = Some(line)
-        .filter(|line| line.end == End::Newline)
-        .and_then(|line| segment::glance(line.bytes))
-        .ok_or("not an entry")?;
-    if Some(glance.seq) != place.seq.checked_add(1) || glance.prev != place.hash.as_bytes() {
-        return Err(format!("entry {} does not follow entry {}", glance.seq, place.seq));
-    }
-    Ok(glance)
-}
-
-fn book(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), LedgerFault> {
-    match &entry.event {
-        Event::Settled(settled) => book_usage(transaction, entry.link.seq, entry.link.at, settled),
-        Event::KeyCreated(change) | Event::KeyRotated(change) | Event::KeyRevoked(change) => {
-            let KeyChange { after, also, .. } = change;
-            std::iter::once(after).chain(also).try_for_each(|record| book_key(transaction, record))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn book_key(transaction: &Transaction<'_>, record: &KeyRecord) -> Result<(), LedgerFault> {
-    let text = serde_json::to_string(record).map_err(|error| LedgerFault::Journal(error.to_string()))?;
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO keys (id, record) VALUES (?1, ?2)")?
-        .execute(params![record.id.to_string(), text])?;
-    Ok(())
 }
 
 fn book_usage(
@@ -175,7 +110,7 @@ fn book_usage(
     let tokens = Tokens::of(&settled.usage);
     transaction
         .prepare_cached(
-            "INSERT OR IGNORE INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
              ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
         )?
         .execute(params![
@@ -218,7 +153,7 @@ pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Token counts as SQLite holds them. A count that does not fit stands still at the end of the range.
+/// Token counts as SQLite holds them, each held at [`COUNT_MAX`] as in the price.
 #[derive(Default)]
 struct Tokens {
     input: i64,
@@ -262,7 +197,7 @@ impl Tokens {
             &mut self.cache_read,
         ];
         for (sum, count) in sums.into_iter().zip(counts) {
-            *sum = sum.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+            *sum = sum.saturating_add(i64::try_from(count.min(COUNT_MAX)).unwrap_or(i64::MAX));
         }
     }
 }

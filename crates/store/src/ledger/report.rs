@@ -1,5 +1,6 @@
 //! Questions to the ledger.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use rusqlite::types::ValueRef;
@@ -98,7 +99,7 @@ pub struct Query {
     pub to: Option<UnixMs>,
 }
 
-/// Usage and cost of one group.
+/// Usage and cost of one group. A sum that does not fit is held at the end of its range.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ReportRow {
     /// The group's values, in the order of [`Query::by`]; absent where the records say nothing.
@@ -130,18 +131,28 @@ pub struct ReportRow {
     pub cost: NanoUsd,
 }
 
-const SUMS: &str = "count(*),
-    coalesce(sum(outcome IN ('upstream_error', 'cut', 'failed')), 0),
-    coalesce(sum(outcome = 'aborted'), 0),
-    coalesce(sum(outcome = 'unknown'), 0),
-    coalesce(sum(estimated), 0),
-    coalesce(sum(unknown_price), 0),
-    coalesce(sum(input_tokens), 0),
-    coalesce(sum(output_tokens), 0),
-    coalesce(sum(cache_write_5m_tokens), 0),
-    coalesce(sum(cache_write_1h_tokens), 0),
-    coalesce(sum(cache_read_tokens), 0),
-    coalesce(sum(cost_nano_usd), 0) AS cost";
+/// What is counted in a group.
+const COUNTS: [&str; 6] = [
+    "count(*)",
+    "coalesce(sum(outcome IN ('upstream_error', 'cut', 'failed')), 0)",
+    "coalesce(sum(outcome = 'aborted'), 0)",
+    "coalesce(sum(outcome = 'unknown'), 0)",
+    "coalesce(sum(estimated), 0)",
+    "coalesce(sum(unknown_price), 0)",
+];
+
+/// The columns that are added up in a group.
+const SUMS: [&str; 6] = [
+    "input_tokens",
+    "output_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cache_read_tokens",
+    "cost_nano_usd",
+];
+
+/// Bits of a column's lower half.
+const HALF: u32 = 32;
 
 /// Answers the question from the database as it is.
 pub(super) fn read(path: &Path, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
@@ -154,18 +165,26 @@ pub(super) fn read(path: &Path, query: &Query) -> Result<Vec<ReportRow>, LedgerF
     while let Some(row) = rows.next()? {
         report.push(row_of(row, &query.by)?);
     }
+    // A stable sort: rows of the same cost stay in the order of their groups.
+    report.sort_by_key(|row| Reverse(row.cost));
     Ok(report)
 }
 
 fn sql(by: &[Dimension]) -> String {
+    // SQLite gives up on a sum that does not fit in 64 bits. The sums of the halves fit for two thousand million rows.
+    let mask = (1_u64 << HALF) - 1;
+    let halves = SUMS
+        .map(|column| format!("coalesce(sum({column} >> {HALF}), 0), coalesce(sum({column} & {mask}), 0)"));
+    let figures =
+        COUNTS.iter().copied().chain(halves.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
     let range = "FROM usage WHERE at >= ?1 AND (at < ?2 OR ?3)";
     if by.is_empty() {
-        return format!("SELECT {SUMS} {range}");
+        return format!("SELECT {figures} {range}");
     }
     let columns: Vec<&str> = by.iter().map(|dimension| dimension.expression()).collect();
     let places: Vec<String> = (1..=by.len()).map(|place| place.to_string()).collect();
     let (columns, places) = (columns.join(", "), places.join(", "));
-    format!("SELECT {columns}, {SUMS} {range} GROUP BY {places} ORDER BY cost DESC, {places}")
+    format!("SELECT {columns}, {figures} {range} GROUP BY {places} ORDER BY {places}")
 }
 
 fn row_of(row: &Row<'_>, by: &[Dimension]) -> Result<ReportRow, LedgerFault> {
@@ -180,20 +199,26 @@ fn row_of(row: &Row<'_>, by: &[Dimension]) -> Result<ReportRow, LedgerFault> {
             }
         });
     }
-    let sum = |place: usize| row.get::<_, u64>(by.len() + place);
+    let count = |place: usize| row.get::<_, u64>(by.len() + place);
+    let sum = |place: usize| -> rusqlite::Result<i128> {
+        let high = by.len() + COUNTS.len() + 2 * place;
+        let (high, low): (i64, i64) = (row.get(high)?, row.get(high + 1)?);
+        Ok((i128::from(high) << HALF) + i128::from(low))
+    };
+    let tokens = |place: usize| sum(place).map(|sum| u64::try_from(sum.max(0)).unwrap_or(u64::MAX));
     Ok(ReportRow {
         group,
-        requests: sum(0)?,
-        errors: sum(1)?,
-        aborted: sum(2)?,
-        unknown: sum(3)?,
-        estimated: sum(4)?,
-        unknown_price: sum(5)?,
-        input_tokens: sum(6)?,
-        output_tokens: sum(7)?,
-        cache_write_5m_tokens: sum(8)?,
-        cache_write_1h_tokens: sum(9)?,
-        cache_read_tokens: sum(10)?,
-        cost: NanoUsd(row.get(by.len() + 11)?),
+        requests: count(0)?,
+        errors: count(1)?,
+        aborted: count(2)?,
+        unknown: count(3)?,
+        estimated: count(4)?,
+        unknown_price: count(5)?,
+        input_tokens: tokens(0)?,
+        output_tokens: tokens(1)?,
+        cache_write_5m_tokens: tokens(2)?,
+        cache_write_1h_tokens: tokens(3)?,
+        cache_read_tokens: tokens(4)?,
+        cost: NanoUsd::saturating_from(sum(5)?),
     })
 }

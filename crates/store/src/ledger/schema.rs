@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
-use tollgate_policy::key::KeyRecord;
 
 use crate::fault::LedgerFault;
+use crate::projection::Place;
 
 /// The layout below. A database with another one is made again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE usage (
@@ -40,10 +40,6 @@ CREATE TABLE usage (
     unknown_price INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX usage_by_time ON usage (at);
-CREATE TABLE keys (
-    id TEXT PRIMARY KEY,
-    record TEXT NOT NULL
-) STRICT;
 CREATE TABLE place (
     only INTEGER PRIMARY KEY CHECK (only = 0),
     segment INTEGER NOT NULL,
@@ -53,27 +49,14 @@ CREATE TABLE place (
 ) STRICT;
 ";
 
-/// Up to where the journal is booked: after the entry `seq`, which ends at byte `offset` of the segment that begins
-/// with entry `segment`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) segment: u64,
-    pub(super) offset: u64,
-    pub(super) seq: u64,
-    /// The hash of that entry, in text.
-    pub(super) hash: String,
-}
-
 impl From<rusqlite::Error> for LedgerFault {
     fn from(error: rusqlite::Error) -> Self {
         let damaged = match error.sqlite_error_code() {
-            // `Unknown` is an error in the statement: a table or column is not there.
-            Some(
-                ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::CannotOpen
-                | ErrorCode::Unknown,
-            ) => true,
+            // What SQLite finds out by itself; and a row where none was booked: somebody else wrote here.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation) => {
+                true
+            }
+            // Anything else is about the statement or the machine; making the ledger again would not cure it.
             Some(_) => false,
             // What was read is not of the type that was written.
             None => true,
@@ -100,7 +83,8 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
     let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (version, tables) {
-        (VERSION, _) => Ok(database),
+        (VERSION, _) if layout(&database)? == layout(&pristine()?)? => Ok(database),
+        (VERSION, _) => Err(LedgerFault::Damaged("its tables are not as they were made".to_owned())),
         (0, 0) => {
             let version = format!("PRAGMA user_version = {VERSION};");
             database.execute_batch(&format!("BEGIN; {TABLES} {version} COMMIT;"))?;
@@ -112,8 +96,25 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
     }
 }
 
+/// A database with nothing but the tables.
+fn pristine() -> Result<Connection, LedgerFault> {
+    let database = Connection::open_in_memory()?;
+    database.execute_batch(TABLES)?;
+    Ok(database)
+}
+
+/// The definitions of everything in the database: nothing missing, and no trigger or view put in.
+fn layout(database: &Connection) -> Result<Vec<Option<String>>, LedgerFault> {
+    let mut statement = database.prepare("SELECT sql FROM sqlite_schema ORDER BY type, name")?;
+    let definitions = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(definitions)
+}
+
 /// Opens the database to read.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, LedgerFault> {
+    if path.try_exists().is_ok_and(|exists| !exists) {
+        return Err(LedgerFault::Damaged(format!("{} is gone", path.display())));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(path, flags)?;
     database.busy_timeout(Duration::from_secs(5))?;
@@ -128,16 +129,4 @@ pub(super) fn place(database: &Connection) -> Result<Option<Place>, LedgerFault>
         })
         .optional()?;
     Ok(place)
-}
-
-/// All keys.
-pub(super) fn keys(database: &Connection) -> Result<Vec<KeyRecord>, LedgerFault> {
-    let mut statement = database.prepare("SELECT record FROM keys")?;
-    let mut rows = statement.query([])?;
-    let mut keys = Vec::new();
-    while let Some(row) = rows.next()? {
-        let record = row.get_ref(0)?.as_str().map_err(|error| LedgerFault::Damaged(error.to_string()))?;
-        keys.push(serde_json::from_str(record).map_err(|error| LedgerFault::Damaged(error.to_string()))?);
-    }
-    Ok(keys)
 }

@@ -1,13 +1,15 @@
 //! The ledger says what the journal says, however it came to be.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use tollgate_policy::entry::{Outcome, Settled};
 use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
-use tollgate_policy::usage::{Iteration, Usage};
+use tollgate_policy::usage::{COUNT_MAX, Iteration, Usage};
 
 use super::{Dimension, Query, ReportRow};
+use crate::fault::LedgerFault;
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::store::{Options, Store};
 
@@ -172,6 +174,41 @@ fn iterations_are_the_truth_about_tokens() {
     assert_eq!((total.input_tokens, total.output_tokens, total.cache_read_tokens), (20, 0, 14));
 }
 
+#[test]
+fn sums_hold_at_the_end_of_their_range() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    for (number, cost) in [(1, i64::MAX), (2, i64::MAX), (3, 5), (4, -7)] {
+        book(&store, NOW, number, |settled| {
+            settled.cost = NanoUsd(cost);
+            settled.usage = Usage { input_tokens: u64::MAX, output_tokens: 3, ..Usage::default() };
+            settled.session = Some(number.to_string());
+        });
+    }
+    let total = &report(&store, &[])[0];
+    assert_eq!((total.requests, total.cost), (4, NanoUsd(i64::MAX)));
+    assert_eq!((total.input_tokens, total.output_tokens), (4 * COUNT_MAX, 12));
+    let costs: Vec<_> = report(&store, &[Dimension::Session]).iter().map(|row| row.cost.0).collect();
+    assert_eq!(costs, [i64::MAX, i64::MAX, 5, -7]);
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_leaves_the_ledger_alone() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    varied(&store);
+    report(&store, &[]);
+    let inode = || fs::metadata(options.data.join("ledger.db")).unwrap().ino();
+    let before = inode();
+    let query = Query { by: vec![Dimension::Team; 3000], ..Query::default() };
+    let refused = store.ledger.report(&query).unwrap_err();
+    assert!(matches!(&refused, LedgerFault::Database(why) if why.contains("too many")), "{refused}");
+    assert_eq!(report(&store, &[])[0].requests, 5);
+    assert_eq!(inode(), before);
+}
+
 /// Everything the ledger can say.
 fn all(store: &Store) -> (Vec<ReportRow>, Vec<String>) {
     let keys = store.directory.list().iter().map(|key| format!("{key:?}")).collect();
@@ -203,6 +240,14 @@ fn a_ledger_made_again_equals_the_first() {
         ("without its place", |options| {
             let database = rusqlite::Connection::open(options.data.join("ledger.db")).unwrap();
             database.execute_batch("DELETE FROM place").unwrap();
+        }),
+        ("with a trigger", |options| {
+            let database = rusqlite::Connection::open(options.data.join("ledger.db")).unwrap();
+            database
+                .execute_batch(
+                    "CREATE TRIGGER cheap AFTER INSERT ON usage BEGIN UPDATE usage SET cost_nano_usd = 0; END",
+                )
+                .unwrap();
         }),
     ];
     for (name, harm) in harms {
