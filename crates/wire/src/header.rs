@@ -200,6 +200,12 @@ mod tests {
             ("x-real-ip", Action::Drop),
             ("cf-connecting-ip", Action::Drop),
             ("api-key", Action::Drop),
+            ("Anthropic-API-Key", Action::Drop),
+            ("x-auth-token", Action::Drop),
+            ("x-litellm-api-key", Action::Drop),
+            ("X-Tollgate-Request-Id", Action::Drop),
+            ("x-tollgate-something-new", Action::Drop),
+            ("x-tollgat", Action::Forward),
         ];
         for (name, expected) in rows {
             assert_eq!(request_action(name.as_bytes()), expected, "{name}");
@@ -225,6 +231,8 @@ mod tests {
             ("trailer", Action::Drop),
             ("upgrade", Action::Drop),
             ("Set-Cookie", Action::Drop),
+            ("x-tollgate-error-source", Action::Drop),
+            ("X-Tollgate-Key-Warning", Action::Drop),
             ("alt-svc", Action::Drop),
             ("strict-transport-security", Action::Drop),
             ("Content-Length", Action::Replace),
