@@ -260,6 +260,7 @@ fn bad_head(bad: BadHead) -> Shown {
         BadHead::HeadTooLarge => (431, ErrorType::InvalidRequest, "headers_too_large"),
         BadHead::TargetTooLong => (414, ErrorType::InvalidRequest, "url_too_long"),
         BadHead::Version => (505, ErrorType::InvalidRequest, "http_version"),
+        BadHead::Expect => (417, ErrorType::InvalidRequest, "expectation"),
         BadHead::StartLine
         | BadHead::LineEnd
         | BadHead::Folded

@@ -160,7 +160,7 @@ impl Relay {
                         payload.extend_from_slice(run);
                     }
                 });
-                match progress {
+                let ended = match progress {
                     Ok(Progress::More) => None,
                     Ok(Progress::End(used)) => {
                         let clean = used == chunk.len();
@@ -168,7 +168,13 @@ impl Relay {
                         Some(clean)
                     }
                     Err(_) => return self.cut().await,
+                };
+                let trailers = decoder.trailers();
+                if !trailers.is_empty() {
+                    // Fields there would get past the header table.
+                    chunk = Chunk::from([&chunk[..trailers.start], &chunk[trailers.end..]].concat());
                 }
+                ended
             }
         };
         if form == Form::Payload && matches!(self.left, Left::Chunked(_)) {

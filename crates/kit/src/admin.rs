@@ -15,7 +15,13 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// How long an answer may take to begin, and then to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a report, which the gateway adds up from its ledger.
+const REPORT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running gateway, and the right to administer it: whoever may read its data folder has that.
 pub(crate) struct Admin {
@@ -73,7 +79,16 @@ impl Admin {
     ///
     /// [`Fault::Silent`], [`Fault::Strange`], [`Fault::Refused`].
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
-        self.exchange(Method::GET, path, Bytes::new()).await
+        self.exchange(Method::GET, path, Bytes::new(), PATIENCE).await
+    }
+
+    /// Asks for a report over the ledger, and waits longer for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`].
+    pub(crate) async fn report<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        self.exchange(Method::GET, path, Bytes::new(), REPORT_PATIENCE).await
     }
 
     /// Asks for a change.
@@ -87,7 +102,7 @@ impl Admin {
         wish: &impl Serialize,
     ) -> Result<T, Fault> {
         let body = serde_json::to_vec(wish).map_err(|error| self.strange(&error))?;
-        self.exchange(Method::POST, path, body.into()).await
+        self.exchange(Method::POST, path, body.into(), PATIENCE).await
     }
 
     async fn exchange<T: DeserializeOwned>(
@@ -95,6 +110,7 @@ impl Admin {
         method: Method,
         path: &str,
         body: Bytes,
+        patience: Duration,
     ) -> Result<T, Fault> {
         let request = Request::builder()
             .method(method)
@@ -103,9 +119,10 @@ impl Admin {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|error| self.strange(&error))?;
-        let answer = http::send(self.address, request).await.map_err(|cause| self.silent(cause))?;
+        let answer = http::send(self.address, request, patience).await;
+        let answer = answer.map_err(|cause| self.silent(cause))?;
         let status = answer.status();
-        let body = http::read(answer.into_body()).await.map_err(|cause| self.silent(cause))?;
+        let body = http::read(answer.into_body(), patience).await.map_err(|cause| self.silent(cause))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| self.strange(&error));
         }

@@ -14,8 +14,6 @@ use tokio::{net::TcpStream, time::timeout};
 
 /// How long a connection may take to be opened.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer may take to begin.
-const HEAD: Duration = Duration::from_secs(60);
 /// The longest answer that is read whole.
 const ANSWER_BYTES: usize = 64 << 20;
 
@@ -29,14 +27,15 @@ pub(crate) enum HttpFault {
     #[error("{0}")]
     Broken(#[from] hyper::Error),
     /// Nothing came in time.
-    #[error("nothing came for {} s", .0.as_secs())]
+    #[error("it took longer than {} s", .0.as_secs())]
     Slow(Duration),
     /// The body broke off, or was too long.
     #[error("the answer broke off: {0}")]
     Body(String),
 }
 
-/// Opens a connection, sends the request, and returns when the head of the answer is there. `Host` is set.
+/// Opens a connection, sends the request, and returns when the head of the answer is there, which `patience` bounds.
+/// `Host` is set.
 ///
 /// Dropping the answer before its end closes the connection.
 ///
@@ -46,6 +45,7 @@ pub(crate) enum HttpFault {
 pub(crate) async fn send(
     to: SocketAddr,
     mut request: Request<Full<Bytes>>,
+    patience: Duration,
 ) -> Result<Response<Incoming>, HttpFault> {
     let stream = timeout(CONNECT, TcpStream::connect(to))
         .await
@@ -56,16 +56,45 @@ pub(crate) async fn send(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Ends with the body of the answer; what breaks it is told to the reader of that body.
     tokio::spawn(connection);
-    let answer = timeout(HEAD, sender.send_request(request)).await.map_err(|_| HttpFault::Slow(HEAD))??;
-    Ok(answer)
+    let answer = timeout(patience, sender.send_request(request)).await;
+    Ok(answer.map_err(|_| HttpFault::Slow(patience))??)
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end, which must come within `patience`.
 ///
 /// # Errors
 ///
-/// [`HttpFault::Body`].
-pub(crate) async fn read(body: Incoming) -> Result<Bytes, HttpFault> {
-    let whole = Limited::new(body, ANSWER_BYTES).collect().await;
+/// [`HttpFault::Body`], [`HttpFault::Slow`].
+pub(crate) async fn read(body: Incoming, patience: Duration) -> Result<Bytes, HttpFault> {
+    let whole = Limited::new(body, ANSWER_BYTES).collect();
+    let whole = timeout(patience, whole).await.map_err(|_| HttpFault::Slow(patience))?;
     whole.map(http_body_util::Collected::to_bytes).map_err(|error| HttpFault::Body(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn nobody_is_waited_for_longer_than_patience_lasts() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let request = || Request::new(Full::new(Bytes::new()));
+        let silent = send(address, request(), PATIENCE).await;
+        assert!(matches!(silent, Err(HttpFault::Slow(PATIENCE))), "{silent:?}");
+        drop(listener.accept().await.unwrap());
+
+        let (answer, connection) = tokio::join!(send(address, request(), 100 * PATIENCE), async {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            connection.read_u8().await.unwrap();
+            connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart").await.unwrap();
+            connection
+        });
+        let body = read(answer.unwrap().into_body(), PATIENCE).await;
+        assert!(matches!(body, Err(HttpFault::Slow(PATIENCE))), "{body:?}");
+        drop(connection);
+    }
 }

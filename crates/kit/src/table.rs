@@ -2,8 +2,11 @@
 
 use comfy_table::{Cell, CellAlignment, Table as Grid};
 
-/// A table of text. What comes from outside may stand in it: control characters are shown as escapes, so that a
-/// name can not move the cursor of whoever reads it.
+/// The most characters of a cell that are shown.
+const CELL_CHARACTERS: usize = 64;
+
+/// A table of text. What comes from outside may stand in it: a name can neither move the cursor of whoever reads
+/// it, nor turn the text around, nor push the other columns off the screen.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<Column>,
@@ -27,7 +30,7 @@ impl Table {
 
     /// Adds a row with a cell for each column.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells.iter().map(|cell| visible(cell)).collect());
+        self.rows.push(cells.iter().map(|cell| shortened(visible(cell))).collect());
     }
 
     /// The table as lines, with a newline after each. Columns in which no row has anything are left out.
@@ -71,13 +74,46 @@ impl Column {
     }
 }
 
-/// The text with every control character as an escape.
+/// The text with every character as an escape that is not seen where it stands.
 pub(crate) fn visible(text: &str) -> String {
-    let escape = |c: char| {
-        let keep = (!c.is_control()).then_some(c);
-        keep.into_iter().chain(c.escape_default().filter(move |_| keep.is_none()))
-    };
-    text.chars().flat_map(escape).collect()
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unseen(character) {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// Control characters (C0, DEL, C1), line separators, and the format characters that hide, join or turn around what
+/// stands beside them (Unicode Standard Annex 9, and general category Cf).
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// At most [`CELL_CHARACTERS`], the last one an ellipsis where something was cut off.
+fn shortened(mut text: String) -> String {
+    if let Some((last, _)) = text.char_indices().nth(CELL_CHARACTERS - 1)
+        && text[last..].chars().nth(1).is_some()
+    {
+        text.truncate(last);
+        text.push('\u{2026}');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -100,6 +136,21 @@ mod tests {
     #[test]
     fn names_do_not_move_the_cursor() {
         assert_eq!(visible("a\u{1b}[2Jb\r\n\u{9b}"), "a\\u{1b}[2Jb\\r\\n\\u{9b}");
-        assert_eq!(visible("gr\u{fc}n"), "gr\u{fc}n");
+        assert_eq!(visible("a\u{202e}b\u{2066}"), "a\\u{202e}b\\u{2066}");
+        for unseen in "\u{7f}\u{80}\u{9f}\u{200b}\u{200f}\u{2028}\u{2029}\u{202a}\u{2069}\u{feff}".chars() {
+            assert_eq!(visible(&unseen.to_string()), format!("\\u{{{:x}}}", u32::from(unseen)));
+        }
+        assert_eq!(visible("gr\u{fc}n \u{6f22}\u{2010}"), "gr\u{fc}n \u{6f22}\u{2010}");
+    }
+
+    #[test]
+    fn long_cells_are_cut() {
+        let shown = |length: usize| {
+            let mut table = Table::new([Column::Text("n".into())]);
+            table.row(vec!["\u{fc}".repeat(length)]);
+            table.text()
+        };
+        assert_eq!(shown(64), format!("N\n{}\n", "\u{fc}".repeat(64)));
+        assert_eq!(shown(65), format!("N\n{}\u{2026}\n", "\u{fc}".repeat(63)));
     }
 }

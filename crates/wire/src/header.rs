@@ -72,6 +72,18 @@ pub fn row(name: &[u8]) -> Option<&'static Row> {
     exact.chain(families).find(|row| fits(row.name, name))
 }
 
+/// Whether the name becomes that of a request header which does not pass, once `_` is read as `-`. Servers that hand
+/// headers on as variables do that (RFC 3875 section 4.1.18): to them `content_length` frames the body, and
+/// `x_api_key` is a credential. Any case.
+#[must_use]
+pub fn is_shadow(name: &[u8]) -> bool {
+    if memchr::memchr(b'_', name).is_none() {
+        return false;
+    }
+    let meant: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+    request_action(&meant) != Action::Forward
+}
+
 /// Whether a `Connection` header with this value lists the header `name`, which then belongs to one hop only
 /// (RFC 9110 section 7.6.1). Any case.
 #[must_use]
@@ -188,6 +200,12 @@ mod tests {
             ("x-real-ip", Action::Drop),
             ("cf-connecting-ip", Action::Drop),
             ("api-key", Action::Drop),
+            ("Anthropic-API-Key", Action::Drop),
+            ("x-auth-token", Action::Drop),
+            ("x-litellm-api-key", Action::Drop),
+            ("X-Tollgate-Request-Id", Action::Drop),
+            ("x-tollgate-something-new", Action::Drop),
+            ("x-tollgat", Action::Forward),
         ];
         for (name, expected) in rows {
             assert_eq!(request_action(name.as_bytes()), expected, "{name}");
@@ -213,6 +231,8 @@ mod tests {
             ("trailer", Action::Drop),
             ("upgrade", Action::Drop),
             ("Set-Cookie", Action::Drop),
+            ("x-tollgate-error-source", Action::Drop),
+            ("X-Tollgate-Key-Warning", Action::Drop),
             ("alt-svc", Action::Drop),
             ("strict-transport-security", Action::Drop),
             ("Content-Length", Action::Replace),
@@ -231,6 +251,26 @@ mod tests {
             assert_eq!(super::row(row.name.to_ascii_uppercase().replace('*', "X").as_bytes()), Some(row));
             assert!(row.name.bytes().all(|byte| !byte.is_ascii_uppercase()), "{}", row.name);
             assert!(row.why.ends_with('.'), "{}: a reason is a sentence", row.name);
+        }
+    }
+
+    #[test]
+    fn shadows_of_what_does_not_pass_are_told() {
+        let rows = [
+            ("content_length", true),
+            ("Transfer_Encoding", true),
+            ("x_api_key", true),
+            ("X-Api_Key", true),
+            ("proxy_authorization", true),
+            ("x-api-key", false),
+            ("x_my_header", false),
+            ("anthropic_beta", false),
+            ("content_type", false),
+            ("_", false),
+            ("", false),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(is_shadow(name.as_bytes()), expected, "{name}");
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod framing;
 mod head;
+mod host;
 
 pub use framing::{BadChunk, Chunked, Progress};
 pub use head::{BadHead, Field, Framing, HeadLimits, RequestHead, ResponseHead};

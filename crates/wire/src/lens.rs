@@ -5,7 +5,10 @@
 //! meaning of repeated names open). So a body that two parsers could read differently is refused, and a body
 //! that passes goes upstream byte for byte.
 //!
-//! Fields that are not read here are an open list and pass, whatever they hold.
+//! Fields that are not read here are an open list and pass, whatever they hold, except for one thing: a model that
+//! they name is found and judged with the others.
+
+mod models;
 
 use std::borrow::Cow;
 
@@ -43,8 +46,10 @@ pub struct Lens<'a> {
     pub tools: usize,
     /// Number of elements of `messages`.
     pub messages: usize,
-    /// Further models that the upstream may run for this request: `fallbacks[].model`, and `tools[].model` as
-    /// the advisor tool has it. Without repetitions, in order. `"fallbacks": "default"` names none.
+    /// Further models that the upstream may run for this request: `fallbacks[].model`, `tools[].model` as the
+    /// advisor tool has it, and every other string that stands under a key `model`, however deep. What the model
+    /// reads and the upstream only hands on is left out: `messages`, `system`, `metadata` and the `input_schema`
+    /// and `input_examples` of tools. Without repetitions, in order. `"fallbacks": "default"` names none.
     pub other_models: Vec<Cow<'a, str>>,
 }
 
@@ -100,6 +105,13 @@ pub enum Why {
         /// What it should be, with its article.
         expected: &'static str,
     },
+    /// A name is that of a field that is read, but for the case of its letters: parsers that ignore case would
+    /// obey it.
+    #[error("a field's name differs from `{field}` only in the case of its letters: write `{field}`")]
+    OtherCase {
+        /// The field that it resembles.
+        field: &'static str,
+    },
     /// No `model`.
     #[error("`model` is missing: name the model to be used")]
     ModelMissing,
@@ -134,7 +146,8 @@ impl From<Flaw> for Malformed {
 /// # Errors
 ///
 /// [`Malformed`] if the body is not a JSON object in UTF-8, names a field twice at the top level or in
-/// `metadata`, has no `model`, or gives a field of [`Lens`] a value of the wrong type.
+/// `metadata`, names a field of [`Lens`] in another case at the top level, has no `model`, gives a field of [`Lens`]
+/// a value of the wrong type, or has `fallbacks` that are neither `"default"` nor objects with a `model` each.
 pub fn look(body: &[u8]) -> Result<Lens<'_>, Malformed> {
     if body.starts_with(b"\xEF\xBB\xBF") {
         return Err(Malformed { offset: 0, why: Why::ByteOrderMark });
@@ -153,10 +166,36 @@ pub fn look(body: &[u8]) -> Result<Lens<'_>, Malformed> {
     let mut names = Names::new("", 16);
     scanner.open()?;
     while names.next(&mut scanner)? {
+        if let Some(field) = resembled(names.current()) {
+            return Err(Malformed { offset: names.offset, why: Why::OtherCase { field } });
+        }
         findings.read(names.current(), &mut scanner)?;
     }
     scanner.end()?;
     findings.finish(body.len())
+}
+
+/// The top-level fields that are read.
+const READ: [&str; 8] =
+    ["model", "max_tokens", "stream", "system", "tools", "messages", "metadata", "fallbacks"];
+
+/// The field that is read whose name equals `name` if case is ignored, and only then.
+fn resembled(name: &str) -> Option<&'static str> {
+    // No spelling has fewer characters than the shortest name, or more than three bytes for each of the longest.
+    if !(5..=30).contains(&name.len()) {
+        return None;
+    }
+    READ.into_iter().find(|field| *field != name && name.chars().map(folded).eq(field.chars()))
+}
+
+/// The lower case, with the two characters beyond ASCII that fold to an ASCII letter in Unicode's simple case
+/// folding (long s, Kelvin sign): Go's `encoding/json` finds fields in this way.
+fn folded(character: char) -> char {
+    match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    }
 }
 
 fn at(scanner: &Scanner<'_>, why: Why) -> Malformed {
@@ -172,11 +211,13 @@ struct Names<'a> {
     parent: &'static str,
     seen: Vec<Cow<'a, str>>,
     marks: u64,
+    /// Where the name that `next` went to stands.
+    offset: usize,
 }
 
 impl<'a> Names<'a> {
     fn new(parent: &'static str, capacity: usize) -> Self {
-        Self { parent, seen: Vec::with_capacity(capacity), marks: 0 }
+        Self { parent, seen: Vec::with_capacity(capacity), marks: 0, offset: 0 }
     }
 
     /// Goes to the value of the next member; false past the object's end.
@@ -201,6 +242,7 @@ impl<'a> Names<'a> {
             return refused(Why::TooManyFields);
         }
         self.marks |= mark;
+        self.offset = text.offset;
         self.seen.push(name);
         Ok(true)
     }
@@ -243,12 +285,12 @@ impl<'a> Findings<'a> {
             }
             ("system", Some(b'[')) => self.system = SystemShape::Blocks(count(scanner)?),
             ("system", _) => return Err(wrong_type(scanner, "system", "a string or an array")),
-            ("tools", Some(b'[')) => self.tools = self.collect_models(scanner)?,
+            ("tools", Some(b'[')) => self.tools = self.read_tools(scanner)?,
             ("tools", _) => return Err(wrong_type(scanner, "tools", "an array")),
-            ("fallbacks", Some(b'[')) => drop(self.collect_models(scanner)?),
+            ("fallbacks", _) => self.read_fallbacks(scanner)?,
             ("metadata", Some(b'{')) => self.read_metadata(scanner)?,
             ("metadata", _) => return Err(wrong_type(scanner, "metadata", "an object")),
-            _ => scanner.skip()?,
+            _ => self.collect_models(scanner)?,
         }
         Ok(())
     }
@@ -266,43 +308,6 @@ impl<'a> Findings<'a> {
                 _ => scanner.skip()?,
             }
         }
-        Ok(())
-    }
-
-    /// Passes an array, collecting `model` of each element that is an object. Gives the number of elements.
-    /// If an element has two, both are collected and both will be judged.
-    fn collect_models(&mut self, scanner: &mut Scanner<'a>) -> Result<usize, Malformed> {
-        let mut elements = 0;
-        scanner.open()?;
-        while scanner.element(elements == 0)? {
-            elements += 1;
-            if scanner.peek() != Some(b'{') {
-                scanner.skip()?;
-                continue;
-            }
-            scanner.open()?;
-            let mut first = true;
-            while let Some(name) = scanner.member(first)? {
-                first = false;
-                if name.is("model") && scanner.peek() == Some(b'"') {
-                    let model = model_name(scanner)?;
-                    self.add_model(model, scanner)?;
-                } else {
-                    scanner.skip()?;
-                }
-            }
-        }
-        Ok(elements)
-    }
-
-    fn add_model(&mut self, model: Cow<'a, str>, scanner: &Scanner<'a>) -> Result<(), Malformed> {
-        if self.other_models.contains(&model) {
-            return Ok(());
-        }
-        if self.other_models.len() == OTHER_MODELS_LIMIT {
-            return Err(at(scanner, Why::TooManyModels));
-        }
-        self.other_models.push(model);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! check is what RFC 8259 leaves open: numbers of any size and lone surrogate escapes are lawful; whoever reads
 //! a string asks [`Text::decode`], which refuses the latter.
 
+mod members;
 mod text;
 
 pub(crate) use text::Text;

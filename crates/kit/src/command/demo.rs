@@ -97,7 +97,7 @@ async fn play(stage: &Stage, printer: &Printer) -> Result<Status, Fault> {
 
     books::settled(&admin, &stage.simulator).await?;
     let path = format!("/admin/v1/usage?by=team,model&from={}", since.to_utc());
-    let report: Report = admin.fetch(&path).await?;
+    let report: Report = admin.report(&path).await?;
     good &= books::judge(&report, &exchanges, &stage.simulator.record(), printer);
     let (journal_is_good, journal) = audit::check(&stage.data)?;
     printer.verdict(journal_is_good, "journal   every entry follows from the one before it");

@@ -87,7 +87,7 @@ impl Usage {
     pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
         let Command::Report(wish) = self.command;
         let admin = Admin::of(&wish.data.path)?;
-        let report: Report = runtime::ask(admin.fetch(&wish.path()))?;
+        let report: Report = runtime::ask(admin.report(&wish.path()))?;
         match wish.format {
             Format::Table => {
                 printer.answer(&report.table())?;

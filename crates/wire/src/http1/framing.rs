@@ -1,6 +1,10 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), read incrementally over any split.
 
+use std::ops::Range;
+
 use thiserror::Error;
+
+use super::head::is_token;
 
 /// Most bytes that framing may take between two runs of payload: a size line with its extensions, or the
 /// trailer section.
@@ -28,6 +32,8 @@ pub struct Chunked {
     left: u64,
     /// Framing bytes since the last payload.
     framing: u32,
+    /// The trailer fields among the bytes last read.
+    trailers: Range<usize>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,22 +41,31 @@ enum State {
     #[default]
     SizeStart,
     Size,
+    SizeBlank,
     Extension,
     SizeLf,
     Data,
     DataCr,
     DataLf,
     TrailerStart,
-    Trailer,
+    TrailerName,
+    TrailerValue,
     TrailerLf,
     EndLf,
     Done,
+}
+
+impl State {
+    fn is_inside_trailer(self) -> bool {
+        matches!(self, State::TrailerName | State::TrailerValue | State::TrailerLf)
+    }
 }
 
 impl Chunked {
     /// Reads `bytes`, handing each run of payload to `payload`. After an end or an error the decoder is spent.
     pub fn read(&mut self, bytes: &[u8], mut payload: impl FnMut(&[u8])) -> Result<Progress, BadChunk> {
         let mut at = 0;
+        self.trailers = 0..0;
         while at < bytes.len() {
             if self.state == State::Data {
                 let left = usize::try_from(self.left).unwrap_or(usize::MAX);
@@ -63,7 +78,12 @@ impl Chunked {
                     self.state = State::DataCr;
                 }
             } else {
+                let inside = self.state.is_inside_trailer();
                 self.step(bytes[at])?;
+                if inside || self.state.is_inside_trailer() {
+                    let start = if self.trailers.is_empty() { at } else { self.trailers.start };
+                    self.trailers = start..at + 1;
+                }
                 at += 1;
                 if self.state == State::Done {
                     return Ok(Progress::End(at));
@@ -71,6 +91,15 @@ impl Chunked {
             }
         }
         Ok(Progress::More)
+    }
+
+    /// Where the trailer fields stand among the bytes last given to [`Self::read`]; empty if none do.
+    ///
+    /// Without the bytes in these ranges the body is as valid as before and has no trailers. A relay that checks
+    /// header fields must leave them out: they would pass unchecked (RFC 9110 section 6.5.1).
+    #[must_use]
+    pub fn trailers(&self) -> Range<usize> {
+        self.trailers.clone()
     }
 
     /// Takes one byte of framing.
@@ -84,8 +113,9 @@ impl Chunked {
                 self.left = hex(byte).ok_or(BadChunk)?;
                 State::Size
             }
-            (State::Size | State::Extension, b'\r') => State::SizeLf,
-            (State::Size, b';' | b' ' | b'\t') => State::Extension,
+            (State::Size | State::SizeBlank | State::Extension, b'\r') => State::SizeLf,
+            (State::Size | State::SizeBlank, b';') => State::Extension,
+            (State::Size | State::SizeBlank, b' ' | b'\t') => State::SizeBlank,
             (State::Size, _) => {
                 let digit = hex(byte).ok_or(BadChunk)?;
                 // A size that needs its top four bits has no room for another digit.
@@ -100,11 +130,13 @@ impl Chunked {
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::SizeStart,
             (State::TrailerStart, b'\r') => State::EndLf,
-            (State::Trailer, b'\r') => State::TrailerLf,
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => State::TrailerName,
+            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::EndLf, b'\n') => State::Done,
             (State::Extension, _) if is_text(byte) => State::Extension,
-            (State::TrailerStart | State::Trailer, _) if is_text(byte) => State::Trailer,
+            (State::TrailerValue, _) if is_text(byte) => State::TrailerValue,
             _ => return Err(BadChunk),
         };
         Ok(())
@@ -138,6 +170,7 @@ mod tests {
             (b"5\r\nhello\r\n0\r\n\r\nGET", b"hello", Progress::End(15)),
             (b"A;x=\"y\"\r\n0123456789\r\n0\r\nTrailer: v\r\n\r\n", b"0123456789", Progress::End(38)),
             (b"3\r\nabc\r\n3\r\ndef\r\n", b"abcdef", Progress::More),
+            (b"1 \t\r\nx\r\n0 ;a b\r\nA:\r\nb-c: d: e \r\n\r\n", b"x", Progress::End(34)),
             (b"0000000000000001\r\nx\r\n0\r\n\r\n", b"x", Progress::End(26)),
         ];
         for (bytes, payload, progress) in rows {
@@ -166,12 +199,38 @@ mod tests {
             b"10000000000000000\r\n",
             b"1ffffffffffffffff\r\n",
             b"5;a\0b\r\n",
+            b"60 77\r\n",
+            b"2 0\r\n",
+            b"5\t0\r\n",
+            b" 5\r\n",
+            b"0\r\nGET / HTTP/1.1\r\n\r\n",
+            b"0\r\nTrailer\r\n\r\n",
+            b"0\r\n: v\r\n\r\n",
+            b"0\r\nTrailer : v\r\n\r\n",
+            b"0\r\nTrailer: v\r\n folded\r\n\r\n",
+            b"0\r\nTrailer: a\0b\r\n\r\n",
+            b"0\r\nTrailer: a\rb\r\n\r\n",
         ];
         for bytes in rows {
             assert_eq!(decode(bytes), Err(BadChunk), "{:?}", String::from_utf8_lossy(bytes));
         }
         let endless = [b"1;".as_slice(), &[b'a'; 9000]].concat();
         assert_eq!(decode(&endless), Err(BadChunk));
+    }
+
+    #[test]
+    fn trailers_are_found_and_can_be_left_out_in_any_split() {
+        let wire = b"3;x\r\nabc\r\n0\r\nSet-Cookie: a=b\r\nX:\r\n\r\n";
+        for size in 1..=wire.len() {
+            let (mut decoder, mut kept) = (Chunked::default(), Vec::new());
+            for part in wire.chunks(size) {
+                decoder.read(part, |_| ()).unwrap();
+                let trailers = decoder.trailers();
+                kept.extend_from_slice(&part[..trailers.start]);
+                kept.extend_from_slice(&part[trailers.end..]);
+            }
+            assert_eq!(kept, b"3;x\r\nabc\r\n0\r\n\r\n", "parts of {size}");
+        }
     }
 
     proptest! {

@@ -5,6 +5,9 @@ use std::ops::Range;
 use memchr::memchr;
 use thiserror::Error;
 
+use super::host::is_host;
+use crate::header;
+
 /// Bounds on a head. Past any of them the head is refused before more is buffered.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadLimits {
@@ -37,7 +40,8 @@ pub enum BadHead {
     /// A field line begins with a blank: obsolete folding (RFC 9112 section 5.2).
     #[error("a header line is folded, which HTTP/1.1 no longer allows")]
     Folded,
-    /// A field name is empty, is no token, or is followed by a blank before its colon.
+    /// A field name is empty, is no token, is followed by a blank before its colon, or shadows another one: see
+    /// [`header::is_shadow`].
     #[error("a header name is not valid")]
     FieldName,
     /// A field value holds a control character.
@@ -52,9 +56,12 @@ pub enum BadHead {
     /// The transfer coding is not `chunked`, once, in HTTP/1.1.
     #[error("the only transfer coding accepted is a single `chunked`, in HTTP/1.1")]
     TransferEncoding,
-    /// `Host` is missing from an HTTP/1.1 request, or given twice (RFC 9112 section 3.2).
-    #[error("exactly one Host header is required")]
+    /// `Host` is missing from an HTTP/1.1 request, given twice, or names no host (RFC 9112 section 3.2).
+    #[error("exactly one Host header is required, with a host name and at most a port")]
     Host,
+    /// `Expect` is given with another value than `100-continue` (RFC 9110 section 10.1.1, status 417).
+    #[error("the only expectation that can be met is 100-continue")]
+    Expect,
     /// A response's framing headers contradict each other.
     #[error("the status line is not valid")]
     StatusLine,
@@ -140,8 +147,14 @@ impl RequestHead {
         };
         let (method, target, http_10) = request_line(bytes, lines.start.clone(), limits)?;
         let facts = Facts::gather(bytes, &lines.fields)?;
-        if facts.hosts > 1 || (facts.hosts == 0 && !http_10) {
+        if facts.bad_host || facts.hosts > 1 || (facts.hosts == 0 && !http_10) {
             return Err(BadHead::Host);
+        }
+        if facts.expects_else {
+            return Err(BadHead::Expect);
+        }
+        if lines.fields.iter().any(|field| header::is_shadow(field.name(bytes))) {
+            return Err(BadHead::FieldName);
         }
         let framing = match (facts.length, facts.codings) {
             (None, 0) => Framing::None,
@@ -307,7 +320,11 @@ fn origin_form(target: &[u8]) -> Option<usize> {
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
         .find(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme))?;
-    memchr(b'/', &target[scheme.len()..]).map(|slash| scheme.len() + slash)
+    let rest = &target[scheme.len()..];
+    // The authority ends at the first of these (RFC 3986 section 3.2); without a path there is nothing to serve.
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'))?;
+    // User information is refused with all else that is no host (RFC 9110 section 4.2.4).
+    (rest[end] == b'/' && end > 0 && is_host(&rest[..end])).then_some(scheme.len() + end)
 }
 
 fn status_line(line: &[u8]) -> Result<(u16, bool), BadHead> {
@@ -352,9 +369,11 @@ struct Facts {
     codings: usize,
     chunked: bool,
     hosts: usize,
+    bad_host: bool,
     close: bool,
     keep_alive: bool,
     expects_continue: bool,
+    expects_else: bool,
 }
 
 impl Facts {
@@ -364,9 +383,14 @@ impl Facts {
             let (name, value) = (field.name(bytes), field.value(bytes));
             // The few names of interest differ in length, so most fields cost one comparison.
             match name.len() {
-                4 if name.eq_ignore_ascii_case(b"host") => facts.hosts += 1,
+                4 if name.eq_ignore_ascii_case(b"host") => {
+                    facts.hosts += 1;
+                    facts.bad_host |= !is_host(value);
+                }
                 6 if name.eq_ignore_ascii_case(b"expect") => {
-                    facts.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
+                    let known = value.eq_ignore_ascii_case(b"100-continue");
+                    facts.expects_continue |= known;
+                    facts.expects_else |= !known;
                 }
                 10 if name.eq_ignore_ascii_case(b"connection") => {
                     facts.close |= lists(value, b"close");
@@ -399,7 +423,7 @@ fn decimal(value: &[u8]) -> Result<u64, BadHead> {
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -35,6 +35,13 @@ fn expected(body: &Value) -> Option<Lens<'_>> {
         },
         _ => return None,
     };
+    let named = |fallback: &Value| fallback["model"].as_str().is_some_and(|model| !model.is_empty());
+    match field("fallbacks") {
+        Value::Null => {}
+        Value::String(word) if word == "default" => {}
+        Value::Array(fallbacks) if fallbacks.iter().all(named) => {}
+        _ => return None,
+    }
     Some(Lens {
         model: model.into(),
         max_tokens: if field("max_tokens").is_null() { None } else { Some(field("max_tokens").as_u64()?) },
@@ -61,6 +68,10 @@ fn field() -> impl Strategy<Value = (String, Value)> {
         2 => ".{0,9}".prop_map(|user| ("metadata".to_owned(), json!({"user_id": user, "other": 1}))),
         2 => prop::collection::vec(value(), 0..4).prop_map(|list| ("messages".to_owned(), json!(list))),
         1 => (prop::sample::select(names.to_vec()), value()).prop_map(|(name, value)| (name.to_owned(), value)),
+        1 => prop::collection::vec("[a-c]{0,2}", 0..4).prop_map(|models| {
+            let list = models.into_iter().map(|model| json!({"max_tokens": 1, "model": model}));
+            ("fallbacks".to_owned(), list.collect())
+        }),
         2 => (".{0,6}", value()),
     ]
 }

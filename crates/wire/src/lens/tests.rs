@@ -49,12 +49,15 @@ fn the_read_fields_are_found_wherever_they_stand() {
             r#"{"model":"m","messages":[{"model":"x","model":"y"}],"x":{"model":1}}"#,
             Lens { messages: 1, ..lens("m") },
         ),
-        (r#"{"model":"m","Model":"n","MODEL":1,"thinking":{"type":"adaptive"}}"#, lens("m")),
+        (r#"{"model":"m","Modell":"n","system_":1,"thinking":{"type":"adaptive","Model":"n"}}"#, lens("m")),
         (
             r#"{"model":"m","fallbacks":[{"model":"n","max_tokens":1},{"model":"\u006f"},{"model":"n"}]}"#,
             Lens { other_models: vec!["n".into(), "o".into()], ..lens("m") },
         ),
         (r#"{"model":"m","fallbacks":"default"}"#, lens("m")),
+        (r#"{"model":"m","fallbacks":"d\u0065fault"}"#, lens("m")),
+        (r#"{"model":"m","fallbacks":null}"#, lens("m")),
+        (r#"{"model":"m","fallbacks":[]}"#, lens("m")),
         (
             r#"{"tools":[{"name":"bash"},{"type":"advisor_20260301","mod\u0065l":"n","model":"o"}],"model":"m"}"#,
             Lens { tools: 2, other_models: vec!["n".into(), "o".into()], ..lens("m") },
@@ -66,12 +69,52 @@ fn the_read_fields_are_found_wherever_they_stand() {
 }
 
 #[test]
+fn every_model_that_the_upstream_may_read_is_found() {
+    let rows: &[(&str, &[&str])] = &[
+        (r#""advisor":{"model":"x"}"#, &["x"]),
+        (r#""advisor":{"mod\u0065l" : "x"}"#, &["x"]),
+        (
+            r#""a":[[1,{"b":{"c":[{"model":"x","model":"y"}],"model":"z"}},{}],{"model":"w"}]"#,
+            &["x", "y", "z", "w"],
+        ),
+        (r#""a":{"model":{"model":["v",{"model":"x"}]}}"#, &["x"]),
+        (r#""fallbacks":[{"model":"x","thinking":{"model":"y"}}]"#, &["x", "y"]),
+        (r#""tools":[[{"model":"x"}],{"a":{"model":"y"}},{"model":{"model":"z"}}]"#, &["x", "y", "z"]),
+        (r#""tools":[{"a":{"input_schema":{"model":"x"}}}]"#, &["x"]),
+        // These are for the model to read, not for the upstream.
+        (
+            r#""tools":[{"name":"model","input_schema":{"properties":{"model":{"default":{"model":"x"}}},"model":"x"}}]"#,
+            &[],
+        ),
+        (r#""tools":[{"input_examples":[{"model":"x"}],"input_schem\u0061":{"model":"x"}}]"#, &[]),
+        (r#""messages":[{"model":"x"}],"system":[{"model":"x"}],"metadata":{"model":"x"}"#, &[]),
+        (r#""output_config":{"format":{"schema":{"properties":{"model":{"type":"string"}}}}}"#, &[]),
+    ];
+    for (fields, expected) in rows {
+        let body = format!("{{\"model\":\"m\",{fields}}}");
+        assert_eq!(look(body.as_bytes()).unwrap().other_models, *expected, "{body}");
+    }
+}
+
+#[test]
+fn a_read_field_in_another_case_is_refused() {
+    for spelling in
+        ["Model", "MODEL", "mode\\u004c", "STREAM", "\u{17f}tream", "fallbac\u{212a}s", "Max_Tokens"]
+    {
+        let why = look(format!("{{\"{spelling}\":1}}").as_bytes()).unwrap_err();
+        assert!(matches!(why, Malformed { offset: 1, why: Why::OtherCase { .. } }), "{spelling}: {why}");
+    }
+}
+
+#[test]
 fn plain_values_are_borrowed_from_the_body() {
     let body = br#"{"model":"claude-opus-5-5","metadata":{"user_id":"u"}}"#;
     let lens = look(body).unwrap();
     assert!(matches!(lens.model, Cow::Borrowed(_)));
     assert!(matches!(lens.user_id, Some(Cow::Borrowed(_))));
 }
+
+const FALLBACKS: &str = "`fallbacks` must be \"default\", or an array of objects that each name a `model`";
 
 /// A body, where in it the fault is, and the sentence about it.
 const REFUSED: &[(&[u8], usize, &str)] = &[
@@ -139,6 +182,23 @@ const REFUSED: &[(&[u8], usize, &str)] = &[
         br#"{"metadata":{"user_id":"\udc00"}}"#,
         23,
         "an escape sequence is half of a surrogate pair: send both halves",
+    ),
+    (br#"{"fallbacks":{"model":"x"}}"#, 13, FALLBACKS),
+    (br#"{"fallbacks":"x"}"#, 13, FALLBACKS),
+    (br#"{"fallbacks":"Default"}"#, 13, FALLBACKS),
+    (br#"{"fallbacks":1}"#, 13, FALLBACKS),
+    (br#"{"fallbacks":true}"#, 13, FALLBACKS),
+    (br#"{"fallbacks":["x"]}"#, 14, FALLBACKS),
+    (br#"{"fallbacks":[[{"model":"x"}]]}"#, 14, FALLBACKS),
+    (br#"{"fallbacks":[null]}"#, 14, FALLBACKS),
+    (br#"{"fallbacks":[{}]}"#, 14, FALLBACKS),
+    (br#"{"fallbacks":[ {"model":"x"}, {"x":{"model":"x"}}]}"#, 30, FALLBACKS),
+    (br#"{"fallbacks":[{"model":{"id":"x"}}]}"#, 23, "`fallbacks[].model` must be a string"),
+    (br#"{"fallbacks":[{"model":null}]}"#, 23, "`fallbacks[].model` must be a string"),
+    (
+        br#"{"x":1, "Model":"n"}"#,
+        8,
+        "a field's name differs from `model` only in the case of its letters: write `model`",
     ),
     (br#"{"fallbacks":[{"model":""}]}"#, 23, "`model` is empty: name the model to be used"),
     (

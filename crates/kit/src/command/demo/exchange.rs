@@ -89,7 +89,7 @@ async fn exchange(
     }
     let body = Full::new(Bytes::from(scene.ask.body(number)));
     let request = request.body(body).map_err(|error| error.to_string())?;
-    let answer = http::send(gateway, request).await.map_err(|fault| fault.to_string())?;
+    let answer = http::send(gateway, request, PATIENCE).await.map_err(|fault| fault.to_string())?;
     let id = answer.headers().get("request-id").and_then(|id| id.to_str().ok());
     *request_id = id.map(str::to_owned);
     Ok(watch(answer, scene.want == Want::Left).await)

@@ -186,10 +186,12 @@ fn cells(figures: &Figures, cost: i128) -> [String; 7] {
 }
 
 /// A text that no spreadsheet takes for a formula: clients choose the names of models and sessions
-/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>). Blanks before the sign, and its full-width form, are
+/// overlooked by some spreadsheets.
 fn harmless(text: &str) -> String {
+    const SIGNS: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     let text = visible(text);
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
+    if text.trim_start().starts_with(SIGNS) { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -220,6 +222,25 @@ mod tests {
     #[test]
     fn spreadsheets_get_no_formulas() {
         insta::assert_snapshot!(report().csv());
+    }
+
+    #[test]
+    fn signs_of_formulas_are_disarmed_wherever_a_spreadsheet_finds_them() {
+        let rows = [
+            ("=1", "'=1"),
+            (" \u{a0}\u{3000}+1", "' \u{a0}\u{3000}+1"),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            (" \u{ff20}x", "' \u{ff20}x"),
+            ("\t=1", "\\t=1"),
+            ("\u{85}=1", "\\u{85}=1"),
+            ("\u{200b}=1", "\\u{200b}=1"),
+            ("a=1", "a=1"),
+            (" a", " a"),
+            ("", ""),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(harmless(text), expected);
+        }
     }
 
     #[test]
