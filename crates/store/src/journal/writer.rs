@@ -103,7 +103,8 @@ impl Shared {
         if queue.syncer == Rest::Idle || (queue.syncer == Rest::Timed && queue.sync_awaited()) {
             self.sync_wake.notify_one();
         }
-        if queue.keeper == Rest::Idle {
+        // A keeper that sleeps until the next checkpoint would end an outage that late.
+        if queue.keeper == Rest::Idle || (queue.keeper == Rest::Timed && queue.has_gap()) {
             self.keep_wake.notify_one();
         }
     }
