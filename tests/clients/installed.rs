@@ -25,7 +25,7 @@ pub(crate) fn claude() -> PathBuf {
     let entries =
         std::fs::read_dir(&packages).unwrap_or_else(|error| panic!("{}: {error}", packages.display()));
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    // An npm before 9.4 does not know one C library from another and installs both packages; the name without
+    // The npm of Debian 12 does not know one C library from another and installs both packages; the name without
     // `-musl` sorts first.
     let name = names.filter(|name| name.starts_with("claude-code-")).min();
     packages.join(name.expect("a package for this machine")).join("claude")
