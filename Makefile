@@ -35,7 +35,6 @@ check: ## formatting, lints, documentation, licences and sources
 
 bench: ## measure the gateway and nginx side by side
 	@scripts/setup.sh bench
-	cargo build --release -p tollgate
 	cargo run --release -p tollgate-benches -- $(ARGS)
 
 acceptance: ## run the acceptance tests, real clients and servers included
@@ -49,3 +48,4 @@ advisories: ## look the dependencies up in the RustSec database (needs the netwo
 reference: ## write the generated reference pages anew
 	@scripts/setup.sh build
 	TOLLGATE_UPDATE=1 cargo test -p tollgate-config --lib the_reference_is_current
+	TOLLGATE_UPDATE=1 cargo test -p tollgate --bin tollgate the_reference_is_current

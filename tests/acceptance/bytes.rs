@@ -54,10 +54,11 @@ async fn answers_reach_the_client_as_they_were_sent() {
     let house = House::open().await;
     let key = format!("x-api-key: {}", house.key("red").await);
     let base = "size=20kb;events=40;thinking;tool=Bash:{\"command\":\"echo \\u00e9\"}";
-    let mut directives: Vec<String> = ["", ";chunk=1", ";chunk=2", ";chunk=7", ";chunk=1000", ";close", ";gzip", ";interim", ";lower_case"]
-        .iter()
-        .map(|more| format!("{base}{more}"))
-        .collect();
+    let mut directives: Vec<String> =
+        ["", ";chunk=1", ";chunk=2", ";chunk=7", ";chunk=1000", ";close", ";gzip", ";interim", ";lower_case"]
+            .iter()
+            .map(|more| format!("{base}{more}"))
+            .collect();
     directives.push("size=4mb;events=200".into());
     directives.push("text=;events=1".into());
     for directive in directives {
@@ -83,7 +84,17 @@ async fn answers_reach_the_client_as_they_were_sent() {
 async fn headers_pass_in_their_order_and_spelling() {
     let house = House::open().await;
     let key = house.key("red").await;
-    let names = ["Accept", "User-Agent", "X-Stainless-Lang", "anthropic-beta", "Anthropic-Future", "x-claude-code-session-id", "TraceParent", "x-app", "X-Custom_Thing"];
+    let names = [
+        "Accept",
+        "User-Agent",
+        "X-Stainless-Lang",
+        "anthropic-beta",
+        "Anthropic-Future",
+        "x-claude-code-session-id",
+        "TraceParent",
+        "x-app",
+        "X-Custom_Thing",
+    ];
     let values = "[!-~]([ -~\u{e9}\t]{0,30}[!-~])?";
     let strategy = prop::collection::vec((prop::sample::select(names.to_vec()), values), 0..12);
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
@@ -121,9 +132,47 @@ async fn exchange(house: &House, key: &str, fields: &[(String, String)]) -> Vec<
     let answer = connection.answer().await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     let seen = house.simulator.record().last().unwrap();
-    for dropped in ["cookie", "origin", "x-hop", "keep-alive", "te", "connection", "x-forwarded-for", "authorization"] {
+    for dropped in
+        ["cookie", "origin", "x-hop", "keep-alive", "te", "connection", "x-forwarded-for", "authorization"]
+    {
         assert_eq!(seen.header(dropped), None, "{dropped} must not go upstream");
     }
     let own = ["host", "x-api-key", "content-length", "accept-encoding", "anthropic-version"];
     seen.headers.iter().filter(|(name, _)| !own.contains(&name.as_str())).cloned().collect()
+}
+
+/// However the network cuts a request, it is the same request.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_split_of_a_request_is_read_alike() {
+    let house = House::open().await;
+    let key = house.key("red").await;
+    let body =
+        r#"{"model":"claude-opus-5-5","max_tokens":1,"messages":[{"role":"user","content":"\u00e9 é"}]}"#;
+    let start = format!("POST /v1/messages HTTP/1.1\r\nHost: a\r\n{VERSION}\r\nx-api-key: {key}\r\n");
+    let fixed = format!("{start}Content-Length: {}\r\n\r\n{body}", body.len());
+    let mut chunked = format!("{start}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for (number, chunk) in body.as_bytes().chunks(7).enumerate() {
+        let extension = if number % 2 == 0 { ";x=\"y\"" } else { "" };
+        chunked.extend_from_slice(format!("{:X}{extension}\r\n", chunk.len()).as_bytes());
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\nTrailer-Field: dropped\r\n\r\n");
+    for request in [fixed.into_bytes(), chunked] {
+        // One connection carries them all, so a byte too many or too few would show in the next.
+        let mut connection = Connection::open(house.address()).await;
+        for cut in (1..request.len()).step_by(3) {
+            connection.send(&request[..cut]).await;
+            tokio::task::yield_now().await;
+            connection.send(&request[cut..]).await;
+            let answer = connection.answer().await.unwrap_or_else(|| panic!("no answer, cut at {cut}"));
+            assert_eq!(answer.status, 200, "cut at {cut}: {}", answer.text());
+        }
+        let seen = house.simulator.record().last().unwrap();
+        assert_eq!(seen.body_sha256, Some(sha256(body.as_bytes())));
+        assert_eq!(seen.header("transfer-encoding"), None);
+    }
+    let seen = house.simulator.record().requests();
+    assert!(seen.iter().all(|seen| seen.body_sha256 == Some(sha256(body.as_bytes()))));
+    house.close().await;
 }

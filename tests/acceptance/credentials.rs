@@ -3,7 +3,8 @@
 use serde_json::json;
 use tollgate_acceptance::{Connection, House, Plan, get, post};
 
-const BODY: &str = r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
+const BODY: &str =
+    r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
 const VERSION: &str = "anthropic-version: 2023-06-01";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +91,8 @@ async fn every_route_refuses_every_bad_credential_at_once() {
 async fn the_upstreams_refusal_of_our_credential_is_not_the_clients_401() {
     let house = House::open().await;
     let key = format!("x-api-key: {}", house.key("red").await);
-    let answer = post(house.address(), "/v1/messages", &[&key, VERSION, "x-simulator: status=401"], BODY).await;
+    let answer =
+        post(house.address(), "/v1/messages", &[&key, VERSION, "x-simulator: status=401"], BODY).await;
     assert_eq!(answer.status, 502, "{}", answer.text());
     assert_eq!(answer.error_type(), "api_error");
     assert_eq!(answer.header("x-should-retry"), Some("false"));

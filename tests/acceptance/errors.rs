@@ -2,7 +2,8 @@
 
 use tollgate_acceptance::{House, Plan, post};
 
-const BODY: &str = r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
+const BODY: &str =
+    r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
 const VERSION: &str = "anthropic-version: 2023-06-01";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +23,8 @@ async fn the_upstreams_errors_pass_verbatim() {
         (529, "overloaded_error"),
     ];
     for (status, kind) in rows {
-        let directive = format!("x-simulator: status={status};retry_after=7;should_retry=false;message=as it is");
+        let directive =
+            format!("x-simulator: status={status};retry_after=7;should_retry=false;message=as it is");
         let answer = post(house.address(), "/v1/messages", &[&key, VERSION, &directive], BODY).await;
         assert_eq!(answer.status, status, "{}", answer.text());
         assert_eq!(answer.error_type(), kind);
@@ -102,7 +104,11 @@ async fn bad_bodies_are_refused_here_and_recorded() {
 async fn unknown_paths_say_what_to_do() {
     let house = House::open().await;
     let key = format!("x-api-key: {}", house.key("red").await);
-    for (path, hint) in [("/v1/v1/messages", "ANTHROPIC_BASE_URL"), ("/nowhere", "/v1/messages"), ("/v1/../etc", "/v1/messages")] {
+    for (path, hint) in [
+        ("/v1/v1/messages", "ANTHROPIC_BASE_URL"),
+        ("/nowhere", "/v1/messages"),
+        ("/v1/../etc", "/v1/messages"),
+    ] {
         let answer = post(house.address(), path, &[&key, VERSION], BODY).await;
         assert_eq!((answer.status, answer.error_type().as_str()), (404, "not_found_error"), "{path}");
         assert!(answer.text().contains(hint), "{path}: {}", answer.text());
@@ -137,6 +143,9 @@ async fn an_upstream_that_breaks_is_a_502_and_is_not_asked_twice() {
     }
     let settled = house.wait_for("settled", 3).await;
     // The upstream may have read the input, so it is booked by the floor rule.
-    assert!(settled.iter().all(|entry| entry["outcome"] == "failed" && entry["estimated"] == true), "{settled:#?}");
+    assert!(
+        settled.iter().all(|entry| entry["outcome"] == "failed" && entry["estimated"] == true),
+        "{settled:#?}"
+    );
     house.close().await;
 }

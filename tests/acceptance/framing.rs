@@ -56,11 +56,16 @@ async fn sizes_are_bounded() {
         let frame = r#"{"model":"claude-opus-5-5","max_tokens":1,"messages":[{"role":"user","content":""}]}"#;
         frame.replace("\"content\":\"\"", &format!("\"content\":\"{}\"", "a".repeat(bytes - frame.len())))
     };
-    let start = format!("POST /v1/messages HTTP/1.1\r\nHost: a\r\nanthropic-version: 2023-06-01\r\nx-api-key: {key}\r\n");
-    let chunked = |body: &str| format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let start = format!(
+        "POST /v1/messages HTTP/1.1\r\nHost: a\r\nanthropic-version: 2023-06-01\r\nx-api-key: {key}\r\n"
+    );
+    let chunked =
+        |body: &str| format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let fixed = |body: &str| format!("Content-Length: {}\r\n\r\n{body}", body.len());
     let (fits, exceeds) = (body(64 * 1024), body(64 * 1024 + 1));
-    for (rest, status) in [(fixed(&fits), 200), (chunked(&fits), 200), (fixed(&exceeds), 413), (chunked(&exceeds), 413)] {
+    for (rest, status) in
+        [(fixed(&fits), 200), (chunked(&fits), 200), (fixed(&exceeds), 413), (chunked(&exceeds), 413)]
+    {
         let mut connection = Connection::open(house.address()).await;
         connection.send(format!("{start}{rest}").as_bytes()).await;
         let answer = connection.answer().await.unwrap();

@@ -3,7 +3,8 @@
 use serde_json::json;
 use tollgate_acceptance::{House, Plan, post};
 
-const BODY: &str = r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
+const BODY: &str =
+    r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
 const VERSION: &str = "anthropic-version: 2023-06-01";
 
 async fn status(house: &House, key: &str) -> u16 {
@@ -13,7 +14,8 @@ async fn status(house: &House, key: &str) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_lives_from_creation_to_revocation() {
     let house = House::open().await;
-    let (key, id) = house.mint(json!({ "team": "red", "user": "ann", "project": "web", "note": "laptop" })).await;
+    let (key, id) =
+        house.mint(json!({ "team": "red", "user": "ann", "project": "web", "note": "laptop" })).await;
     assert!(key.starts_with("tg_"));
     assert_eq!(status(&house, &key).await, 200);
     let listed = house.admin("GET", "/admin/v1/keys", None).await;
@@ -21,10 +23,16 @@ async fn a_key_lives_from_creation_to_revocation() {
     assert_eq!(listed.json()[0]["state"], "active");
     assert_eq!(listed.json()[0]["project"], "web");
 
-    let rotated = house.admin("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(json!({ "grace_seconds": 3600 }))).await;
+    let rotated = house
+        .admin("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(json!({ "grace_seconds": 3600 })))
+        .await;
     assert_eq!(rotated.status, 201, "{}", rotated.text());
     let next = rotated.json()["secret"].as_str().unwrap().to_owned();
-    assert_eq!((status(&house, &key).await, status(&house, &next).await), (200, 200), "both serve in the grace");
+    assert_eq!(
+        (status(&house, &key).await, status(&house, &next).await),
+        (200, 200),
+        "both serve in the grace"
+    );
 
     let revoked = house.admin("POST", &format!("/admin/v1/keys/{id}/revoke"), None).await;
     assert_eq!(revoked.json()["state"], "revoked");
@@ -39,10 +47,14 @@ async fn a_key_lives_from_creation_to_revocation() {
 async fn a_rotation_without_grace_ends_the_old_key_at_once() {
     let house = House::open().await;
     let (key, id) = house.mint(json!({ "team": "red" })).await;
-    let rotated = house.admin("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(json!({ "grace_seconds": 0 }))).await;
+    let rotated = house
+        .admin("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(json!({ "grace_seconds": 0 })))
+        .await;
     assert_eq!(rotated.status, 201);
     assert_eq!(status(&house, &key).await, 401);
-    let again = house.admin("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(json!({ "grace_seconds": 0 }))).await;
+    let again = house
+        .admin("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(json!({ "grace_seconds": 0 })))
+        .await;
     assert_eq!(again.status, 409, "{}", again.text());
     house.close().await;
 }
@@ -70,7 +82,8 @@ async fn a_key_is_bound_to_its_models() {
     let (key, _) = house.mint(json!({ "team": "red", "models": ["claude-haiku-*"] })).await;
     let key = format!("x-api-key: {key}");
     let haiku = BODY.replace("opus", "haiku");
-    let with_fallback = haiku.replace("\"max_tokens\"", "\"fallbacks\":[{\"model\":\"claude-opus-5-5\"}],\"max_tokens\"");
+    let with_fallback =
+        haiku.replace("\"max_tokens\"", "\"fallbacks\":[{\"model\":\"claude-opus-5-5\"}],\"max_tokens\"");
     let rows = [(haiku.as_str(), 200), (BODY, 403), (with_fallback.as_str(), 403)];
     for (body, expected) in rows {
         for path in ["/v1/messages", "/v1/messages/count_tokens"] {
@@ -83,7 +96,11 @@ async fn a_key_is_bound_to_its_models() {
         }
     }
     let denied = house.wait_for("denied", 4).await;
-    assert!(denied.iter().all(|entry| entry["code"] == "model_not_allowed" && entry["model"] == "claude-opus-5-5"));
+    assert!(
+        denied
+            .iter()
+            .all(|entry| entry["code"] == "model_not_allowed" && entry["model"] == "claude-opus-5-5")
+    );
     house.close().await;
 }
 

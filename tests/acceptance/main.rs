@@ -3,11 +3,15 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod bytes;
+mod crashes;
 mod credentials;
 mod errors;
+mod exactly_once;
 mod framing;
 mod keys;
 mod models;
 mod money;
 mod probes;
+mod reload;
 mod streams;
+mod tls;

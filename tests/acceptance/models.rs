@@ -19,9 +19,11 @@ async fn a_bound_key_sees_its_models_alone() {
     let everything = get(house.address(), "/v1/models?limit=1000", &[&all, VERSION]).await;
     assert_eq!(everything.status, 200);
     assert!(ids(&everything).len() > 3);
-    let own = get(house.address(), "/v1/models?limit=1000", &[&haiku, VERSION, "accept-encoding: gzip"]).await;
+    let own =
+        get(house.address(), "/v1/models?limit=1000", &[&haiku, VERSION, "accept-encoding: gzip"]).await;
     assert_eq!(own.status, 200, "{}", own.text());
-    let expected: Vec<_> = ids(&everything).into_iter().filter(|id| id.starts_with("claude-haiku-")).collect();
+    let expected: Vec<_> =
+        ids(&everything).into_iter().filter(|id| id.starts_with("claude-haiku-")).collect();
     assert!(!expected.is_empty());
     assert_eq!(ids(&own), expected);
     assert_eq!(own.json()["has_more"], false);
@@ -34,7 +36,8 @@ async fn a_bound_key_sees_its_models_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configured_list_needs_no_upstream() {
-    let config = "models:\n  - id: claude-opus-5-5\n    display_name: Opus\n  - id: claude-haiku-5-5\n".to_owned();
+    let config =
+        "models:\n  - id: claude-opus-5-5\n    display_name: Opus\n  - id: claude-haiku-5-5\n".to_owned();
     let house = House::build(Plan { config, ..Plan::default() }).await;
     let (haiku, _) = house.mint(json!({ "team": "red", "models": ["*haiku*"] })).await;
     let all = house.key("red").await;
@@ -56,7 +59,9 @@ async fn counting_tokens_is_free_and_comes_in_bursts() {
     let address = house.address();
     let counts = (0..27).map(|_| {
         let key = key.clone();
-        tokio::spawn(async move { post(address, "/v1/messages/count_tokens?beta=true", &[&key, VERSION], body).await })
+        tokio::spawn(async move {
+            post(address, "/v1/messages/count_tokens?beta=true", &[&key, VERSION], body).await
+        })
     });
     for count in counts.collect::<Vec<_>>() {
         let answer = count.await.unwrap();

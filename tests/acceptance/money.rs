@@ -6,7 +6,9 @@ use tollgate_acceptance::{House, post};
 const VERSION: &str = "anthropic-version: 2023-06-01";
 
 fn body(model: &str, stream: bool) -> String {
-    format!(r#"{{"model":"{model}","max_tokens":64,"stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#)
+    format!(
+        r#"{{"model":"{model}","max_tokens":64,"stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#
+    )
 }
 
 async fn settle(house: &House, key: &str, model: &str, stream: bool, directive: &str) -> Value {
@@ -24,7 +26,11 @@ async fn usage_and_cost_are_what_the_upstream_served() {
     // Tokens by list price: input, output, cache read, 5-minute and 1-hour cache writes.
     let rows = [
         ("claude-opus-5-5", "usage=in:1000,out:100", 1000 * 4_000 + 100 * 20_000),
-        ("claude-opus-5-5", "usage=in:10,out:5,cr:1000,c5:200,c1:300", 10 * 4_000 + 5 * 20_000 + 1000 * 200 + 200 * 5_000 + 300 * 8_000),
+        (
+            "claude-opus-5-5",
+            "usage=in:10,out:5,cr:1000,c5:200,c1:300",
+            10 * 4_000 + 5 * 20_000 + 1000 * 200 + 200 * 5_000 + 300 * 8_000,
+        ),
         ("claude-sonnet-5-5", "usage=in:7,out:3,cr:11", 7 * 2_000 + 3 * 10_000 + 11 * 100),
         ("claude-haiku-5-5", "usage=in:100000,out:10", 100_000 * 100 + 10 * 500),
         ("claude-haiku-5-5", "usage=in:1,out:10,cr:100000", 500 + 10 * 2_500 + 100_000 * 50),
@@ -39,7 +45,10 @@ async fn usage_and_cost_are_what_the_upstream_served() {
     for (model, directive, cost) in rows {
         for stream in [true, false] {
             let settled = settle(&house, &key, model, stream, directive).await;
-            assert_eq!(settled["cost_nano_usd"], cost as u64, "{model} {directive} stream={stream}: {settled:#}");
+            assert_eq!(
+                settled["cost_nano_usd"], cost as u64,
+                "{model} {directive} stream={stream}: {settled:#}"
+            );
             assert_eq!(settled["outcome"], "complete");
             assert!(settled["estimated"].is_null(), "{settled:#}");
         }
@@ -62,8 +71,12 @@ async fn an_unknown_model_is_dear_never_free() {
 async fn the_model_that_served_is_the_model_that_is_paid() {
     let house = House::open().await;
     let key = format!("x-api-key: {}", house.key("red").await);
-    let settled = settle(&house, &key, "claude-opus-5-5", true, "model=claude-haiku-5-5;usage=in:100,out:10").await;
-    assert_eq!((&settled["model"], &settled["served_model"]), (&"claude-opus-5-5".into(), &"claude-haiku-5-5".into()));
+    let settled =
+        settle(&house, &key, "claude-opus-5-5", true, "model=claude-haiku-5-5;usage=in:100,out:10").await;
+    assert_eq!(
+        (&settled["model"], &settled["served_model"]),
+        (&"claude-opus-5-5".into(), &"claude-haiku-5-5".into())
+    );
     assert_eq!(settled["cost_nano_usd"], 100 * 100 + 10 * 500);
     house.close().await;
 }

@@ -9,7 +9,12 @@ const BODY: &str = r#"{"model":"claude-opus-5-5","max_tokens":1024,"stream":true
 async fn start(house: &House, key: &str, directive: &str) -> Connection {
     let key = format!("x-api-key: {key}");
     let directive = format!("x-simulator: {directive}");
-    let head = client::head("POST", "/v1/messages", &[&key, "anthropic-version: 2023-06-01", &directive], Some(BODY.len()));
+    let head = client::head(
+        "POST",
+        "/v1/messages",
+        &[&key, "anthropic-version: 2023-06-01", &directive],
+        Some(BODY.len()),
+    );
     let mut connection = Connection::open(house.address()).await;
     connection.send(format!("{head}{BODY}").as_bytes()).await;
     connection
@@ -52,7 +57,9 @@ async fn a_client_that_leaves_ends_the_upstream_even_before_its_first_byte() {
 async fn a_cut_stays_a_cut() {
     let house = House::open().await;
     let key = house.key("red").await;
-    for directive in ["events=20;cut", "events=20;reset", "events=20;cut_mid_event=5", "events=20;bad_chunk;at=5"] {
+    for directive in
+        ["events=20;cut", "events=20;reset", "events=20;cut_mid_event=5", "events=20;bad_chunk;at=5"]
+    {
         let mut connection = start(&house, &key, directive).await;
         let answer = connection.answer().await.unwrap();
         assert_eq!((answer.status, answer.whole), (200, false), "{directive}: {}", answer.text());
@@ -61,7 +68,10 @@ async fn a_cut_stays_a_cut() {
     let mut connection = start(&house, &key, "events=20;close;reset").await;
     connection.head().await.unwrap();
     let settled = house.wait_for("settled", 5).await;
-    assert!(settled.iter().all(|entry| entry["outcome"] == "cut" && entry["estimated"] == true), "{settled:#?}");
+    assert!(
+        settled.iter().all(|entry| entry["outcome"] == "cut" && entry["estimated"] == true),
+        "{settled:#?}"
+    );
     house.close().await;
 }
 
@@ -74,7 +84,10 @@ async fn an_error_within_the_stream_is_relayed_and_counted() {
     assert_eq!((answer.status, answer.whole), (200, true));
     assert!(answer.text().contains("overloaded_error"));
     let settled = house.wait_for("settled", 1).await;
-    assert_eq!((&settled[0]["outcome"], &settled[0]["error"]), (&"upstream_error".into(), &"overloaded_error".into()));
+    assert_eq!(
+        (&settled[0]["outcome"], &settled[0]["error"]),
+        (&"upstream_error".into(), &"overloaded_error".into())
+    );
     assert_eq!(house.usage("team").await[0]["errors"], 1);
     house.close().await;
 }
@@ -120,7 +133,10 @@ async fn draining_ends_within_its_bound_and_settles_what_it_cuts() {
     assert_eq!(stopped.cut, 1);
     let entries = tollgate_acceptance::house::entries(&data);
     assert_eq!(entries.iter().filter(|entry| entry["kind"] == "settled").count(), 1);
-    assert_eq!(entries.last().unwrap()["kind"].as_str().map(|kind| kind == "checkpoint" || kind == "closed"), Some(true));
+    assert_eq!(
+        entries.last().unwrap()["kind"].as_str().map(|kind| kind == "checkpoint" || kind == "closed"),
+        Some(true)
+    );
     house.simulator.stop().await;
     drop(folder);
 }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tollgate_acceptance::{House, Plan};
+use tollgate_acceptance::{Certificate, House, Plan};
 
-use crate::authority::Authority;
 use crate::books::{self, Books};
 use crate::claude::Claude;
 use crate::loopback;
@@ -322,8 +321,9 @@ fn a_burst_of_counts_is_served_whole() {
 #[test]
 fn tls_is_trusted_by_its_authority() {
     loopback::run(async {
-        let authority = Authority::new();
-        let house = House::build(Plan { listen: authority.listen(), ..Plan::default() }).await;
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = Certificate::make(folder.path());
+        let house = House::build(Plan { listen: certificate.listen(), ..Plan::default() }).await;
         let key = house.key("red").await;
         let claude = || {
             Claude::at(&format!("https://localhost:{}", house.address().port()))
@@ -331,7 +331,7 @@ fn tls_is_trusted_by_its_authority() {
         };
         let done = claude().ask("Hello").await;
         assert_eq!(done.code, 1, "{done:#?}");
-        let trusting = claude().with("NODE_EXTRA_CA_CERTS", authority.certificate().to_str().unwrap());
+        let trusting = claude().with("NODE_EXTRA_CA_CERTS", certificate.authority.to_str().unwrap());
         let done = trusting.ask("[[sim: text=sealed]]").await;
         assert_eq!((done.code, done.stdout.trim()), (0, "sealed"), "{done:#?}");
         books::agree(&house, Books { settled: 1, denied: 0 }).await;

@@ -5,7 +5,6 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod authority;
 mod books;
 mod claude;
 mod claude_code;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
-use tollgate_acceptance::{House, Plan};
+use tollgate_acceptance::{Certificate, House, Plan};
 
-use crate::authority::Authority;
 use crate::books::{self, Books};
 use crate::{installed, loopback, process};
 
@@ -278,11 +277,11 @@ fn a_broken_stream_is_an_error_and_never_a_short_message() {
 #[test]
 fn tls_is_trusted_by_its_authority_and_not_without_it() {
     loopback::run(async {
-        let authority = Authority::new();
-        let certificate = authority.certificate();
-        let certificate = certificate.to_str().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = Certificate::make(folder.path());
+        let authority = certificate.authority.to_str().unwrap();
         for sdk in BOTH {
-            let house = House::build(Plan { listen: authority.listen(), ..Plan::default() }).await;
+            let house = House::build(Plan { listen: certificate.listen(), ..Plan::default() }).await;
             let key = house.key("red").await;
             let url = format!("https://localhost:{}", house.address().port());
             let steps = json!([
@@ -293,7 +292,7 @@ fn tls_is_trusted_by_its_authority_and_not_without_it() {
                 Sdk::Python => "SSL_CERT_FILE",
                 Sdk::JavaScript => "NODE_EXTRA_CA_CERTS",
             };
-            let variables = [("ANTHROPIC_AUTH_TOKEN", key.as_str()), (trust, certificate)];
+            let variables = [("ANTHROPIC_AUTH_TOKEN", key.as_str()), (trust, authority)];
             let results = sdk.run(&url, &variables, steps.clone()).await;
             assert_eq!(results[0]["text"], "sealed", "{sdk:?}: {}", results[0]);
             assert_eq!(results[1]["text"].as_str().map(str::len), Some(64 * 1024), "{sdk:?}: {}", results[1]);

@@ -45,8 +45,13 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        Connection::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Over a stream that is open.
+    pub fn over(stream: TcpStream) -> Self {
+        // A connection that is gone already shows when it is used.
+        let _ = stream.set_nodelay(true);
         Connection { stream, pending: Vec::new() }
     }
 

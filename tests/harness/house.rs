@@ -26,6 +26,8 @@ pub struct Plan {
     pub listen: String,
     /// Another upstream than the simulator.
     pub upstream_url: Option<String>,
+    /// The egress proxy; none if not given.
+    pub proxy: Option<String>,
     /// A data folder that outlives the house.
     pub data: Option<PathBuf>,
 }
@@ -53,7 +55,8 @@ impl House {
         std::fs::write(&credential, UPSTREAM_KEY).unwrap();
         let url = plan.upstream_url.clone().unwrap_or_else(|| simulator.url());
         let text = configuration(&plan, &data, &url, &credential);
-        let config = tollgate_config::load(&text, "test").unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        let config =
+            tollgate_config::load(&text, "test").unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
         let gateway = Gateway::start(config, Source { name: "test", text: &text }).await.unwrap();
         House { gateway, simulator, folder, data, text }
     }
@@ -139,10 +142,11 @@ fn configuration(plan: &Plan, data: &Path, url: &str, credential: &Path) -> Stri
     let indent = |lines: &str| lines.lines().map(|line| format!("  {line}\n")).collect::<String>();
     format!(
         "listen:\n  address: 127.0.0.1:0\n{}admin:\n  address: 127.0.0.1:0\ndata: {}\nupstream:\n  url: {url}\n  \
-         credential: file:{}\n  proxy: none\n{}{}\n",
+         credential: file:{}\n  proxy: {}\n{}{}\n",
         indent(&plan.listen),
         data.display(),
         credential.display(),
+        plan.proxy.as_deref().unwrap_or("none"),
         indent(&plan.upstream),
         plan.config,
     )

@@ -2,8 +2,14 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+pub mod certificate;
 pub mod client;
 pub mod house;
+pub mod nginx;
+pub mod serve;
 
+pub use certificate::Certificate;
 pub use client::{Answer, Connection, get, post, request};
 pub use house::{House, Plan};
+pub use nginx::Nginx;
+pub use serve::Serve;

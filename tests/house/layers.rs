@@ -14,11 +14,7 @@ fn rooms_import_only_what_the_map_allows() {
     let allowed = table(&tree::read("ARCHITECTURE.md"));
     let actual = metadata();
     let rooms = |imports: &Imports| imports.keys().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(
-        rooms(&allowed),
-        rooms(&actual),
-        "the map and the workspace name different rooms"
-    );
+    assert_eq!(rooms(&allowed), rooms(&actual), "the map and the workspace name different rooms");
     let faults = faults(&allowed, &actual);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
@@ -29,20 +25,11 @@ fn rooms_import_only_what_the_map_allows() {
 fn the_command_line_opens_the_store_only_to_verify() {
     let offenders: Vec<String> = tree::sources()
         .into_iter()
-        .filter(|file| {
-            file.path.starts_with("crates/kit/src/") && file.text.contains("tollgate_store")
-        })
+        .filter(|file| file.path.starts_with("crates/kit/src/") && file.text.contains("tollgate_store"))
         .map(|file| file.path)
-        .filter(|path| {
-            !path
-                .split('/')
-                .any(|part| part.trim_end_matches(".rs") == "audit")
-        })
+        .filter(|path| !path.split('/').any(|part| part.trim_end_matches(".rs") == "audit"))
         .collect();
-    assert!(
-        offenders.is_empty(),
-        "these files name the store: {offenders:?}"
-    );
+    assert!(offenders.is_empty(), "these files name the store: {offenders:?}");
 }
 
 /// A crate's own clippy.toml replaces that of the root, so it must repeat it.
@@ -51,46 +38,31 @@ fn pure_rooms_repeat_the_bans_of_the_root() {
     let root = tree::read("clippy.toml");
     for room in ["wire", "policy", "config"] {
         let own = tree::read(&format!("crates/{room}/clippy.toml"));
-        for ban in root
-            .lines()
-            .map(str::trim)
-            .filter(|line| line.starts_with("{ path"))
-        {
+        for ban in root.lines().map(str::trim).filter(|line| line.starts_with("{ path")) {
             assert!(own.contains(ban), "crates/{room}/clippy.toml lacks {ban}");
         }
-        assert!(
-            own.contains("SystemTime::now"),
-            "crates/{room}/clippy.toml lets the clock in"
-        );
+        assert!(own.contains("SystemTime::now"), "crates/{room}/clippy.toml lets the clock in");
     }
 }
 
 #[test]
 fn the_judge_of_layers_sees_faults() {
-    let map = "| room | may import | knows nothing of |\n|---|---|---|\n| `a` | - | x |\n| `b` | `a` | `c` |\n";
+    let map =
+        "| room | may import | knows nothing of |\n|---|---|---|\n| `a` | - | x |\n| `b` | `a` | `c` |\n";
     let allowed = table(map);
     let imports = |pairs: &[(&str, &[&str])]| -> Imports {
         let set = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        pairs
-            .iter()
-            .map(|(room, names)| (room.to_string(), set(names)))
-            .collect()
+        pairs.iter().map(|(room, names)| (room.to_string(), set(names))).collect()
     };
     assert_eq!(allowed, imports(&[("a", &[]), ("b", &["a"])]));
     assert!(faults(&allowed, &imports(&[("a", &[]), ("b", &["a"])])).is_empty());
-    assert_eq!(
-        faults(&allowed, &imports(&[("a", &["b"]), ("b", &[])])),
-        ["`a` imports `b`"]
-    );
+    assert_eq!(faults(&allowed, &imports(&[("a", &["b"]), ("b", &[])])), ["`a` imports `b`"]);
 }
 
 fn faults(allowed: &Imports, actual: &Imports) -> Vec<String> {
     let extra = |(room, imports): (&String, &BTreeSet<String>)| {
         let extra: Vec<_> = imports.difference(&allowed[room]).cloned().collect();
-        extra
-            .into_iter()
-            .map(|import| format!("`{room}` imports `{import}`"))
-            .collect::<Vec<_>>()
+        extra.into_iter().map(|import| format!("`{room}` imports `{import}`")).collect::<Vec<_>>()
     };
     actual.iter().flat_map(extra).collect()
 }
@@ -115,49 +87,21 @@ fn table(page: &str) -> Imports {
 /// build scripts included. A package goes by the name of its folder.
 fn metadata() -> Imports {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ])
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(tree::top())
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let folder = |path: &Value| {
-        path.as_str()
-            .unwrap()
-            .trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .unwrap()
-            .to_owned()
-    };
+    let folder =
+        |path: &Value| path.as_str().unwrap().trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
     let imports = |package: &Value| {
         let dependencies = package["dependencies"].as_array().unwrap().iter();
-        dependencies
-            .filter(|one| one["path"].is_string())
-            .map(|one| folder(&one["path"]))
-            .collect()
+        dependencies.filter(|one| one["path"].is_string()).map(|one| folder(&one["path"])).collect()
     };
     let home = |package: &Value| {
-        folder(
-            &package["manifest_path"]
-                .as_str()
-                .unwrap()
-                .trim_end_matches("/Cargo.toml")
-                .into(),
-        )
+        folder(&package["manifest_path"].as_str().unwrap().trim_end_matches("/Cargo.toml").into())
     };
     let packages = metadata["packages"].as_array().unwrap().iter();
-    packages
-        .map(|package| (home(package), imports(package)))
-        .collect()
+    packages.map(|package| (home(package), imports(package))).collect()
 }

@@ -11,10 +11,7 @@ const FUNCTION_LINES: usize = 70;
 
 #[test]
 fn files_and_functions_are_short_or_listed() {
-    let faults = faults(
-        &tree::sources(),
-        &listed(&tree::read("tests/house/long.txt")),
-    );
+    let faults = faults(&tree::sources(), &listed(&tree::read("tests/house/long.txt")));
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
@@ -24,21 +21,10 @@ fn the_judge_of_lengths_sees_faults() {
         "fn short() {{}}\n\nimpl X {{\n    pub(crate) async fn long(\n        a: A,\n    ) {{\n{}    }}\n}}\n",
         "        a;\n".repeat(70)
     );
-    let file = |text: &str| {
-        [File {
-            path: "a.rs".to_owned(),
-            text: text.to_owned(),
-        }]
-    };
+    let file = |text: &str| [File { path: "a.rs".to_owned(), text: text.to_owned() }];
     let none = BTreeMap::new();
-    assert_eq!(
-        faults(&file(&long), &none),
-        ["a.rs long: 74 lines, 70 are the most"]
-    );
-    assert_eq!(
-        faults(&file(&"\n".repeat(501)), &none),
-        ["a.rs: 501 lines, 500 are the most"]
-    );
+    assert_eq!(faults(&file(&long), &none), ["a.rs long: 74 lines, 70 are the most"]);
+    assert_eq!(faults(&file(&"\n".repeat(501)), &none), ["a.rs: 501 lines, 500 are the most"]);
     let list = listed("# why\na.rs long 74\n");
     assert!(faults(&file(&long), &list).is_empty());
     assert_eq!(
@@ -53,18 +39,11 @@ fn the_judge_of_lengths_sees_faults() {
 
 /// What `long.txt` allows: the name of a file, or of a file and a function, with a number of lines.
 fn listed(text: &str) -> BTreeMap<String, usize> {
-    let entries = text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let entries = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     entries
         .map(|line| {
-            let (name, lines) = line
-                .rsplit_once(' ')
-                .unwrap_or_else(|| panic!("long.txt: {line}"));
-            (
-                name.to_owned(),
-                lines.parse().unwrap_or_else(|_| panic!("long.txt: {line}")),
-            )
+            let (name, lines) = line.rsplit_once(' ').unwrap_or_else(|| panic!("long.txt: {line}"));
+            (name.to_owned(), lines.parse().unwrap_or_else(|_| panic!("long.txt: {line}")))
         })
         .collect()
 }
@@ -117,10 +96,7 @@ fn functions(text: &str) -> Vec<(&str, usize)> {
             line.strip_prefix(indent)
                 .is_some_and(|rest| rest == "}" || rest.starts_with(')') && rest.ends_with(';'))
         };
-        let length = lines[start..]
-            .iter()
-            .position(|line| closes(&line))
-            .map_or(1, |last| last + 1);
+        let length = lines[start..].iter().position(|line| closes(&line)).map_or(1, |last| last + 1);
         found.push((name, length));
     }
     found
@@ -136,8 +112,5 @@ fn function_name(line: &str) -> Option<&str> {
             || word.ends_with(')')
     };
     let end = after.find(['(', '<'])?;
-    before
-        .split_whitespace()
-        .all(qualifies)
-        .then(|| &after[..end])
+    before.split_whitespace().all(qualifies).then(|| &after[..end])
 }

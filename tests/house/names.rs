@@ -3,9 +3,8 @@
 use crate::tree;
 
 /// A room of such a name has no subject, so everything ends up in it.
-const EMPTY: [&str; 9] = [
-    "common", "helper", "helpers", "manager", "misc", "service", "types", "util", "utils",
-];
+const EMPTY: [&str; 9] =
+    ["common", "helper", "helpers", "manager", "misc", "service", "types", "util", "utils"];
 
 #[test]
 fn no_module_has_an_empty_name() {
@@ -20,23 +19,14 @@ fn no_module_has_an_empty_name() {
                 .collect::<Vec<_>>()
         })
         .collect();
-    assert!(
-        offenders.is_empty(),
-        "name these after what they hold: {offenders:#?}"
-    );
+    assert!(offenders.is_empty(), "name these after what they hold: {offenders:#?}");
 }
 
 #[test]
 fn there_is_one_way_to_lay_out_a_module() {
-    let offenders: Vec<String> = tree::sources()
-        .into_iter()
-        .map(|file| file.path)
-        .filter(|path| path.ends_with("/mod.rs"))
-        .collect();
-    assert!(
-        offenders.is_empty(),
-        "foo.rs stands beside foo/, not in it: {offenders:?}"
-    );
+    let offenders: Vec<String> =
+        tree::sources().into_iter().map(|file| file.path).filter(|path| path.ends_with("/mod.rs")).collect();
+    assert!(offenders.is_empty(), "foo.rs stands beside foo/, not in it: {offenders:?}");
 }
 
 #[test]

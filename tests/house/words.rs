@@ -16,10 +16,7 @@ fn no_path_of_one_machine_is_written_down() {
     let mut offenders = Vec::new();
     for file in tree::files() {
         for (number, line) in (1..).zip(file.text.lines()) {
-            if MACHINE_FOLDERS
-                .iter()
-                .any(|folder| names_folder(line, folder))
-            {
+            if MACHINE_FOLDERS.iter().any(|folder| names_folder(line, folder)) {
                 offenders.push(format!("{}:{number}: {line}", file.path));
             }
         }
@@ -30,10 +27,7 @@ fn no_path_of_one_machine_is_written_down() {
 #[test]
 fn every_relative_link_leads_to_a_file() {
     let mut broken = Vec::new();
-    for file in tree::files()
-        .into_iter()
-        .filter(|file| file.path.ends_with(".md"))
-    {
+    for file in tree::files().into_iter().filter(|file| file.path.ends_with(".md")) {
         let folder = tree::top().join(&file.path).parent().unwrap().to_owned();
         for link in links(&file.text) {
             let path = link.split('#').next().unwrap_or_default();
@@ -50,22 +44,14 @@ fn the_judges_of_words_see_faults() {
     let folder = MACHINE_FOLDERS[0];
     assert!(names_folder(&format!("see {folder}someone/x"), folder));
     assert!(names_folder(&format!("{folder}someone"), folder));
-    assert!(!names_folder(
-        &format!("https://example.com{folder}page"),
-        folder
-    ));
-    assert_eq!(
-        links("[a](b.md) `[c](d)` [e](f#g)\n```\n[h](i)\n```\n"),
-        ["b.md", "f#g"]
-    );
+    assert!(!names_folder(&format!("https://example.com{folder}page"), folder));
+    assert_eq!(links("[a](b.md) `[c](d)` [e](f#g)\n```\n[h](i)\n```\n"), ["b.md", "f#g"]);
 }
 
 /// Whether an absolute path into the folder is in the line, not a part of a longer path or URL.
 fn names_folder(line: &str, folder: &str) -> bool {
     line.match_indices(folder).any(|(at, _)| {
-        !line[..at].ends_with(|c: char| {
-            c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '}' | '*')
-        })
+        !line[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '}' | '*'))
     })
 }
 
@@ -82,9 +68,7 @@ fn links(page: &str) -> Vec<&str> {
         }
         // Every second piece between backquotes is code.
         for prose in line.split('`').step_by(2) {
-            let starts = prose
-                .match_indices("](")
-                .map(|(at, mark)| &prose[at + mark.len()..]);
+            let starts = prose.match_indices("](").map(|(at, mark)| &prose[at + mark.len()..]);
             found.extend(starts.filter_map(|rest| rest.split(')').next()));
         }
     }

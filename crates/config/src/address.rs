@@ -17,9 +17,7 @@ impl Address {
     /// `127.0.0.1` and this port: reachable from this machine only.
     #[must_use]
     pub fn loopback(port: u16) -> Self {
-        Self {
-            socket: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        }
+        Self { socket: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
     }
 
     /// The address as the standard library knows it.

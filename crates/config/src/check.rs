@@ -65,12 +65,7 @@ pub(crate) fn read(text: &str) -> Reading {
     match serde_json::from_value(json) {
         Ok(document) => reading.document = document,
         // The schema is derived from the type, so this means that the two have come apart.
-        Err(error) => reading.refuse(
-            "",
-            tree.place,
-            &error.to_string(),
-            "report this as a bug of Tollgate.",
-        ),
+        Err(error) => reading.refuse("", tree.place, &error.to_string(), "report this as a bug of Tollgate."),
     }
     reading
 }
@@ -84,12 +79,8 @@ impl Reading {
         }
         match (wish.shape, &node.value) {
             (_, Value::Null) if wish.nullable => Some(Json::Null),
-            (Shape::Section(section), Value::Map(fields)) => {
-                self.section(section, fields, node, path)
-            }
-            (Shape::List(items), Value::List(nodes)) => {
-                Some(self.list(Wish::of(items), nodes, path))
-            }
+            (Shape::Section(section), Value::Map(fields)) => self.section(section, fields, node, path),
+            (Shape::List(items), Value::List(nodes)) => Some(self.list(Wish::of(items), nodes, path)),
             (Shape::Flag, Value::Bool(flag)) => Some((*flag).into()),
             (Shape::Number { least, most }, Value::Integer(number)) => {
                 self.number(*number, least, most, node, path)
@@ -99,12 +90,7 @@ impl Reading {
             (Shape::Choice(choice), Value::Text(text)) => self.choice(choice, text, node, path),
             (shape, _) => {
                 let (wanted, cure) = wanted(shape);
-                self.refuse(
-                    path,
-                    node.place,
-                    &format!("this is {}, not {wanted}", node.noun()),
-                    &cure,
-                );
+                self.refuse(path, node.place, &format!("this is {}, not {wanted}", node.noun()), &cure);
                 None
             }
         }
@@ -131,31 +117,15 @@ impl Reading {
             } else if holds_secret(&key.name) {
                 self.refuse(&path, key.place, SECRET_RULE, SECRET_CURE);
             } else {
-                self.refuse(
-                    &path,
-                    key.place,
-                    "there is no such field",
-                    &suggest(section, &key.name),
-                );
+                self.refuse(&path, key.place, "there is no such field", &suggest(section, &key.name));
             }
         }
-        let missing: Vec<&str> = section
-            .required()
-            .filter(|name| !seen.contains_key(name))
-            .collect();
+        let missing: Vec<&str> = section.required().filter(|name| !seen.contains_key(name)).collect();
         for name in &missing {
-            self.refuse(
-                &join(path, name),
-                node.place,
-                "the field is missing",
-                "add it.",
-            );
+            self.refuse(&join(path, name), node.place, "the field is missing", "add it.");
         }
         // Without a field that has no default there is no section.
-        section
-            .required()
-            .all(|name| json.contains_key(name))
-            .then_some(Json::Object(json))
+        section.required().all(|name| json.contains_key(name)).then_some(Json::Object(json))
     }
 
     fn list(&mut self, wish: Wish<'_>, nodes: &[Node], path: &str) -> Json {
@@ -167,24 +137,12 @@ impl Reading {
         Json::Array(list)
     }
 
-    fn number(
-        &mut self,
-        number: i64,
-        least: i64,
-        most: i64,
-        node: &Node,
-        path: &str,
-    ) -> Option<Json> {
+    fn number(&mut self, number: i64, least: i64, most: i64, node: &Node, path: &str) -> Option<Json> {
         if (least..=most).contains(&number) {
             return Some(number.into());
         }
         let rule = format!("{number} is out of range");
-        self.refuse(
-            path,
-            node.place,
-            &rule,
-            &format!("write a number from {least} to {most}."),
-        );
+        self.refuse(path, node.place, &rule, &format!("write a number from {least} to {most}."));
         None
     }
 
@@ -221,8 +179,7 @@ impl Reading {
     }
 
     fn refuse(&mut self, path: &str, place: Place, rule: &str, cure: &str) {
-        self.problems
-            .push(Problem::error(path, rule, cure).at(place));
+        self.problems.push(Problem::error(path, rule, cure).at(place));
         self.faulty.push(path.to_owned());
     }
 }
@@ -234,21 +191,13 @@ const SECRET_CURE: &str = "replace the secret, since whoever has this text has i
 
 /// The path of a field of the section at `path`.
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        quote_name(name)
-    } else {
-        format!("{path}.{}", quote_name(name))
-    }
+    if path.is_empty() { quote_name(name) } else { format!("{path}.{}", quote_name(name)) }
 }
 
 /// A field name as paths show it: names that are not plain words are shortened and cleaned.
 fn quote_name(name: &str) -> String {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if plain && !name.is_empty() && name.len() <= 40 {
-        name.to_owned()
-    } else {
-        quote(name)
-    }
+    if plain && !name.is_empty() && name.len() <= 40 { name.to_owned() } else { quote(name) }
 }
 
 /// What a shape is called with its article, and how to write it.
@@ -258,36 +207,22 @@ fn wanted(shape: Shape<'_>) -> (String, String) {
             let names: Vec<&str> = section.names().collect();
             (
                 "a section".to_owned(),
-                format!(
-                    "indent its fields below it, or remove it; the fields are: {}.",
-                    names.join(", ")
-                ),
+                format!("indent its fields below it, or remove it; the fields are: {}.", names.join(", ")),
             )
         }
-        Shape::List(_) => (
-            "a list".to_owned(),
-            "write one item a line, each after `- `.".to_owned(),
-        ),
+        Shape::List(_) => ("a list".to_owned(), "write one item a line, each after `- `.".to_owned()),
         Shape::Choice(choice) => {
             let values: Vec<&str> = choices(choice).map(|(value, _)| value).collect();
-            (
-                "one of the choices".to_owned(),
-                format!("write one of: {}.", values.join(", ")),
-            )
+            ("one of the choices".to_owned(), format!("write one of: {}.", values.join(", ")))
         }
-        Shape::Leaf(form) => (
-            form.noun.to_owned(),
-            format!("write it as in {}.", form.examples.join(", ")),
-        ),
-        Shape::Text => (
-            "a text".to_owned(),
-            "write a text, in quotes if it looks like something else.".to_owned(),
-        ),
+        Shape::Leaf(form) => (form.noun.to_owned(), format!("write it as in {}.", form.examples.join(", "))),
+        Shape::Text => {
+            ("a text".to_owned(), "write a text, in quotes if it looks like something else.".to_owned())
+        }
         Shape::Flag => ("a flag".to_owned(), "write true or false.".to_owned()),
-        Shape::Number { least, most } => (
-            "a whole number".to_owned(),
-            format!("write a number from {least} to {most}."),
-        ),
+        Shape::Number { least, most } => {
+            ("a whole number".to_owned(), format!("write a number from {least} to {most}."))
+        }
     }
 }
 
@@ -311,12 +246,7 @@ fn nearest<'s>(section: Section<'s>, name: &str) -> Option<&'s str> {
     let slips = name.chars().count() / 3;
     section
         .names()
-        .map(|known| {
-            (
-                strsim::osa_distance(known, &name.to_lowercase().replace('-', "_")),
-                known,
-            )
-        })
+        .map(|known| (strsim::osa_distance(known, &name.to_lowercase().replace('-', "_")), known))
         .filter(|(distance, _)| *distance <= slips)
         .min()
         .map(|(_, known)| known)

@@ -18,28 +18,19 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 /// Every rule that the document breaks, warnings among them. The problems have no place, because
 /// a document does not know its text; [`crate::load`] adds it.
 pub fn compile(document: &Document) -> Result<Snapshot, Vec<Problem>> {
-    let reading = Reading {
-        document: document.clone(),
-        ..Reading::default()
-    };
+    let reading = Reading { document: document.clone(), ..Reading::default() };
     let (snapshot, problems) = judge(&reading);
-    if problems.iter().any(Problem::is_error) {
-        Err(problems)
-    } else {
-        Ok(snapshot)
-    }
+    if problems.iter().any(Problem::is_error) { Err(problems) } else { Ok(snapshot) }
 }
 
 /// The snapshot and every finding, in no order. A rule that reads a field whose value was
 /// unreadable is not applied, since a default stands in for it.
 pub(crate) fn judge(reading: &Reading) -> (Snapshot, Vec<Problem>) {
     let document = &reading.document;
-    let mut judge = Judge {
-        reading,
-        findings: Vec::new(),
-    };
+    let mut judge = Judge { reading, findings: Vec::new() };
     judge.listeners(document);
     judge.upstream(document);
+    judge.access(&document.access);
     judge.models(document);
     judge.limits(&document.limits);
     judge.timeouts(&document.timeouts);
@@ -54,11 +45,19 @@ struct Judge<'r> {
 }
 
 impl Judge<'_> {
+    fn access(&mut self, access: &document::Access) {
+        if access.key_max_days > 0 && access.key_warn_days >= access.key_max_days {
+            self.warning(
+                "access.key_warn_days",
+                &["access.key_max_days"],
+                "keys are refused before anybody was warned",
+                "set access.key_warn_days below access.key_max_days.",
+            );
+        }
+    }
+
     fn listeners(&mut self, document: &Document) {
-        let (listen, admin) = (
-            document.listen.address.socket(),
-            document.admin.address.socket(),
-        );
+        let (listen, admin) = (document.listen.address.socket(), document.admin.address.socket());
         if collide(listen, admin) {
             self.error(
                 "admin.address",
@@ -68,8 +67,12 @@ impl Judge<'_> {
             );
         }
         if !admin.ip().is_loopback() && !document.admin.allow_remote {
-            self.error("admin.address", &["admin.allow_remote"], "other machines can reach the admin listener",
-                "listen at 127.0.0.1, or put your own gate before it and set admin.allow_remote: true.");
+            self.error(
+                "admin.address",
+                &["admin.allow_remote"],
+                "other machines can reach the admin listener",
+                "listen at 127.0.0.1, or put your own gate before it and set admin.allow_remote: true.",
+            );
         }
         if !listen.ip().is_loopback() && document.listen.tls.is_none() {
             self.warning(
@@ -83,10 +86,7 @@ impl Judge<'_> {
 
     fn upstream(&mut self, document: &Document) {
         let (upstream, url) = (&document.upstream, &document.upstream.url);
-        let own = [
-            document.listen.address.socket(),
-            document.admin.address.socket(),
-        ];
+        let own = [document.listen.address.socket(), document.admin.address.socket()];
         if url.is_loopback() && own.iter().any(|own| own.port() == url.port()) {
             self.error(
                 "upstream.url",
@@ -112,9 +112,12 @@ impl Judge<'_> {
                     "use https as soon as the upstream offers it.",
                 );
             } else {
-                self.error("upstream.url", &["upstream.allow_plaintext"],
+                self.error(
+                    "upstream.url",
+                    &["upstream.allow_plaintext"],
                     "prompts, answers and the API key would cross the network unencrypted",
-                    "write https, or set upstream.allow_plaintext: true if the network is your own.");
+                    "write https, or set upstream.allow_plaintext: true if the network is your own.",
+                );
             }
         }
         if !url.tls() && upstream.http2 {
@@ -150,11 +153,7 @@ impl Judge<'_> {
         let mut seen = BTreeSet::new();
         for (index, model) in models.iter().enumerate() {
             let path = format!("models[{index}].id");
-            if model.id.is_empty()
-                || model
-                    .id
-                    .contains(|c: char| c.is_whitespace() || c.is_control())
-            {
+            if model.id.is_empty() || model.id.contains(|c: char| c.is_whitespace() || c.is_control()) {
                 self.error(
                     &path,
                     &["models"],
@@ -162,12 +161,7 @@ impl Judge<'_> {
                     "write an id such as claude-sonnet-4-5.",
                 );
             } else if !seen.insert(&model.id) {
-                self.error(
-                    &path,
-                    &["models"],
-                    "the model is listed twice",
-                    "keep one of them.",
-                );
+                self.error(&path, &["models"], "the model is listed twice", "keep one of them.");
             }
         }
     }
@@ -176,19 +170,9 @@ impl Judge<'_> {
         let (api_body, gigabyte) = (Size::from_mb(32), Size::from_mb(1024));
         let ranges = [
             ("limits.body", limits.body, Size::from_kb(1), gigabyte),
-            (
-                "limits.head",
-                limits.head,
-                Size::from_kb(4),
-                Size::from_mb(1),
-            ),
+            ("limits.head", limits.head, Size::from_kb(4), Size::from_mb(1)),
             ("limits.uri", limits.uri, Size::from_kb(1), Size::from_mb(1)),
-            (
-                "limits.buffered",
-                limits.buffered,
-                Size::from_mb(1),
-                Size::LARGEST,
-            ),
+            ("limits.buffered", limits.buffered, Size::from_mb(1), Size::LARGEST),
         ];
         for (path, size, least, most) in ranges {
             if size < least || size > most {
@@ -275,17 +259,9 @@ impl Judge<'_> {
     /// Keeps a finding unless a field that its rule reads, its own or one of `also`, is faulty.
     /// It stands where the first of these fields is that the text has.
     fn find(&mut self, mut problem: Problem, also: &[&str]) {
-        let reads = || {
-            [problem.path.as_str()]
-                .into_iter()
-                .chain(also.iter().copied())
-        };
-        let faulty = |read: &str| {
-            self.reading
-                .faulty
-                .iter()
-                .any(|path| within(read, path) || within(path, read))
-        };
+        let reads = || [problem.path.as_str()].into_iter().chain(also.iter().copied());
+        let faulty =
+            |read: &str| self.reading.faulty.iter().any(|path| within(read, path) || within(path, read));
         if !reads().any(faulty) {
             let place = reads().find_map(|path| self.reading.places.nearest(path));
             problem.place(place);
@@ -297,9 +273,7 @@ impl Judge<'_> {
 /// Whether `path` is `section` or lies in it. The empty path is the whole document.
 fn within(path: &str, section: &str) -> bool {
     section.is_empty()
-        || path
-            .strip_prefix(section)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        || path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Whether the system would refuse to bind both, or give one port to either.
@@ -309,26 +283,12 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 fn snapshot(document: &Document) -> Snapshot {
-    let Document {
-        listen,
-        admin,
-        upstream,
-        access,
-        models,
-        limits,
-        timeouts,
-        data,
-        journal,
-        prices,
-        log,
-    } = document;
+    let Document { listen, admin, upstream, access, models, limits, timeouts, data, journal, prices, log } =
+        document;
     Snapshot {
         listen: Listen {
             address: listen.address.socket(),
-            tls: listen.tls.as_ref().map(|tls| TlsFiles {
-                cert: path(&tls.cert),
-                key: path(&tls.key),
-            }),
+            tls: listen.tls.as_ref().map(|tls| TlsFiles { cert: path(&tls.cert), key: path(&tls.key) }),
         },
         admin: admin.address.socket(),
         upstream: Upstream {
@@ -339,6 +299,8 @@ fn snapshot(document: &Document) -> Snapshot {
             proxy: upstream.proxy.clone(),
         },
         other_v1_allowed: access.other_v1 == Verdict::Allow,
+        key_warn_days: access.key_warn_days,
+        key_max_days: access.key_max_days,
         models: models.clone(),
         limits: Limits {
             body_bytes: bytes(limits.body),

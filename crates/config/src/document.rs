@@ -4,8 +4,7 @@
 //! page, so they speak to whoever configures a gateway.
 
 use crate::{
-    Address, duration::Duration, file::FilePath, proxy::Proxy, secret::SecretRef, size::Size,
-    url::Url,
+    Address, duration::Duration, file::FilePath, proxy::Proxy, secret::SecretRef, size::Size, url::Url,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +98,11 @@ pub struct Access {
     /// What happens to endpoints below `/v1/` that this gateway does not know, whose cost and
     /// content it therefore cannot account for.
     pub other_v1: Verdict,
+    /// The age of a key in days from which each of its answers carries a warning in the header
+    /// `x-tollgate-key-warning`. 0: never.
+    pub key_warn_days: u32,
+    /// The age of a key in days from which it is refused, until it is rotated. 0: never.
+    pub key_max_days: u32,
 }
 
 /// Yes or no.
@@ -269,19 +273,13 @@ impl Default for Document {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self {
-            address: Address::loopback(8080),
-            tls: None,
-        }
+        Self { address: Address::loopback(8080), tls: None }
     }
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self {
-            address: Address::loopback(8081),
-            allow_remote: false,
-        }
+        Self { address: Address::loopback(8081), allow_remote: false }
     }
 }
 
@@ -300,9 +298,7 @@ impl Default for Upstream {
 
 impl Default for Access {
     fn default() -> Self {
-        Self {
-            other_v1: Verdict::Deny,
-        }
+        Self { other_v1: Verdict::Deny, key_warn_days: 90, key_max_days: 0 }
     }
 }
 
@@ -335,17 +331,12 @@ impl Default for Timeouts {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self {
-            durability: Durability::Group,
-        }
+        Self { durability: Durability::Group }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Auto,
-            level: LogLevel::Info,
-        }
+        Self { format: LogFormat::Auto, level: LogLevel::Info }
     }
 }

@@ -20,11 +20,7 @@ impl Duration {
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         let ms = seconds.saturating_mul(1_000);
-        if ms > Self::LONGEST.ms {
-            Self::LONGEST
-        } else {
-            Self { ms }
-        }
+        if ms > Self::LONGEST.ms { Self::LONGEST } else { Self { ms } }
     }
 
     /// The same length as the standard library counts it.
@@ -45,27 +41,15 @@ impl FromStr for Duration {
 
     fn from_str(text: &str) -> Result<Self, Fault> {
         let (digits, unit) = split_number(text);
-        let factor = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, factor)| *factor);
+        let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
         let (Some(factor), false) = (factor, digits.is_empty()) else {
             let cure = "write a whole number and a unit, as in 310s, 10m, 250ms or 2h.";
-            return Err(Fault::new(
-                format!("{} is not a duration", quote(text)),
-                cure,
-            ));
+            return Err(Fault::new(format!("{} is not a duration", quote(text)), cure));
         };
-        let ms = digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(factor));
+        let ms = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
         match ms {
             Some(ms) if ms <= Self::LONGEST.ms => Ok(Self { ms }),
-            _ => Err(Fault::new(
-                format!("{} is longer than a day", quote(text)),
-                "write at most 24h.",
-            )),
+            _ => Err(Fault::new(format!("{} is longer than a day", quote(text)), "write at most 24h.")),
         }
     }
 }
@@ -80,10 +64,7 @@ leaf!(Duration, "tollgate-duration");
 
 /// Splits `310s` into its leading ASCII digits and the rest.
 pub(crate) fn split_number(text: &str) -> (&str, &str) {
-    text.split_at(
-        text.find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len()),
-    )
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
 /// Shows `amount` with the largest of `units` that divides it.

@@ -12,9 +12,7 @@ pub struct FilePath {
 impl FilePath {
     /// A path that is known to be well formed.
     pub(crate) fn of(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-        }
+        Self { text: text.to_owned() }
     }
 
     /// The path.
@@ -29,23 +27,14 @@ impl FromStr for FilePath {
 
     fn from_str(text: &str) -> Result<Self, Fault> {
         if text.contains("-----BEGIN") {
-            let cure =
-                "write the content to a file that only the gateway can read, and its path here.";
-            return Err(Fault::new(
-                "this is the content of a PEM file, not a path",
-                cure,
-            ));
+            let cure = "write the content to a file that only the gateway can read, and its path here.";
+            return Err(Fault::new("this is the content of a PEM file, not a path", cure));
         }
         if text.trim().is_empty() || text.contains(|c: char| c.is_control()) {
             let cure = "write a path, such as ./tollgate-data, or remove the field.";
-            return Err(Fault::new(
-                "a path is neither empty nor spread over lines",
-                cure,
-            ));
+            return Err(Fault::new("a path is neither empty nor spread over lines", cure));
         }
-        Ok(Self {
-            text: text.to_owned(),
-        })
+        Ok(Self { text: text.to_owned() })
     }
 }
 

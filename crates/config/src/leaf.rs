@@ -1,8 +1,7 @@
 //! Leaves: values written as one piece of text with a form of its own, such as `310s`.
 
 use crate::{
-    Address, duration::Duration, file::FilePath, proxy::Proxy, secret::SecretRef, size::Size,
-    url::Url,
+    Address, duration::Duration, file::FilePath, proxy::Proxy, secret::SecretRef, size::Size, url::Url,
 };
 use std::str::FromStr;
 use thiserror::Error;
@@ -19,10 +18,7 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(rule: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self {
-            rule: rule.into(),
-            cure: cure.into(),
-        }
+        Self { rule: rule.into(), cure: cure.into() }
     }
 }
 
@@ -92,12 +88,7 @@ pub(crate) static FORMS: [Form; 7] = [
     Form {
         name: "tollgate-proxy",
         noun: "a proxy",
-        examples: &[
-            "env",
-            "none",
-            "http://proxy.example.com:3128",
-            "env:PROXY_URL",
-        ],
+        examples: &["env", "none", "http://proxy.example.com:3128", "env:PROXY_URL"],
         rule: "`env` obeys the variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; `none` connects \
                directly; a URL names an HTTP proxy; a reference (`env:NAME`, `file:PATH`) names where such \
                a URL is kept, which may then hold a user name and a password.",
@@ -151,11 +142,8 @@ pub(crate) use leaf;
 /// A value of the document as a problem may show it: short, on one line, in backquotes.
 pub(crate) fn quote(text: &str) -> String {
     const LONGEST: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut shown: String =
+        text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().count() > LONGEST {
         shown.push_str("...");
     }

@@ -53,11 +53,7 @@ pub use url::Url;
 /// that is not YAML at all has exactly one problem, because nothing after it can be read.
 pub fn parse(text: &str, name: &str) -> Result<Document, Vec<Problem>> {
     let reading = check::read(text);
-    if reading.problems.is_empty() {
-        Ok(reading.document)
-    } else {
-        Err(finish(reading.problems, name))
-    }
+    if reading.problems.is_empty() { Ok(reading.document) } else { Err(finish(reading.problems, name)) }
 }
 
 /// Reads text and compiles it: [`parse`], then [`compile()`].

@@ -167,10 +167,7 @@ mod tests {
             ("tg_0123456789abcdef0123456789abcdef", "(hidden)"),
             ("sk-0123456789abcdef0123456789abcdef", "(hidden)"),
             ("sk-ant-", "sk-ant-"),
-            (
-                "https://sk-frontend-01.example.com",
-                "https://sk-frontend-01.example.com",
-            ),
+            ("https://sk-frontend-01.example.com", "https://sk-frontend-01.example.com"),
             ("/data/tg_production", "/data/tg_production"),
             ("task-runner-internal", "task-runner-internal"),
             ("-----BEGIN PRIVATE KEY-----\nMIIE", "(hidden)"),

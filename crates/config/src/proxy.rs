@@ -27,9 +27,7 @@ impl FromStr for Proxy {
         match text {
             "env" => Ok(Self::Environment),
             "none" => Ok(Self::Direct),
-            _ if text.starts_with("env:") || text.starts_with("file:") => {
-                text.parse().map(Self::Secret)
-            }
+            _ if text.starts_with("env:") || text.starts_with("file:") => text.parse().map(Self::Secret),
             _ => named(text),
         }
     }
@@ -37,21 +35,18 @@ impl FromStr for Proxy {
 
 fn named(text: &str) -> Result<Proxy, Fault> {
     if text.contains('@') {
-        let cure = "keep the whole URL in an environment variable or a file and write env:NAME or file:PATH here.";
+        let cure =
+            "keep the whole URL in an environment variable or a file and write env:NAME or file:PATH here.";
         return Err(Fault::new("the URL holds a user name or a password", cure));
     }
     let url: Url = text.parse().map_err(|_: Fault| {
-        let cure =
-            "write env, none, a URL such as http://proxy.example.com:3128, env:NAME or file:PATH.";
+        let cure = "write env, none, a URL such as http://proxy.example.com:3128, env:NAME or file:PATH.";
         Fault::new("this names no proxy", cure)
     })?;
     if url.tls() || !url.base_path().is_empty() {
         let cure = "write http, host and port only, as in http://proxy.example.com:3128; what passes through the \
                     proxy is encrypted from end to end.";
-        return Err(Fault::new(
-            "a proxy is reached by http, without a path",
-            cure,
-        ));
+        return Err(Fault::new("a proxy is reached by http, without a path", cure));
     }
     Ok(Proxy::Url(url))
 }
@@ -75,13 +70,7 @@ mod tests {
 
     #[test]
     fn proxies_are_read_and_shown() {
-        for text in [
-            "env",
-            "none",
-            "http://proxy.example.com:3128",
-            "env:PROXY_URL",
-            "file:proxy.url",
-        ] {
+        for text in ["env", "none", "http://proxy.example.com:3128", "env:PROXY_URL", "file:proxy.url"] {
             assert_eq!(text.parse::<Proxy>().unwrap().to_string(), text);
         }
     }

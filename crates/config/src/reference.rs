@@ -43,11 +43,7 @@ pub fn reference() -> String {
     page.push_str("\n## Fields\n\n| field | default | meaning |\n|---|---|---|\n");
     rows(&mut page, Wish::document(), Some(&tree), "");
     forms(&mut page);
-    let _ = write!(
-        page,
-        "\n## All defaults\n\n```yaml\n{}```\n",
-        with_newline(&defaults)
-    );
+    let _ = write!(page, "\n## All defaults\n\n```yaml\n{}```\n", with_newline(&defaults));
     page
 }
 
@@ -57,34 +53,18 @@ fn rows(page: &mut String, wish: Wish<'_>, defaults: Option<&Node>, path: &str) 
         Shape::Section(section) => {
             // The schema sorts its names; the defaults have the order of the document.
             let ordered = match defaults.map(|node| &node.value) {
-                Some(Value::Map(fields)) => fields
-                    .iter()
-                    .map(|(key, node)| (key.name.as_str(), Some(node)))
-                    .collect(),
+                Some(Value::Map(fields)) => {
+                    fields.iter().map(|(key, node)| (key.name.as_str(), Some(node))).collect()
+                }
                 _ => section.names().map(|name| (name, None)).collect::<Vec<_>>(),
             };
             for (name, node) in ordered {
-                let path = if path.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
                 let Some(wish) = section.field(name) else {
                     continue;
                 };
-                row(
-                    page,
-                    wish,
-                    node,
-                    &path,
-                    section.required().any(|required| required == name),
-                );
-                rows(
-                    page,
-                    wish,
-                    node.filter(|node| !matches!(node.value, Value::Null)),
-                    &path,
-                );
+                row(page, wish, node, &path, section.required().any(|required| required == name));
+                rows(page, wish, node.filter(|node| !matches!(node.value, Value::Null)), &path);
             }
         }
         Shape::List(items) => rows(page, Wish::of(items), None, &format!("{path}[]")),
@@ -93,11 +73,7 @@ fn rows(page: &mut String, wish: Wish<'_>, defaults: Option<&Node>, path: &str) 
 }
 
 fn row(page: &mut String, wish: Wish<'_>, default: Option<&Node>, path: &str, required: bool) {
-    let restart = if fixed().any(|fixed| fixed == path) {
-        " *Restart.*"
-    } else {
-        ""
-    };
+    let restart = if fixed().any(|fixed| fixed == path) { " *Restart.*" } else { "" };
     let default = match default.map(|node| &node.value) {
         _ if required => "required".to_owned(),
         Some(Value::Text(text)) => format!("`{text}`"),
@@ -106,28 +82,19 @@ fn row(page: &mut String, wish: Wish<'_>, default: Option<&Node>, path: &str, re
         Some(Value::Map(_)) => String::new(),
         _ => "absent".to_owned(),
     };
-    let _ = writeln!(
-        page,
-        "| `{path}` | {default} | {}{}{restart} |",
-        line(wish.description),
-        kind(wish.shape)
-    );
+    let _ =
+        writeln!(page, "| `{path}` | {default} | {}{}{restart} |", line(wish.description), kind(wish.shape));
 }
 
 /// What may be written, as a sentence after the description.
 fn kind(shape: Shape<'_>) -> String {
     match shape {
-        Shape::Choice(choice) => {
-            choices(choice).fold(String::new(), |mut text, (value, description)| {
-                let _ = write!(text, " `{value}`: {}", line(description));
-                text
-            })
-        }
+        Shape::Choice(choice) => choices(choice).fold(String::new(), |mut text, (value, description)| {
+            let _ = write!(text, " `{value}`: {}", line(description));
+            text
+        }),
         Shape::Leaf(form) => {
-            let noun = form
-                .noun
-                .split_once(' ')
-                .map_or(form.noun, |(_, noun)| noun);
+            let noun = form.noun.split_once(' ').map_or(form.noun, |(_, noun)| noun);
             format!(" ([{noun}](#{}))", anchor(form.noun))
         }
         Shape::Number { least, most } => format!(" (number, {least} to {most})"),
@@ -138,23 +105,11 @@ fn kind(shape: Shape<'_>) -> String {
 fn forms(page: &mut String) {
     page.push_str("\n## Forms of values\n");
     for form in &FORMS {
-        let title = form
-            .noun
-            .split_once(' ')
-            .map_or(form.noun, |(_, noun)| noun);
+        let title = form.noun.split_once(' ').map_or(form.noun, |(_, noun)| noun);
         let mut letters = title.chars();
-        let title: String = letters
-            .next()
-            .into_iter()
-            .flat_map(char::to_uppercase)
-            .chain(letters)
-            .collect();
-        let _ = write!(
-            page,
-            "\n### {title}\n\n{}\n\nExamples: `{}`.\n",
-            form.rule,
-            form.examples.join("`, `")
-        );
+        let title: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        let _ =
+            write!(page, "\n### {title}\n\n{}\n\nExamples: `{}`.\n", form.rule, form.examples.join("`, `"));
     }
 }
 
@@ -166,10 +121,7 @@ fn anchor(noun: &str) -> String {
 
 /// Text for one cell of a table: on one line, with `|` escaped.
 fn line(text: &str) -> String {
-    text.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .replace('|', "\\|")
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
 fn with_newline(text: &str) -> String {

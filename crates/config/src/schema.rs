@@ -84,9 +84,7 @@ impl<'s> Wish<'s> {
     pub(crate) fn of(schema: &'s Value) -> Self {
         let nullable = is_nullable(schema);
         let target = target(schema);
-        let description = describe(schema)
-            .or_else(|| describe(target))
-            .unwrap_or_default();
+        let description = describe(schema).or_else(|| describe(target)).unwrap_or_default();
         let kind = match &target["type"] {
             Value::Array(kinds) => kinds.first().and_then(Value::as_str),
             kind => kind.as_str(),
@@ -94,9 +92,7 @@ impl<'s> Wish<'s> {
         let shape = match kind {
             _ if target["oneOf"].is_array() || target["enum"].is_array() => Shape::Choice(target),
             Some("object") => Shape::Section(Section {
-                fields: target["properties"]
-                    .as_object()
-                    .expect("a section has fields"),
+                fields: target["properties"].as_object().expect("a section has fields"),
                 required: target["required"].as_array().map_or(&[], Vec::as_slice),
             }),
             Some("array") => Shape::List(&target["items"]),
@@ -111,23 +107,14 @@ impl<'s> Wish<'s> {
             },
             _ => panic!("the schema has a shape that the loader does not know: {target}"),
         };
-        Self {
-            nullable,
-            description,
-            shape,
-        }
+        Self { nullable, description, shape }
     }
 }
 
 /// The values of a choice, each with its description.
 pub(crate) fn choices(choice: &Value) -> impl Iterator<Item = (&str, &str)> {
     let described = choice["oneOf"].as_array().map_or(&[][..], Vec::as_slice);
-    described.iter().map(|one| {
-        (
-            one["const"].as_str().unwrap_or_default(),
-            describe(one).unwrap_or_default(),
-        )
-    })
+    described.iter().map(|one| (one["const"].as_str().unwrap_or_default(), describe(one).unwrap_or_default()))
 }
 
 fn describe(schema: &Value) -> Option<&str> {
@@ -136,28 +123,17 @@ fn describe(schema: &Value) -> Option<&str> {
 
 fn is_nullable(schema: &Value) -> bool {
     let is_null = |kind: &Value| kind == "null";
-    schema["type"]
-        .as_array()
-        .is_some_and(|kinds| kinds.iter().any(is_null))
-        || schema["anyOf"]
-            .as_array()
-            .is_some_and(|any| any.iter().any(|one| is_null(&one["type"])))
+    schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(is_null))
+        || schema["anyOf"].as_array().is_some_and(|any| any.iter().any(|one| is_null(&one["type"])))
 }
 
 /// The schema that says what a value is, behind references and `or nothing`.
 fn target(schema: &Value) -> &Value {
     if let Some(reference) = schema["$ref"].as_str() {
         let pointer = reference.strip_prefix('#').unwrap_or_default();
-        return target(
-            root()
-                .pointer(pointer)
-                .expect("references stay inside the schema"),
-        );
+        return target(root().pointer(pointer).expect("references stay inside the schema"));
     }
-    match schema["anyOf"]
-        .as_array()
-        .and_then(|any| any.iter().find(|one| one["type"] != "null"))
-    {
+    match schema["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null")) {
         Some(one) => target(one),
         None => schema,
     }

@@ -61,12 +61,7 @@ mod tests {
 
     #[test]
     fn references_are_read_and_shown() {
-        for text in [
-            "env:ANTHROPIC_API_KEY",
-            "env:_x9",
-            "file:/run/secrets/a",
-            "file:key.txt",
-        ] {
+        for text in ["env:ANTHROPIC_API_KEY", "env:_x9", "file:/run/secrets/a", "file:key.txt"] {
             assert_eq!(text.parse::<SecretRef>().unwrap().to_string(), text);
         }
     }
@@ -74,10 +69,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused_and_never_repeated() {
         let secret = "sk-ant-api03-Zm9vYmFy";
-        let bad = [
-            "", "env:", "env:1A", "env:A-B", "env:A B", "file:", "file: ", "ENV:A", "vault:a",
-            secret,
-        ];
+        let bad = ["", "env:", "env:1A", "env:A-B", "env:A B", "file:", "file: ", "ENV:A", "vault:a", secret];
         for text in bad {
             let fault = text.parse::<SecretRef>().unwrap_err();
             assert!(!fault.to_string().contains(secret), "{fault}");

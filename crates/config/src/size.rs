@@ -20,19 +20,13 @@ const UNITS: [(&str, u64); 4] = [("GB", KB * KB * KB), ("MB", KB * KB), ("KB", K
 
 impl Size {
     /// The largest size: 1024 GB. More is a mistake of a unit.
-    pub const LARGEST: Self = Self {
-        bytes: KB * KB * KB * KB,
-    };
+    pub const LARGEST: Self = Self { bytes: KB * KB * KB * KB };
 
     /// So many kilobytes (1024 bytes each), at most [`Size::LARGEST`].
     #[must_use]
     pub const fn from_kb(count: u64) -> Self {
         let bytes = count.saturating_mul(KB);
-        if bytes > Self::LARGEST.bytes {
-            Self::LARGEST
-        } else {
-            Self { bytes }
-        }
+        if bytes > Self::LARGEST.bytes { Self::LARGEST } else { Self { bytes } }
     }
 
     /// So many megabytes (1024 KB each), at most [`Size::LARGEST`].
@@ -53,24 +47,16 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, Fault> {
         let (digits, unit) = split_number(text);
-        let factor = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, factor)| *factor);
+        let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
         let (Some(factor), false) = (factor, digits.is_empty()) else {
-            let cure = "write a whole number and a unit, as in 32MB, 64KB, 2GB or 512B (one KB is 1024 bytes).";
+            let cure =
+                "write a whole number and a unit, as in 32MB, 64KB, 2GB or 512B (one KB is 1024 bytes).";
             return Err(Fault::new(format!("{} is not a size", quote(text)), cure));
         };
-        let bytes = digits
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(factor));
+        let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
         match bytes {
             Some(bytes) if bytes <= Self::LARGEST.bytes => Ok(Self { bytes }),
-            _ => Err(Fault::new(
-                format!("{} is too large a size", quote(text)),
-                "write at most 1024GB.",
-            )),
+            _ => Err(Fault::new(format!("{} is too large a size", quote(text)), "write at most 1024GB.")),
         }
     }
 }
@@ -106,18 +92,8 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        let bad = [
-            "",
-            "MB",
-            "32",
-            "32mb",
-            "32MiB",
-            "1.5MB",
-            "-1B",
-            "32 MB",
-            "1025GB",
-            "99999999999999999999B",
-        ];
+        let bad =
+            ["", "MB", "32", "32mb", "32MiB", "1.5MB", "-1B", "32 MB", "1025GB", "99999999999999999999B"];
         for text in bad {
             assert!(text.parse::<Size>().is_err(), "{text:?}");
         }

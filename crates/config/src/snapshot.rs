@@ -21,6 +21,10 @@ pub struct Snapshot {
     pub upstream: Upstream,
     /// Whether endpoints below `/v1/` that the gateway does not know pass.
     pub other_v1_allowed: bool,
+    /// The age of a key in days from which its answers warn; 0: never.
+    pub key_warn_days: u32,
+    /// The age of a key in days from which it is refused; 0: never.
+    pub key_max_days: u32,
     /// The fixed list of models, or nothing when the upstream's list is to be shown.
     pub models: Option<Vec<Model>>,
     /// How large things may be, and how many at once.
@@ -117,16 +121,10 @@ type Fixed = (&'static str, fn(&Snapshot, &Snapshot) -> bool);
 /// locked, and the writers that are already running. Certificates are read again at reload;
 /// only turning TLS on or off needs a new listener.
 static FIXED: [Fixed; 7] = [
-    ("listen.address", |a, b| {
-        a.listen.address != b.listen.address
-    }),
-    ("listen.tls", |a, b| {
-        a.listen.tls.is_some() != b.listen.tls.is_some()
-    }),
+    ("listen.address", |a, b| a.listen.address != b.listen.address),
+    ("listen.tls", |a, b| a.listen.tls.is_some() != b.listen.tls.is_some()),
     ("admin.address", |a, b| a.admin != b.admin),
-    ("limits.connections", |a, b| {
-        a.limits.connections != b.limits.connections
-    }),
+    ("limits.connections", |a, b| a.limits.connections != b.limits.connections),
     ("data", |a, b| a.data != b.data),
     ("journal.durability", |a, b| a.durability != b.durability),
     ("log.format", |a, b| a.log_format != b.log_format),
@@ -143,10 +141,6 @@ impl Snapshot {
     /// When it is empty, `next` may take the place of this snapshot while the process runs.
     #[must_use]
     pub fn restart_needed(&self, next: &Self) -> Vec<&'static str> {
-        FIXED
-            .iter()
-            .filter(|(_, differ)| differ(self, next))
-            .map(|(path, _)| *path)
-            .collect()
+        FIXED.iter().filter(|(_, differ)| differ(self, next)).map(|(path, _)| *path).collect()
     }
 }

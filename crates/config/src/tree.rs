@@ -60,10 +60,7 @@ impl Node {
 pub(crate) fn read(text: &str) -> Result<Node, Problem> {
     if is_blank(text) {
         let place = Place { line: 1, column: 1 };
-        return Ok(Node {
-            place,
-            value: Value::Null,
-        });
+        return Ok(Node { place, value: Value::Null });
     }
     let options = serde_saphyr::options! {
         with_snippet: false,
@@ -103,20 +100,14 @@ fn unreadable(error: &serde_saphyr::Error) -> Problem {
 impl From<serde_saphyr::Location> for Place {
     fn from(location: serde_saphyr::Location) -> Self {
         let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        Self {
-            line: number(location.line()),
-            column: number(location.column()),
-        }
+        Self { line: number(location.line()), column: number(location.column()) }
     }
 }
 
 impl From<Spanned<Value>> for Node {
     fn from(spanned: Spanned<Value>) -> Self {
         // Where an alias is used, not where its anchor stands: that is the line to look at.
-        Self {
-            place: spanned.referenced.into(),
-            value: spanned.value,
-        }
+        Self { place: spanned.referenced.into(), value: spanned.value }
     }
 }
 
@@ -182,10 +173,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
-            let key = Key {
-                place: key.referenced.into(),
-                name: key.value,
-            };
+            let key = Key { place: key.referenced.into(), name: key.value };
             fields.push((key, map.next_value::<Spanned<Value>>()?.into()));
         }
         Ok(Value::Map(fields))

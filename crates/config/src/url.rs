@@ -16,12 +16,7 @@ pub struct Url {
 impl Url {
     /// `https://HOST`, port 443, no base path.
     pub(crate) fn https(host: &str) -> Self {
-        Self {
-            tls: true,
-            host: host.to_owned(),
-            port: 443,
-            base_path: String::new(),
-        }
+        Self { tls: true, host: host.to_owned(), port: 443, base_path: String::new() }
     }
 
     /// Whether the scheme is `https`.
@@ -53,16 +48,8 @@ impl Url {
     /// (RFC 9110, section 7.2, and RFC 3986, section 6.2.3).
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
-        if self.port == default_port(self.tls) {
-            host
-        } else {
-            format!("{host}:{}", self.port)
-        }
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == default_port(self.tls) { host } else { format!("{host}:{}", self.port) }
     }
 
     /// Whether the host is this machine: `localhost`, a name below it (RFC 6761, section 6.3), or
@@ -81,10 +68,7 @@ impl FromStr for Url {
     /// The text is never repeated in a fault: URLs are where people put passwords.
     fn from_str(text: &str) -> Result<Self, Fault> {
         if text.contains('#') {
-            return Err(Fault::new(
-                "the URL has a fragment",
-                "remove the part from # on.",
-            ));
+            return Err(Fault::new("the URL has a fragment", "remove the part from # on."));
         }
         let uri: Uri = text.parse().map_err(|_| not_absolute())?;
         let tls = match uri.scheme_str() {
@@ -98,10 +82,7 @@ impl FromStr for Url {
             return Err(Fault::new("the URL holds a user name or a password", cure));
         }
         if uri.query().is_some() {
-            return Err(Fault::new(
-                "the URL has a query",
-                "remove the part from ? on.",
-            ));
+            return Err(Fault::new("the URL has a query", "remove the part from ? on."));
         }
         Ok(Self {
             tls,
@@ -114,16 +95,10 @@ impl FromStr for Url {
 
 fn host(authority: &Authority) -> Result<String, Fault> {
     let host = authority.host();
-    let bare = match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    let bare = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => inner,
         Some(_) => {
-            return Err(Fault::new(
-                "the brackets hold no IPv6 address",
-                "write it as in [2001:db8::1].",
-            ));
+            return Err(Fault::new("the brackets hold no IPv6 address", "write it as in [2001:db8::1]."));
         }
         None => host,
     };
@@ -138,16 +113,9 @@ fn port(authority: &Authority, tls: bool) -> Result<u16, Fault> {
     let after_host = text.get(authority.host().len()..).unwrap_or_default();
     match after_host.strip_prefix(':') {
         None => Ok(default_port(tls)),
-        Some(digits) => digits
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or_else(|| {
-                Fault::new(
-                    "the port of the URL is not a port",
-                    "write 1 to 65535 after the colon.",
-                )
-            }),
+        Some(digits) => digits.parse().ok().filter(|port| *port != 0).ok_or_else(|| {
+            Fault::new("the port of the URL is not a port", "write 1 to 65535 after the colon.")
+        }),
     }
 }
 
@@ -178,14 +146,7 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let rows = [
-            (
-                "https://api.anthropic.com",
-                true,
-                "api.anthropic.com",
-                443,
-                "",
-                "https://api.anthropic.com",
-            ),
+            ("https://api.anthropic.com", true, "api.anthropic.com", 443, "", "https://api.anthropic.com"),
             (
                 "https://api.anthropic.com:443/",
                 true,
@@ -202,30 +163,9 @@ mod tests {
                 "/a/b",
                 "https://api.example.com/a/b",
             ),
-            (
-                "http://127.0.0.1:9000",
-                false,
-                "127.0.0.1",
-                9000,
-                "",
-                "http://127.0.0.1:9000",
-            ),
-            (
-                "http://[::1]:9000/x",
-                false,
-                "::1",
-                9000,
-                "/x",
-                "http://[::1]:9000/x",
-            ),
-            (
-                "http://localhost",
-                false,
-                "localhost",
-                80,
-                "",
-                "http://localhost",
-            ),
+            ("http://127.0.0.1:9000", false, "127.0.0.1", 9000, "", "http://127.0.0.1:9000"),
+            ("http://[::1]:9000/x", false, "::1", 9000, "/x", "http://[::1]:9000/x"),
+            ("http://localhost", false, "localhost", 80, "", "http://localhost"),
         ];
         for (text, tls, host, port, base_path, shown) in rows {
             let url: Url = text.parse().unwrap();
@@ -276,11 +216,7 @@ mod tests {
             ("http://10.0.0.1", false),
         ];
         for (text, loopback) in rows {
-            assert_eq!(
-                text.parse::<Url>().unwrap().is_loopback(),
-                loopback,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Url>().unwrap().is_loopback(), loopback, "{text}");
         }
     }
 }

@@ -107,17 +107,24 @@ async fn rotate_key(
     Json(wanted): Json<RotateKey>,
 ) -> Result<(StatusCode, Json<Created>), AdminFault> {
     let (id, grace_ms) = (key_id(&id)?, wanted.grace_ms()?);
-    let (record, secret) = admin.blocking(move |shared| shared.directory.rotate(BY, id, grace_ms, now())).await?;
+    let (record, secret) =
+        admin.blocking(move |shared| shared.directory.rotate(BY, id, grace_ms, now())).await?;
     Ok((StatusCode::CREATED, Json(Created::of(&record, &secret))))
 }
 
-async fn revoke_key(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<body::Key>, AdminFault> {
+async fn revoke_key(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+) -> Result<Json<body::Key>, AdminFault> {
     let id = key_id(&id)?;
     let record = admin.blocking(move |shared| shared.directory.revoke(BY, id, now())).await?;
     Ok(Json(body::Key::of(&record)))
 }
 
-async fn usage(State(admin): State<Admin>, Query(query): Query<UsageQuery>) -> Result<Json<UsageReport>, AdminFault> {
+async fn usage(
+    State(admin): State<Admin>,
+    Query(query): Query<UsageQuery>,
+) -> Result<Json<UsageReport>, AdminFault> {
     let query = query.into_ledger_query()?;
     let by = query.by.clone();
     let rows = admin.blocking(move |shared| shared.ledger.report(&query)).await?;
@@ -130,7 +137,10 @@ fn key_id(text: &str) -> Result<KeyId, AdminFault> {
 
 impl Admin {
     /// Runs what waits for the disk where it may wait.
-    async fn blocking<T, E>(&self, work: impl FnOnce(&Shared) -> Result<T, E> + Send + 'static) -> Result<T, AdminFault>
+    async fn blocking<T, E>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, AdminFault>
     where
         T: Send + 'static,
         E: Into<AdminFault> + Send + 'static,

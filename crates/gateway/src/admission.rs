@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use tollgate_policy::access::Permit;
 use tollgate_policy::entry::{Admitted, Outcome, Settled};
 use tollgate_policy::price::{PriceBook, Sale, floor, input_estimate};
@@ -21,6 +22,9 @@ use crate::{InForce, Shared};
 
 /// Request headers that a record may hold. All others stay out of it.
 const RECORDED_HEADERS: [&str; 4] = ["user-agent", "anthropic-version", "anthropic-beta", "x-app"];
+
+/// How long the end of an answer waits for its settlement to be written.
+const SETTLEMENT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A request that has entered: recorded, its worst case reserved, to be settled. Whoever holds it must end it;
 /// dropping it settles it as failed.
@@ -200,9 +204,13 @@ impl Admission {
     pub(crate) fn settle(mut self, ending: Ending) -> impl Future<Output = ()> + use<> {
         let append = self.finish(ending);
         async move {
-            if let Some(append) = append {
-                // A settlement that the disk refuses is kept and tried again by the journal itself.
-                let _ = append.await;
+            let Some(append) = append else {
+                return;
+            };
+            // A settlement that the disk refuses is kept, and tried again by the journal itself. The client, who was
+            // served, is not made to wait for the disk to mend.
+            if timeout(SETTLEMENT_PATIENCE, append).await.is_err() {
+                tracing::warn!("an answer ended before its settlement was written; the journal keeps it");
             }
         }
     }
@@ -212,7 +220,11 @@ impl Admission {
         settled.outcome = ending.outcome;
         settled.ms_total = millis(self.started);
         self.price(&mut settled, ending.metered);
-        self.shared.metrics.settled(&settled, self.endpoint, self.upstream_started.map(|since| since.elapsed()));
+        self.shared.metrics.settled(
+            &settled,
+            self.endpoint,
+            self.upstream_started.map(|since| since.elapsed()),
+        );
         Some(self.shared.journal.settle(self.shared.now(), *settled))
     }
 
@@ -264,7 +276,8 @@ impl Drop for Admission {
 impl Admission {
     /// The client left before the record was known to stand. If it does, the request is settled all the same.
     fn leave_unentered(&mut self, entering: Append) {
-        let (Some(mut settled), Ok(runtime)) = (self.settled.take(), tokio::runtime::Handle::try_current()) else {
+        let (Some(mut settled), Ok(runtime)) = (self.settled.take(), tokio::runtime::Handle::try_current())
+        else {
             return;
         };
         let shared = self.shared.clone();
@@ -281,3 +294,6 @@ impl Admission {
 fn millis(since: Instant) -> u64 {
     since.elapsed().as_millis() as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ pub(crate) const REQUEST_ID: &str = "x-tollgate-request-id";
 /// Whose error an error answer is: `gateway` or `upstream`.
 pub(crate) const ERROR_SOURCE: &str = "x-tollgate-error-source";
 
+/// What the holder of a key should know about it.
+pub(crate) const KEY_WARNING: &str = "x-tollgate-key-warning";
+
 /// `retry-after` of a denial, in seconds. Without `x-should-retry: false` Claude Code tries a refused credential for
 /// three minutes; where its key comes from an `apiKeyHelper` it does so in spite of it, and gives up only if it is
 /// asked to wait for more than a minute.
@@ -48,8 +51,8 @@ impl Answer {
     /// An answer of the gateway's own making.
     pub(crate) fn own(status: u16, content_type: &str, body: impl Into<Bytes>, request: RequestId) -> Self {
         let date = httpdate::fmt_http_date(SystemTime::now());
-        let fields =
-            format!("date: {date}\r\ncontent-type: {content_type}\r\n{REQUEST_ID}: {request}\r\n").into_bytes();
+        let fields = format!("date: {date}\r\ncontent-type: {content_type}\r\n{REQUEST_ID}: {request}\r\n")
+            .into_bytes();
         Answer { status, fields, body: AnswerBody::Whole(body.into()), close: false }
     }
 
@@ -57,6 +60,16 @@ impl Answer {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         push_field(&mut self.fields, name.as_bytes(), value.as_bytes());
         self
+    }
+}
+
+impl Answer {
+    /// Tells the holder of an old key that it is due to be rotated.
+    pub(crate) fn with_key_warning(self, aged_days: Option<u32>) -> Self {
+        match aged_days {
+            Some(days) => self.with(KEY_WARNING, &format!("this key is {days} days old: rotate it")),
+            None => self,
+        }
     }
 }
 
@@ -226,16 +239,23 @@ impl Failure {
             }
             Failure::BodyFraming => "The request's chunked body is not well formed.".into(),
             Failure::Encoding => {
-                "The request body's content-encoding is not supported: send it plain, or packed by gzip.".into()
+                "The request body's content-encoding is not supported: send it plain, or packed by gzip."
+                    .into()
             }
-            Failure::Unpackable => "The request body is not the gzip that its content-encoding announces.".into(),
+            Failure::Unpackable => {
+                "The request body is not the gzip that its content-encoding announces.".into()
+            }
             Failure::Malformed(malformed) => malformed.to_string(),
             Failure::Denied(denial) => denial.message(),
             Failure::NotFound { hint } => format!("Not found: {hint}"),
-            Failure::Overloaded => "The gateway holds as many requests as it may. Try again in a moment.".into(),
-            Failure::Journal(_) => "The gateway can not record requests at the moment, so it serves none. Its \
+            Failure::Overloaded => {
+                "The gateway holds as many requests as it may. Try again in a moment.".into()
+            }
+            Failure::Journal(_) => {
+                "The gateway can not record requests at the moment, so it serves none. Its \
                                     operator must make room for the journal; it goes on by itself then."
-                .into(),
+                    .into()
+            }
             Failure::Upstream(fault) => upstream_sentence(fault).into(),
         }
     }
@@ -267,7 +287,9 @@ fn upstream(fault: &UpstreamFault) -> Shown {
         UpstreamFault::Proxy(_) => (502, ErrorType::Api, "egress_proxy", None),
         UpstreamFault::Broken(_) => (502, ErrorType::Api, "upstream_broken", None),
         UpstreamFault::FirstByteTimeout(_) => (504, ErrorType::Timeout, "upstream_silent", None),
-        UpstreamFault::BadHead(_) | UpstreamFault::NotHttp => (502, ErrorType::Api, "upstream_not_http", None),
+        UpstreamFault::BadHead(_) | UpstreamFault::NotHttp => {
+            (502, ErrorType::Api, "upstream_not_http", None)
+        }
         // Trying again can not mend the gateway's credential.
         UpstreamFault::Credential => (502, ErrorType::Api, "upstream_credential", Some(false)),
     };
@@ -279,7 +301,9 @@ fn upstream_sentence(fault: &UpstreamFault) -> &'static str {
         UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout(_) => {
             "The gateway could not reach the upstream. Nothing was sent; try again."
         }
-        UpstreamFault::Proxy(_) => "The gateway's egress proxy refused the way to the upstream. Ask the gateway's operator.",
+        UpstreamFault::Proxy(_) => {
+            "The gateway's egress proxy refused the way to the upstream. Ask the gateway's operator."
+        }
         UpstreamFault::Broken(_) => "The upstream's connection broke before it answered.",
         UpstreamFault::FirstByteTimeout(_) => "The upstream did not begin to answer in time.",
         UpstreamFault::BadHead(_) | UpstreamFault::NotHttp => "The upstream's answer is not valid HTTP.",

@@ -43,7 +43,12 @@ impl Sparing {
 }
 
 /// Records that a request was refused before it was admitted. What failed after that is in its settlement.
-pub(crate) fn record(shared: &Shared, inbound: &Inbound<'_>, principal: Option<&Principal>, failure: &Failure) {
+pub(crate) fn record(
+    shared: &Shared,
+    inbound: &Inbound<'_>,
+    principal: Option<&Principal>,
+    failure: &Failure,
+) {
     shared.metrics.refused(failure, inbound.endpoint);
     if matches!(failure, Failure::Upstream(_) | Failure::Journal(_) | Failure::ClientGone) {
         return;

@@ -26,9 +26,12 @@ impl Drop for Open {
 
 impl Drain {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Drain { begun: watch::Sender::new(false),
+        Arc::new(Drain {
+            begun: watch::Sender::new(false),
             cut: watch::Sender::new(false),
-            connections: AtomicUsize::new(0), idle: Notify::new() })
+            connections: AtomicUsize::new(0),
+            idle: Notify::new(),
+        })
     }
 
     /// Counts a connection in, unless there are `limit` already.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{Proxy as ProxyChoice, Snapshot};
 use tollgate_policy::entry::Hash;
+use tollgate_policy::key::AgeLimits;
 use tollgate_policy::price::PriceBook;
 
 use crate::listen::TlsFault;
@@ -55,7 +56,9 @@ impl InForce {
         let settings = &config.upstream;
         let credential = resolve(&settings.credential).map_err(ForceFault::Credential)?;
         let proxy = match &settings.proxy {
-            ProxyChoice::Environment => Proxy::from_environment(&settings.url, |name| std::env::var(name).ok())?,
+            ProxyChoice::Environment => {
+                Proxy::from_environment(&settings.url, |name| std::env::var(name).ok())?
+            }
             ProxyChoice::Direct => None,
             ProxyChoice::Url(url) => Some(Proxy::parse(&format!("http://{}", url.authority()))?),
             ProxyChoice::Secret(reference) => {
@@ -64,9 +67,17 @@ impl InForce {
             }
         };
         let dialer = Dialer::new(&settings.url, settings.ca_file.as_deref(), settings.http2, proxy)?;
-        let upstream = Upstream::new(settings.url.clone(), dialer, settings.http2, Credential::new(credential));
+        let upstream =
+            Upstream::new(settings.url.clone(), dialer, settings.http2, Credential::new(credential));
         let prices = Arc::new(prices(&config)?);
         Ok(InForce { config, upstream, prices, document })
+    }
+}
+
+impl InForce {
+    /// How old keys may become.
+    pub(crate) fn key_ages(&self) -> AgeLimits {
+        AgeLimits { warn_days: self.config.key_warn_days, max_days: self.config.key_max_days }
     }
 }
 

@@ -105,12 +105,18 @@ fn request_head(upstream: &Upstream, outgoing: &Outgoing<'_>) -> Vec<u8> {
     for (name, value) in head.fields() {
         match request_action(name) {
             Action::Forward if !is_named_by_connection(head, name) => push_field(&mut out, name, value),
-            Action::Replace if name.eq_ignore_ascii_case(b"accept-encoding") => packs_gzip |= allows_gzip(value),
+            Action::Replace if name.eq_ignore_ascii_case(b"accept-encoding") => {
+                packs_gzip |= allows_gzip(value)
+            }
             Action::Forward | Action::Drop | Action::Replace => {}
         }
     }
     // The meter must read the answer, so the upstream may pack it in no way that the gateway can not unpack.
-    push_field(&mut out, b"accept-encoding", if packs_gzip && outgoing.may_pack { b"gzip" } else { b"identity" });
+    push_field(
+        &mut out,
+        b"accept-encoding",
+        if packs_gzip && outgoing.may_pack { b"gzip" } else { b"identity" },
+    );
     if body_bytes > 0 || matches!(head.method(), "POST" | "PUT" | "PATCH") {
         push_field(&mut out, b"content-length", body_bytes.to_string().as_bytes());
     }
@@ -120,7 +126,8 @@ fn request_head(upstream: &Upstream, outgoing: &Outgoing<'_>) -> Vec<u8> {
 
 fn is_named_by_connection(head: &Head, name: &[u8]) -> bool {
     head.value("connection").is_some_and(|_| {
-        head.fields().any(|(field, value)| field.eq_ignore_ascii_case(b"connection") && connection_lists(value, name))
+        head.fields()
+            .any(|(field, value)| field.eq_ignore_ascii_case(b"connection") && connection_lists(value, name))
     })
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: Stream, peer: IpAddr) {
     };
     let mut is_first = true;
     loop {
-        let patience = shared.in_force().config.timeouts.clone();
+        let patience = shared.in_force().config.timeouts;
         let idle = if is_first { patience.client_head } else { patience.keep_alive };
         is_first = false;
         let limits = shared.head_limits();
@@ -190,7 +190,12 @@ impl Wire {
         Ok(Body::new(bytes, hold))
     }
 
-    async fn chunked_body(&mut self, mut decoder: Chunked, limit: usize, room: &Arc<Room>) -> Result<Body, Failure> {
+    async fn chunked_body(
+        &mut self,
+        mut decoder: Chunked,
+        limit: usize,
+        room: &Arc<Room>,
+    ) -> Result<Body, Failure> {
         let mut hold = room.take(0)?;
         self.invite().await?;
         let mut bytes = Vec::new();
@@ -311,12 +316,15 @@ impl Reply {
         let keep_alive = self.keep_alive && !answer.close;
         match answer.body {
             AnswerBody::Whole(body) => {
-                let head = self.head(answer.status, &answer.fields, Framing::Length(body.len() as u64), keep_alive);
+                let head =
+                    self.head(answer.status, &answer.fields, Framing::Length(body.len() as u64), keep_alive);
                 let body = if self.is_head_request { &[][..] } else { &body[..] };
                 self.in_time(wire.stream.write_two(&head, body)).await?;
                 Ok(keep_alive)
             }
-            AnswerBody::Relay(relay) => self.relay(wire, answer.status, &answer.fields, relay, keep_alive).await,
+            AnswerBody::Relay(relay) => {
+                self.relay(wire, answer.status, &answer.fields, relay, keep_alive).await
+            }
         }
     }
 

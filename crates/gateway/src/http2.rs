@@ -55,7 +55,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: Stream, peer: IpAddr) {
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: hyper::Request<Incoming>, peer: IpAddr) -> hyper::Response<ReplyBody> {
+async fn answer(
+    shared: Arc<Shared>,
+    request: hyper::Request<Incoming>,
+    peer: IpAddr,
+) -> hyper::Response<ReplyBody> {
     let (parts, body) = request.into_parts();
     let limits = shared.head_limits();
     let head = as_http1(&parts);
@@ -201,7 +205,9 @@ impl hyper::body::Body for ReplyBody {
         let this = self.get_mut();
         loop {
             let (relay, piece) = match this {
-                ReplyBody::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+                ReplyBody::Whole(bytes) => {
+                    return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+                }
                 ReplyBody::Ended => return Poll::Ready(None),
                 ReplyBody::Relay(future) => std::task::ready!(future.as_mut().poll(context)),
             };

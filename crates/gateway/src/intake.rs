@@ -32,7 +32,8 @@ pub(crate) async fn intake(
     room: &Arc<Room>,
 ) -> Result<(Call, Body), Failure> {
     let is_looked_at = matches!(inbound.endpoint, Endpoint::Messages | Endpoint::CountTokens);
-    let takes_body = is_looked_at || matches!(inbound.endpoint, Endpoint::Batches | Endpoint::Files | Endpoint::Other);
+    let takes_body =
+        is_looked_at || matches!(inbound.endpoint, Endpoint::Batches | Endpoint::Files | Endpoint::Other);
     let limit = if takes_body { limit } else { SMALL_BODY_BYTES.min(limit) };
     let body = inbound.client.body(limit, room).await?;
     if !is_looked_at {

@@ -48,8 +48,8 @@ use crate::metrics::Metrics;
 pub use force::ForceFault;
 pub use running::{Gateway, ReloadFault, Source, StartFault, Stopped};
 pub use secret::SecretFault;
-pub use watch::follow;
 pub use tollgate_config::Snapshot;
+pub use watch::follow;
 
 /// What all requests share.
 struct Shared {

@@ -54,7 +54,8 @@ pub(crate) fn tls(files: Option<&TlsFiles>) -> Result<Option<TlsAcceptor>, TlsFa
     if chain.is_empty() {
         return Err(fault(&files.cert, "it holds no certificate".into()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key, error.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key, error.to_string()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -109,11 +109,24 @@ impl Metrics {
             r.register_with_unit(name, help, Unit::Seconds, family.clone());
         };
         seconds(r, "request_duration", "From the request's head to the answer's last byte", &metrics.total);
-        seconds(r, "upstream_duration", "From sending a request upstream to the end of its answer", &metrics.upstream);
+        seconds(
+            r,
+            "upstream_duration",
+            "From sending a request upstream to the end of its answer",
+            &metrics.upstream,
+        );
         seconds(r, "gateway_duration", "What the gateway added before sending upstream", &metrics.gateway);
         r.register("tokens", "Tokens used, by serving model and class", metrics.tokens.clone());
-        r.register("cost_nano_usd", "Cost in billionths of a US dollar, by serving model", metrics.cost.clone());
-        r.register("usage_estimated", "Answers without final usage, booked by the floor rule", metrics.estimated.clone());
+        r.register(
+            "cost_nano_usd",
+            "Cost in billionths of a US dollar, by serving model",
+            metrics.cost.clone(),
+        );
+        r.register(
+            "usage_estimated",
+            "Answers without final usage, booked by the floor rule",
+            metrics.estimated.clone(),
+        );
         r.register("price_unknown", "Answers of models without a known price", metrics.unknown_price.clone());
         r.register("open_requests", "Requests under way", metrics.open.clone());
         r.register("connections", "Client connections", metrics.connections.clone());
@@ -172,7 +185,9 @@ impl Metrics {
                 self.tokens.get_or_create_owned(&TokenLabels { model: model.clone(), class }).inc_by(tokens);
             }
         }
-        self.cost.get_or_create_owned(&ModelLabel { model }).inc_by(u64::try_from(settled.cost.0).unwrap_or(0));
+        self.cost
+            .get_or_create_owned(&ModelLabel { model })
+            .inc_by(u64::try_from(settled.cost.0).unwrap_or(0));
     }
 
     fn model_label(&self, model: Option<&String>) -> String {
@@ -228,8 +243,16 @@ impl JournalGauges {
         gauge("journal_writable", "1 while the journal takes entries", &self.writable);
         gauge("journal_written_seq", "Last entry handed to the kernel", &self.written);
         gauge("journal_synced_seq", "Last entry known to be on the disk", &self.synced);
-        gauge("journal_unsynced_ms", "Age of the oldest entry that is not on the disk yet", &self.unsynced_ms);
-        gauge("journal_backlog", "Settlements that the disk refused and that are kept in memory", &self.backlog);
+        gauge(
+            "journal_unsynced_ms",
+            "Age of the oldest entry that is not on the disk yet",
+            &self.unsynced_ms,
+        );
+        gauge(
+            "journal_backlog",
+            "Settlements that the disk refused and that are kept in memory",
+            &self.backlog,
+        );
         gauge("journal_open", "Admitted requests that are not settled yet", &self.open);
     }
 

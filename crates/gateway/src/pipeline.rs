@@ -8,7 +8,7 @@ use tollgate_wire::endpoint::Endpoint;
 
 use crate::admission::admit;
 use crate::answer::{Answer, Failure};
-use crate::identify::identify;
+use crate::identify::{Identified, identify};
 use crate::inbound::Inbound;
 use crate::intake::intake;
 use crate::{Shared, denied, models, probe};
@@ -34,12 +34,13 @@ async fn pass(
     if let Some(answer) = probe::answer(shared, inbound) {
         return Ok(answer);
     }
-    let principal = identify(&inbound.head, &shared.directory, inbound.at);
+    let identified = identify(&inbound.head, &shared.directory, force.key_ages(), inbound.at);
     if inbound.endpoint == Endpoint::Unknown {
-        *who = principal.ok();
+        *who = identified.ok().map(|identified| identified.principal);
         return Err(Failure::not_found(inbound.head.path()));
     }
-    let principal = who.insert(principal?).clone();
+    let Identified { principal, aged_days } = identified?;
+    let principal = who.insert(principal).clone();
     let (call, body) = intake(inbound, force.config.limits.body_bytes, &shared.room).await?;
     let ask = Ask {
         endpoint_label: inbound.endpoint.as_str(),
@@ -50,8 +51,9 @@ async fn pass(
     let permit = judge(&principal, &ask)?;
     let admission = admit(shared, &force, &permit, inbound, &call, &body).await?;
     let Inbound { head, client, endpoint, request, .. } = inbound;
-    tokio::select! {
-        answer = models::or_forward(&force, &permit, head, *endpoint, *request, &body, admission) => answer,
-        () = client.gone() => Err(Failure::ClientGone),
-    }
+    let answer = tokio::select! {
+        answer = models::or_forward(&force, &permit, head, *endpoint, *request, &body, admission) => answer?,
+        () = client.gone() => return Err(Failure::ClientGone),
+    };
+    Ok(answer.with_key_warning(aged_days))
 }

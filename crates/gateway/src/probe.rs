@@ -8,7 +8,9 @@ use crate::inbound::Inbound;
 
 /// The answer, where the request is such a question.
 pub(crate) fn answer(shared: &Shared, inbound: &Inbound<'_>) -> Option<Answer> {
-    let text = |status, text: &'static str| Some(Answer::own(status, "text/plain; charset=utf-8", text, inbound.request));
+    let text = |status, text: &'static str| {
+        Some(Answer::own(status, "text/plain; charset=utf-8", text, inbound.request))
+    };
     let reads = matches!(inbound.head.method(), "GET" | "HEAD");
     match inbound.head.path() {
         "/healthz" if reads => text(200, "ok\n"),

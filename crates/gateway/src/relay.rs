@@ -216,7 +216,8 @@ impl Relay {
 
     fn ending(&mut self, outcome: Outcome) -> Ending {
         let metered = self.meter.as_mut().map(Meter::finish);
-        let broke_off = outcome == Outcome::Complete && metered.as_ref().is_some_and(|metered| metered.error.is_some());
+        let broke_off =
+            outcome == Outcome::Complete && metered.as_ref().is_some_and(|metered| metered.error.is_some());
         let outcome = if broke_off || self.status >= 400 { Outcome::UpstreamError } else { outcome };
         Ending { outcome, metered }
     }

@@ -128,13 +128,20 @@ impl Gateway {
         let address = listener.local_addr().unwrap_or(address);
         let admin_address = admin.local_addr().unwrap_or(admin_address);
         record(&shared, source, None).await?;
-        let instance = InstanceFile::write(&data, admin_address)
+        let scheme = if shared.tls.load().is_some() { "https" } else { "http" };
+        let instance = InstanceFile::write(&data, &format!("{scheme}://{address}"), admin_address)
             .map_err(|(path, cause)| StartFault::Instance { path, cause })?;
         let tasks = vec![
             tokio::spawn(listen::accept(shared.clone(), listener)),
             tokio::spawn(admin::serve(shared.clone(), admin, instance.token())),
         ];
         Ok(Gateway { shared, store, address, admin_address, instance, tasks })
+    }
+
+    /// What its requests share.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Where clients connect.
@@ -160,7 +167,8 @@ impl Gateway {
         if !fixed.is_empty() {
             return Err(ReloadFault::RestartNeeded(fixed));
         }
-        let tls = listen::tls(config.listen.tls.as_ref()).map_err(|fault: TlsFault| ForceFault::Tls(fault))?;
+        let tls =
+            listen::tls(config.listen.tls.as_ref()).map_err(|fault: TlsFault| ForceFault::Tls(fault))?;
         let force = InForce::new(config, Hash::of(source.text.as_bytes()))?;
         record(&self.shared, source, Some(before.document)).await?;
         self.shared.tls.store(Arc::new(tls));
@@ -202,7 +210,11 @@ impl Gateway {
 }
 
 /// Records which configuration is in force.
-async fn record(shared: &Shared, source: Source<'_>, before: Option<Hash>) -> Result<(), tollgate_store::JournalFault> {
+async fn record(
+    shared: &Shared,
+    source: Source<'_>,
+    before: Option<Hash>,
+) -> Result<(), tollgate_store::JournalFault> {
     let after = Hash::of(source.text.as_bytes());
     let event = ConfigApplied { by: "operator".into(), document: source.name.to_owned(), before, after };
     shared.journal.append(now(), Event::ConfigApplied(event)).await.map(drop)

@@ -158,7 +158,12 @@ impl Upstream {
     ///
     /// The only thing tried twice is opening a connection: after the first byte of a request was sent, whether
     /// to try again is the client's decision, for it alone knows what a second run would cost.
-    pub(crate) async fn send(&self, head: &[u8], body: &Bytes, patience: Patience) -> Result<Reply, UpstreamFault> {
+    pub(crate) async fn send(
+        &self,
+        head: &[u8],
+        body: &Bytes,
+        patience: Patience,
+    ) -> Result<Reply, UpstreamFault> {
         if let Some(pool) = &self.http2 {
             let exchange = pool.exchange(|| self.dial(patience), head, body, self.url.tls());
             let (bytes, head, source) = in_time(patience.first_byte, exchange).await?;

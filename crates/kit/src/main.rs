@@ -1,2 +1,38 @@
 //! What is run: the `tollgate` command.
-fn main() {}
+//!
+//! The command line is read once into the typed arguments of one command; a command is a function from these to
+//! an exit status, or to the fault that kept it from having one. It speaks through the [`printer::Printer`] alone.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod admin;
+mod cli;
+mod command;
+mod fault;
+mod http;
+mod log;
+mod money;
+mod printer;
+mod runtime;
+mod signals;
+mod source;
+mod status;
+mod table;
+mod time;
+
+use clap::Parser;
+use printer::Printer;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => return cli::show(&shown).into(),
+    };
+    let printer = Printer::new(cli.quiet);
+    let ended = cli.command.run(&printer).unwrap_or_else(|fault| {
+        printer.fault(&fault);
+        fault.status()
+    });
+    ended.into()
+}

@@ -95,12 +95,8 @@ impl From<Models> for Vec<String> {
 
 /// A pattern without its outer stars, and whether it had one in front and behind.
 fn split(pattern: &str) -> (bool, &str, bool) {
-    let (front, rest) = pattern
-        .strip_prefix('*')
-        .map_or((false, pattern), |rest| (true, rest));
-    let (behind, core) = rest
-        .strip_suffix('*')
-        .map_or((false, rest), |core| (true, core));
+    let (front, rest) = pattern.strip_prefix('*').map_or((false, pattern), |rest| (true, rest));
+    let (behind, core) = rest.strip_suffix('*').map_or((false, rest), |core| (true, core));
     (front, core, behind)
 }
 
@@ -116,8 +112,8 @@ fn matches(pattern: &str, model: &str) -> bool {
 /// What is asked, as far as access depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// The stable label of the endpoint, as the wire room names it (`messages`, `count_tokens`, ...). A label that
-    /// is not known here is denied.
+    /// The stable label of the endpoint, as the wire room names it (`messages`, `count_tokens`, ...). A
+    /// label that is not known here is denied.
     pub endpoint_label: &'static str,
     /// The model that the request names, if it names one.
     pub model: Option<&'a str>,
@@ -144,9 +140,11 @@ impl Permit {
 /// Decides whether the principal may make this request.
 ///
 /// - `messages` and `count_tokens` need a model that the key allows.
-/// - `models`, `model` and `hello` are open to every key; a single model is shown only if the key allows it.
-/// - `files` and everything else under `/v1/` need the configuration's consent (`other_v1_allowed`). Batches and
-///   unread endpoints may name any model out of our sight, so a key that is bound to some models may not use them.
+/// - `models`, `model` and `hello` are open to every key; a single model is shown only if the key allows
+///   it.
+/// - `files` and everything else under `/v1/` need the configuration's consent (`other_v1_allowed`).
+///   Batches and unread endpoints may name any model out of our sight, so a key that is bound to some
+///   models may not use them.
 /// - Whatever else is denied.
 ///
 /// # Errors
@@ -185,12 +183,7 @@ mod tests {
     use crate::unit::UnixMs;
 
     fn models(patterns: &[&str]) -> Result<Models, BadPattern> {
-        Models::new(
-            patterns
-                .iter()
-                .map(|pattern| (*pattern).to_owned())
-                .collect(),
-        )
+        Models::new(patterns.iter().map(|pattern| (*pattern).to_owned()).collect())
     }
 
     fn principal(patterns: &[&str]) -> Principal {
@@ -229,11 +222,7 @@ mod tests {
             (&["a", "b*"], "alpha", false),
         ];
         for (patterns, model, expected) in rows {
-            assert_eq!(
-                models(patterns).unwrap().allows(model),
-                *expected,
-                "{patterns:?} {model:?}"
-            );
+            assert_eq!(models(patterns).unwrap().allows(model), *expected, "{patterns:?} {model:?}");
         }
     }
 
@@ -273,9 +262,7 @@ mod tests {
 
     #[test]
     fn every_endpoint_has_its_rule_and_a_new_one_is_denied() {
-        let model_not_allowed = Denial::ModelNotAllowed {
-            model: "claude-opus-5".to_owned(),
-        };
+        let model_not_allowed = Denial::ModelNotAllowed { model: "claude-opus-5".to_owned() };
         let not_allowed = |endpoint| Err(Denial::EndpointNotAllowed { endpoint });
         let unverifiable = |endpoint| Err(Denial::ModelsUnverifiable { endpoint });
         let (all, haiku): (&[&str], &[&str]) = (&[], &["*haiku*"]);
@@ -283,36 +270,12 @@ mod tests {
         let (open, shut) = (true, false);
         let rows = [
             (all, "messages", opus, shut, Ok(())),
-            (
-                haiku,
-                "messages",
-                opus,
-                open,
-                Err(model_not_allowed.clone()),
-            ),
+            (haiku, "messages", opus, open, Err(model_not_allowed.clone())),
             (haiku, "messages", Some("claude-haiku-5-5"), shut, Ok(())),
             (all, "messages", no_model, open, Err(Denial::ModelRequired)),
-            (
-                haiku,
-                "messages",
-                no_model,
-                open,
-                Err(Denial::ModelRequired),
-            ),
-            (
-                haiku,
-                "count_tokens",
-                opus,
-                open,
-                Err(model_not_allowed.clone()),
-            ),
-            (
-                all,
-                "count_tokens",
-                no_model,
-                open,
-                Err(Denial::ModelRequired),
-            ),
+            (haiku, "messages", no_model, open, Err(Denial::ModelRequired)),
+            (haiku, "count_tokens", opus, open, Err(model_not_allowed.clone())),
+            (all, "count_tokens", no_model, open, Err(Denial::ModelRequired)),
             (haiku, "models", no_model, shut, Ok(())),
             (haiku, "model", opus, shut, Err(model_not_allowed)),
             (haiku, "hello", no_model, shut, Ok(())),
@@ -325,22 +288,11 @@ mod tests {
             (all, "other", no_model, shut, not_allowed("other")),
             (haiku, "other", no_model, open, unverifiable("other")),
             (all, "unknown", no_model, open, not_allowed("unknown")),
-            (
-                all,
-                "an_endpoint_of_next_year",
-                opus,
-                open,
-                not_allowed("an_endpoint_of_next_year"),
-            ),
+            (all, "an_endpoint_of_next_year", opus, open, not_allowed("an_endpoint_of_next_year")),
         ];
         for (patterns, endpoint_label, model, other_v1_allowed, expected) in rows {
             let principal = principal(patterns);
-            let ask = Ask {
-                endpoint_label,
-                model,
-                other_models: &[],
-                other_v1_allowed,
-            };
+            let ask = Ask { endpoint_label, model, other_models: &[], other_v1_allowed };
             let found = judge(&principal, &ask).map(|permit| {
                 assert_eq!(permit.principal().key_id(), principal.key_id());
             });

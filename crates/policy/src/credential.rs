@@ -1,15 +1,15 @@
 //! Virtual keys as text: how they are minted, recognised and stored.
 //!
-//! A virtual key is `tg_`, 43 characters that encode 32 random bytes in base 62, and 6 characters that encode the
-//! CRC-32 of all before them. So secret scanners can find one with certainty:
+//! A virtual key is `tg_`, 43 characters that encode 32 random bytes in base 62, and 6 characters that
+//! encode the CRC-32 of all before them. So secret scanners can find one with certainty:
 //!
 //! ```text
 //! \btg_[0-9A-Za-z]{49}\b        and the checksum must fit
 //! ```
 //!
-//! The text is shown once, when the key is made. What is stored is [`Digest`], an HMAC-SHA-256 under a secret
-//! [`Pepper`]: whoever reads the store can neither use a key nor test a guess. A slow password hash is not needed,
-//! because the input has 256 random bits.
+//! The text is shown once, when the key is made. What is stored is [`Digest`], an HMAC-SHA-256 under a
+//! secret [`Pepper`]: whoever reads the store can neither use a key nor test a guess. A slow password hash
+//! is not needed, because the input has 256 random bits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,7 +44,8 @@ impl VirtualKey {
         let checksum = crc32(&bytes);
         push_base62(&mut bytes, &mut checksum.to_be_bytes(), CHECKSUM_BYTES);
         random.zeroize();
-        // Base 62 is ASCII: every byte is one character. The capacity is exact, so nothing is left behind by growth.
+        // Base 62 is ASCII: every byte is one character. The capacity is exact, so nothing is left behind
+        // by growth.
         let mut text = Zeroizing::new(String::with_capacity(KEY_BYTES));
         text.extend(bytes.iter().copied().map(char::from));
         Self(text)
@@ -65,7 +66,8 @@ impl VirtualKey {
         &self.0
     }
 
-    /// What people may see of the key to tell it from others: `tg_4fZk…90Qb`. Leaves more than 200 bits unknown.
+    /// What people may see of the key to tell it from others: the first and the last four characters
+    /// with an ellipsis between them. Leaves more than 200 bits unknown.
     #[must_use]
     pub fn hint(&self) -> String {
         let (start, end) = (PREFIX.len() + HINT_BYTES, self.0.len() - HINT_BYTES);
@@ -112,16 +114,8 @@ pub fn check_form(presented: &[u8]) -> Result<(), NotAKey> {
     }
     let (body, checksum) = presented.split_at(KEY_BYTES - CHECKSUM_BYTES);
     let mut expected = Vec::with_capacity(CHECKSUM_BYTES);
-    push_base62(
-        &mut expected,
-        &mut crc32(body).to_be_bytes(),
-        CHECKSUM_BYTES,
-    );
-    if checksum == expected {
-        Ok(())
-    } else {
-        Err(NotAKey::Checksum)
-    }
+    push_base62(&mut expected, &mut crc32(body).to_be_bytes(), CHECKSUM_BYTES);
+    if checksum == expected { Ok(()) } else { Err(NotAKey::Checksum) }
 }
 
 /// The secret under which credentials are digested. Made once per installation; losing it voids every key.
@@ -153,7 +147,8 @@ impl fmt::Debug for Pepper {
     }
 }
 
-/// What is stored of a credential, and what it is found by: 32 bytes, in text 64 lowercase hexadecimal digits.
+/// What is stored of a credential, and what it is found by: 32 bytes, in text 64 lowercase hexadecimal
+/// digits.
 ///
 /// Comparing digests needs no constant time: without the pepper nobody can choose or predict one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,8 +198,8 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Appends the big-endian number in base 62, most significant digit first, padded with `0` to `width` digits.
-/// Leaves zero in `number`.
+/// Appends the big-endian number in base 62, most significant digit first, padded with `0` to `width`
+/// digits. Leaves zero in `number`.
 fn push_base62(out: &mut Vec<u8>, number: &mut [u8], width: usize) {
     let start = out.len();
     out.resize(start + width, BASE62[0]);
@@ -266,27 +261,12 @@ mod tests {
         let rows = [
             ("", NotAKey::Prefix),
             ("sk-ant-api03-abc", NotAKey::Prefix),
-            (
-                "TG_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
-                NotAKey::Prefix,
-            ),
+            ("TG_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW", NotAKey::Prefix),
             (&EXAMPLE[..51], NotAKey::Length),
-            (
-                "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW ",
-                NotAKey::Length,
-            ),
-            (
-                "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZB\n",
-                NotAKey::Alphabet,
-            ),
-            (
-                "tg_-03aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
-                NotAKey::Alphabet,
-            ),
-            (
-                "tg_103aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW",
-                NotAKey::Checksum,
-            ),
+            ("tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW ", NotAKey::Length),
+            ("tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZB\n", NotAKey::Alphabet),
+            ("tg_-03aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW", NotAKey::Alphabet),
+            ("tg_103aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW", NotAKey::Checksum),
             (&swapped, NotAKey::Checksum),
         ];
         for (text, expected) in rows {

@@ -64,6 +64,7 @@ impl Denial {
                 Refusal::Expired { .. } => "key_expired",
                 Refusal::Revoked { .. } => "key_revoked",
                 Refusal::GraceOver { .. } => "key_grace_over",
+                Refusal::TooOld { .. } => "key_too_old",
             },
             Self::ModelNotAllowed { .. } => "model_not_allowed",
             Self::ModelRequired => "model_required",
@@ -78,19 +79,14 @@ impl Denial {
         match self {
             Self::Unauthenticated(reason) => reason.message(),
             Self::ModelNotAllowed { model } => {
-                let model: String = model
-                    .chars()
-                    .filter(|character| !character.is_control())
-                    .collect();
+                let model: String = model.chars().filter(|character| !character.is_control()).collect();
                 let model = bound(&model, MODEL_CHARS_MAX);
                 format!(
                     "This key may not use the model `{model}`. GET /v1/models lists the models it may use; \
                      ask the key's owner to allow others."
                 )
             }
-            Self::ModelRequired => {
-                "The request names no model. Set `model` in the body.".to_owned()
-            }
+            Self::ModelRequired => "The request names no model. Set `model` in the body.".to_owned(),
             Self::EndpointNotAllowed { endpoint } => format!(
                 "This gateway does not serve this endpoint (`{endpoint}`). Use /v1/messages, \
                  /v1/messages/count_tokens or /v1/models, or ask the gateway's operator to open it."
@@ -122,10 +118,12 @@ impl Unauthenticated {
             Self::Refused(Refusal::Revoked { at }) => {
                 format!("This key was revoked at {at}. Ask the key's owner for a new one.")
             }
+            Self::Refused(Refusal::TooOld { days, max_days }) => format!(
+                "This key is {days} days old, and keys are good for {max_days} here. Ask the key's owner to \
+                 rotate it."
+            ),
             Self::Refused(Refusal::GraceOver { at }) => {
-                format!(
-                    "This key was replaced, and the time to change over ended at {at}. Use the new key."
-                )
+                format!("This key was replaced, and the time to change over ended at {at}. Use the new key.")
             }
         }
     }
@@ -141,62 +139,22 @@ mod tests {
         let at = UnixMs(0);
         let model = "claude-opus-5".to_owned();
         let rows: [(Denial, &str, &str); 9] = [
-            (
-                Unauthenticated::NoCredential.into(),
-                "no_credential",
-                "x-api-key",
-            ),
-            (
-                Unauthenticated::UnknownCredential.into(),
-                "unknown_credential",
-                "tg_",
-            ),
-            (
-                Refusal::Expired { at }.into(),
-                "key_expired",
-                "at 1970-01-01T00:00:00.000Z",
-            ),
-            (
-                Refusal::Revoked { at }.into(),
-                "key_revoked",
-                "Ask the key's owner",
-            ),
-            (
-                Refusal::GraceOver { at }.into(),
-                "key_grace_over",
-                "Use the new key",
-            ),
-            (
-                Denial::ModelNotAllowed { model },
-                "model_not_allowed",
-                "`claude-opus-5`",
-            ),
+            (Unauthenticated::NoCredential.into(), "no_credential", "x-api-key"),
+            (Unauthenticated::UnknownCredential.into(), "unknown_credential", "tg_"),
+            (Refusal::Expired { at }.into(), "key_expired", "at 1970-01-01T00:00:00.000Z"),
+            (Refusal::Revoked { at }.into(), "key_revoked", "Ask the key's owner"),
+            (Refusal::GraceOver { at }.into(), "key_grace_over", "Use the new key"),
+            (Denial::ModelNotAllowed { model }, "model_not_allowed", "`claude-opus-5`"),
             (Denial::ModelRequired, "model_required", "`model`"),
-            (
-                Denial::EndpointNotAllowed { endpoint: "other" },
-                "endpoint_not_allowed",
-                "`other`",
-            ),
-            (
-                Denial::ModelsUnverifiable {
-                    endpoint: "batches",
-                },
-                "models_unverifiable",
-                "`batches`",
-            ),
+            (Denial::EndpointNotAllowed { endpoint: "other" }, "endpoint_not_allowed", "`other`"),
+            (Denial::ModelsUnverifiable { endpoint: "batches" }, "models_unverifiable", "`batches`"),
         ];
         for (denial, code, words) in rows {
             assert_eq!(denial.code(), code);
             let message = denial.message();
-            assert!(
-                message.contains(words) && message.ends_with('.'),
-                "{message}"
-            );
+            assert!(message.contains(words) && message.ends_with('.'), "{message}");
             // A sentence broken over source lines must not carry their indentation.
-            assert!(
-                !message.contains("  ") && !message.contains('\n'),
-                "{message}"
-            );
+            assert!(!message.contains("  ") && !message.contains('\n'), "{message}");
         }
     }
 

@@ -1,7 +1,8 @@
-//! What one journal entry holds. How it becomes a line is in [`line`], how lines chain in [`chain`].
+//! What one journal entry holds. How it becomes a line is in [`mod@line`], how lines chain in
+//! [`chain`].
 //!
-//! An entry never holds a credential or a body. Headers enter by an allow-list only, paths without their query.
-//! Texts from outside are cut to a stated length when they are written.
+//! An entry never holds a credential or a body. Headers enter by an allow-list only, paths without their
+//! query. Texts from outside are cut to a stated length when they are written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,7 +62,7 @@ impl Hash {
     }
 }
 
-/// A text that is not a [`Hash`].
+/// A text that is not a [`struct@Hash`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a hash of 64 lowercase hexadecimal digits")]
 pub struct NotAHash;
@@ -101,8 +102,8 @@ impl<'de> Deserialize<'de> for Hash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
-    /// Handed to the kernel; synced in groups within milliseconds. A crash of the process loses nothing, a power
-    /// cut at most the last group.
+    /// Handed to the kernel; synced in groups within milliseconds. A crash of the process loses nothing, a
+    /// power cut at most the last group.
     #[default]
     Group,
     /// Synced to the disk before anything goes on.
@@ -207,11 +208,7 @@ pub struct Admitted {
     #[serde(serialize_with = "bounded")]
     pub path: String,
     /// The model that was asked for.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
     /// Whether the answer was asked for as a stream.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -230,25 +227,13 @@ pub struct Admitted {
     /// The input tokens that the reservation assumed.
     pub input_estimate: u64,
     /// The client's session, if it names one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub session: Option<String>,
     /// The client's agent, if it names one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub agent: Option<String>,
     /// The headers of the allow-list that the request carried, names in lower case.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        serialize_with = "bounded_headers"
-    )]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "bounded_headers")]
     pub headers: BTreeMap<String, String>,
 }
 
@@ -285,28 +270,16 @@ pub struct Settled {
     #[serde(serialize_with = "bounded")]
     pub endpoint: String,
     /// The model that was asked for.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
     /// The model that answered.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub served_model: Option<String>,
     /// The name of the upstream.
     #[serde(serialize_with = "bounded")]
     pub upstream: String,
     /// Where the upstream ran it, if known.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub region: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
@@ -333,32 +306,16 @@ pub struct Settled {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms_first_byte: Option<u64>,
     /// The upstream's own id for the request.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub upstream_request_id: Option<String>,
     /// The type of the error, if there was one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub error: Option<String>,
     /// The client's session, if it named one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub session: Option<String>,
     /// The client's agent, if it named one.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub agent: Option<String>,
 }
 
@@ -388,13 +345,10 @@ pub struct Denied {
     #[serde(serialize_with = "bounded")]
     pub code: String,
     /// The model that was asked for.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
-    /// Like denials before this one that were counted and not written, so that a flood cannot fill the disk.
+    /// Like denials before this one that were counted and not written, so that a flood cannot fill the
+    /// disk.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suppressed: u64,
 }
@@ -431,7 +385,8 @@ pub struct ConfigApplied {
     pub after: Hash,
 }
 
-/// The journal could not be written for a while, and nothing was admitted meanwhile. The first entry after the gap.
+/// The journal could not be written for a while, and nothing was admitted meanwhile. The first entry after
+/// the gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
     /// When an entry was first refused.
@@ -440,7 +395,8 @@ pub struct Resumed {
     pub refused: u64,
 }
 
-/// The head of the chain, signed. Kept elsewhere too, it shows that nothing before it was changed or cut off.
+/// The head of the chain, signed. Kept elsewhere too, it shows that nothing before it was changed or cut
+/// off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The instance that signs.
@@ -466,13 +422,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The text that is signed, one fact per line, the last line ended too. It names the format and the instance,
-    /// so a signature cannot be passed off as one for another purpose or another journal.
+    /// The text that is signed, one fact per line, the last line ended too. It names the format and the
+    /// instance, so a signature cannot be passed off as one for another purpose or another journal.
     #[must_use]
     pub fn signed_text(&self) -> String {
-        let oldest_open = self
-            .oldest_open
-            .map_or_else(|| "-".to_owned(), |seq| seq.to_string());
+        let oldest_open = self.oldest_open.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
         format!(
             "tollgate-journal-v1\n{}\n{}\n{}\n{}\n{}\n{oldest_open}\n",
             self.instance,

@@ -142,14 +142,8 @@ mod tests {
         // The time of the example in the ULID reference implementation, 1469918176385, is `01ARYZ6S41`.
         let id = RequestId::new(UnixMs(1_469_918_176_385), [0xFF; 10]);
         assert_eq!(id.to_string(), "req_01ARYZ6S41ZZZZZZZZZZZZZZZZ");
-        assert_eq!(
-            serde_json::to_string(&id).unwrap(),
-            "\"req_01ARYZ6S41ZZZZZZZZZZZZZZZZ\""
-        );
-        assert_eq!(
-            RequestId::new(UnixMs(-1), [0; 10]).to_string(),
-            format!("req_{}", "0".repeat(26))
-        );
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"req_01ARYZ6S41ZZZZZZZZZZZZZZZZ\"");
+        assert_eq!(RequestId::new(UnixMs(-1), [0; 10]).to_string(), format!("req_{}", "0".repeat(26)));
     }
 
     #[test]

@@ -38,11 +38,7 @@ pub struct KeyRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_from: Option<KeyId>,
     /// A remark for people.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub note: Option<String>,
 }
 
@@ -84,13 +80,44 @@ pub enum Refusal {
         /// When it ran out.
         at: UnixMs,
     },
+    /// It is older than keys may be.
+    TooOld {
+        /// Its age in whole days.
+        days: u32,
+        /// The age in days up to which keys are good.
+        max_days: u32,
+    },
+}
+
+/// How old keys may become before they are to be rotated. Zero days set no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AgeLimits {
+    /// The age in days from which the answer to each request warns.
+    pub warn_days: u32,
+    /// The age in days from which a key is refused.
+    pub max_days: u32,
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Judges a key's age: its whole days if it is to be rotated soon, nothing if it is young enough.
+///
+/// # Errors
+/// [`Refusal::TooOld`].
+pub fn judge_age(record: &KeyRecord, limits: AgeLimits, now: UnixMs) -> Result<Option<u32>, Refusal> {
+    let days = u32::try_from(now.ms_since(record.created_at).max(0) / DAY_MS).unwrap_or(u32::MAX);
+    let reaches = |bound: u32| bound > 0 && days >= bound;
+    if reaches(limits.max_days) {
+        return Err(Refusal::TooOld { days, max_days: limits.max_days });
+    }
+    Ok(reaches(limits.warn_days).then_some(days))
 }
 
 /// Makes the principal of a key that is good at `now`.
 ///
-/// A revoked key is refused whatever the clock says, so a clock that is wrong cannot bring one back. Both ends of
-/// time (expiry, end of grace) are exclusive: at that very instant the key is no longer good. A key made "in the
-/// future" is good: the clocks of two instances may differ a little.
+/// A revoked key is refused whatever the clock says, so a clock that is wrong cannot bring one back. Both
+/// ends of time (expiry, end of grace) are exclusive: at that very instant the key is no longer good. A
+/// key made "in the future" is good: the clocks of two instances may differ a little.
 ///
 /// # Errors
 /// [`Refusal`], the gravest reason first: revoked, then grace over, then expired.
@@ -114,6 +141,26 @@ mod tests {
     use super::*;
     use crate::credential::{Pepper, VirtualKey};
 
+    #[test]
+    fn age_warns_then_refuses_on_the_day() {
+        let created = |days: i64| UnixMs(500 + days * DAY_MS);
+        let key = record(KeyState::Active, None);
+        let key = KeyRecord { created_at: UnixMs(500), ..(*key).clone() };
+        let limits = AgeLimits { warn_days: 60, max_days: 90 };
+        let rows = [
+            (limits, UnixMs(0), Ok(None)),
+            (limits, UnixMs(created(60).0 - 1), Ok(None)),
+            (limits, created(60), Ok(Some(60))),
+            (limits, UnixMs(created(90).0 - 1), Ok(Some(89))),
+            (limits, created(90), Err(Refusal::TooOld { days: 90, max_days: 90 })),
+            (AgeLimits::default(), created(5000), Ok(None)),
+            (AgeLimits { warn_days: 1, max_days: 0 }, created(5000), Ok(Some(5000))),
+        ];
+        for (limits, now, expected) in rows {
+            assert_eq!(judge_age(&key, limits, now), expected, "{limits:?} {now}");
+        }
+    }
+
     const EXPIRY: UnixMs = UnixMs(2_000);
     const GRACE_END: UnixMs = UnixMs(1_000);
 
@@ -135,10 +182,7 @@ mod tests {
 
     #[test]
     fn a_key_is_good_until_the_instant_it_ends_and_not_at_it() {
-        let grace = KeyState::Grace {
-            until: GRACE_END,
-            replaced_by: KeyId::new(UnixMs(600), [2; 10]),
-        };
+        let grace = KeyState::Grace { until: GRACE_END, replaced_by: KeyId::new(UnixMs(600), [2; 10]) };
         let revoked = KeyState::Revoked { at: UnixMs(700) };
         let expired = Err(Refusal::Expired { at: EXPIRY });
         let grace_over = Err(Refusal::GraceOver { at: GRACE_END });
@@ -154,12 +198,7 @@ mod tests {
             (grace, None, 1_001, grace_over),
             // An expiry within the grace ends it; after both, the grace is named.
             (grace, Some(UnixMs(900)), 899, Ok(())),
-            (
-                grace,
-                Some(UnixMs(900)),
-                900,
-                Err(Refusal::Expired { at: UnixMs(900) }),
-            ),
+            (grace, Some(UnixMs(900)), 900, Err(Refusal::Expired { at: UnixMs(900) })),
             (grace, Some(UnixMs(900)), 1_000, grace_over),
             // No clock brings a revoked key back.
             (revoked, None, 0, withdrawn),
@@ -183,10 +222,7 @@ mod tests {
         let body = &key.reveal()[7..48];
         let record = record(KeyState::Active, None);
         let principal = identify(&record, UnixMs(0)).unwrap();
-        let shown = format!(
-            "{record:?} {principal:?} {}",
-            serde_json::to_string(&*record).unwrap()
-        );
+        let shown = format!("{record:?} {principal:?} {}", serde_json::to_string(&*record).unwrap());
         assert!(shown.contains(&key.hint()));
         for secret in [body, &body[..12], &body[29..]] {
             assert!(!shown.contains(secret), "{shown}");
@@ -197,10 +233,7 @@ mod tests {
     fn a_record_comes_back_from_its_text() {
         let record = record(KeyState::Revoked { at: UnixMs(700) }, Some(EXPIRY));
         let text = serde_json::to_string(&*record).unwrap();
-        assert!(
-            text.contains(r#""state":{"revoked":{"at":"1970-01-01T00:00:00.700Z"}}"#),
-            "{text}"
-        );
+        assert!(text.contains(r#""state":{"revoked":{"at":"1970-01-01T00:00:00.700Z"}}"#), "{text}");
         assert_eq!(serde_json::from_str::<KeyRecord>(&text).unwrap(), *record);
     }
 }

@@ -1,23 +1,24 @@
 //! What usage costs, by a book of rates that is data.
 //!
-//! Every rate is in nano-dollars per million units, so $0.01 per million tokens is the integer 10 000 000. A line of
-//! a bill is `quantity x rate x multiplier / 1 000 000`, computed in 128 bits and rounded once, half up, to a
-//! nano-dollar. The cost is the sum of its lines. Nothing wraps: what does not fit is held at the largest amount.
+//! Every rate is in nano-dollars per million units, so $0.01 per million tokens is the integer 10 000 000.
+//! A line of a bill is `quantity x rate x multiplier / 1 000 000`, computed in 128 bits and rounded once,
+//! half up, to a nano-dollar. The cost is the sum of its lines. Nothing wraps: what does not fit is held
+//! at the largest amount.
 //!
 //! How a request is priced:
 //!
-//! - The model is the one that served. When the usage lists iterations, each is priced by its own model and the
-//!   totals are left aside, because the API leaves compaction and advisor iterations out of them.
-//! - A model that is in no book is priced by the dearest known rate in every class, and flagged. So a new model can
-//!   never be free.
-//! - The length of the prompt, cached parts included, decides between the rates for short and for long prompts, for
-//!   the whole inference.
-//! - Multipliers apply to tokens: the faster serving, or the batch discount (the two exclude each other), and one
-//!   premium for place, US inference or a regional cloud endpoint, the larger if both are reported. The contract's
-//!   multiplier applies to everything.
-//! - Web searches are priced by the search, web fetches are free. Code execution is billed by container time, which
-//!   usage does not tell: every run is priced as the five minutes that are billed at least, and the monthly
-//!   allowance of the organisation is not known here.
+//! - The model is the one that served. When the usage lists iterations, each is priced by its own model
+//!   and the totals are left aside, because the API leaves compaction and advisor iterations out of them.
+//! - A model that is in no book is priced by the dearest known rate in every class, and flagged. So a new
+//!   model can never be free.
+//! - The length of the prompt, cached parts included, decides between the rates for short and for long
+//!   prompts, for the whole inference.
+//! - Multipliers apply to tokens: the faster serving, or the batch discount (the two exclude each other),
+//!   and one premium for place, US inference or a regional cloud endpoint, the larger if both are
+//!   reported. The contract's multiplier applies to everything.
+//! - Web searches are priced by the search, web fetches are free. Code execution is billed by container
+//!   time, which usage does not tell: every run is priced as the five minutes that are billed at least,
+//!   and the monthly allowance of the organisation is not known here.
 //!
 //! Source of rates and rules: <https://platform.claude.com/docs/en/about-claude/pricing> and the pages that
 //! `book.json` lists.
@@ -62,8 +63,8 @@ pub struct Sale<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {rule}")]
 pub struct PriceProblem {
-    /// The place in the document, such as `models[3].periods[0].usd_per_million.output`, or a line and column when
-    /// the text is no such document at all.
+    /// The place in the document, such as `models[3].periods[0].usd_per_million.output`, or a line and
+    /// column when the text is no such document at all.
     pub path: String,
     /// The rule that is broken.
     pub rule: String,
@@ -71,10 +72,7 @@ pub struct PriceProblem {
 
 impl PriceProblem {
     fn new(path: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            rule: rule.into(),
-        }
+        Self { path: path.into(), rule: rule.into() }
     }
 }
 
@@ -102,8 +100,9 @@ impl PriceBook {
     /// Reads a book and checks it.
     ///
     /// # Errors
-    /// [`PriceProblem`]: the first amount that is missing, negative or no number, the first period that does not
-    /// begin after the one before, the first name that stands twice, or a long-prompt rate below the short one.
+    /// [`PriceProblem`]: the first amount that is missing, negative or no number, the first period that
+    /// does not begin after the one before, the first name that stands twice, or a long-prompt rate below
+    /// the short one.
     pub fn parse(json: &str) -> Result<Self, PriceProblem> {
         book::read(json).map(Self)
     }
@@ -124,10 +123,7 @@ impl PriceBook {
     #[must_use]
     pub fn price(&self, sale: &Sale<'_>) -> Priced {
         let mut lines = Vec::new();
-        let Cost {
-            amount,
-            unknown_model,
-        } = self.each_line(sale, |model, line| {
+        let Cost { amount, unknown_model } = self.each_line(sale, |model, line| {
             lines.push(Line {
                 model: model.to_owned(),
                 class: line.class,
@@ -137,11 +133,7 @@ impl PriceBook {
                 amount: line.amount(),
             });
         });
-        Priced {
-            cost: amount,
-            lines,
-            unknown_model,
-        }
+        Priced { cost: amount, lines, unknown_model }
     }
 
     /// Prices a sale, and keeps no lines.
@@ -150,12 +142,13 @@ impl PriceBook {
         self.each_line(sale, |_, _| {})
     }
 
-    /// What a request may cost at most, to be set aside before it is sent, and booked if its end is never seen.
+    /// What a request may cost at most, to be set aside before it is sent, and booked if its end is never
+    /// seen.
     ///
-    /// The whole input at the dearest input class of the model (all of it written to the cache for an hour), the
-    /// whole `max_tokens` as output, at the larger premium for place that the model has. A request for the faster
-    /// serving, and server tools, can exceed it. An unknown model takes the dearest known rates; see
-    /// [`PriceBook::knows`].
+    /// The whole input at the dearest input class of the model (all of it written to the cache for an
+    /// hour), the whole `max_tokens` as output, at the larger premium for place that the model has. A
+    /// request for the faster serving, and server tools, can exceed it. An unknown model takes the dearest
+    /// known rates; see [`PriceBook::knows`].
     #[must_use]
     pub fn reservation(
         &self,
@@ -166,43 +159,20 @@ impl PriceBook {
     ) -> NanoUsd {
         let (model, _) = self.look_up(model);
         let rates = model.rates(at, input_tokens_estimate);
-        let input_classes = Class::TOKENS
-            .into_iter()
-            .filter(|class| *class != Class::Output);
-        let input_rate = input_classes
-            .map(|class| rates[class as usize])
-            .fold(NanoUsd::ZERO, NanoUsd::max);
-        let mode = Mode {
-            fast: false,
-            batch: false,
-            us_inference: true,
-            regional: true,
-        };
+        let input_classes = Class::TOKENS.into_iter().filter(|class| *class != Class::Output);
+        let input_rate = input_classes.map(|class| rates[class as usize]).fold(NanoUsd::ZERO, NanoUsd::max);
+        let mode = Mode { fast: false, batch: false, us_inference: true, regional: true };
         let multiplier = self.multiplier(model, mode);
         let (class, rate) = (Class::Output, rates[Class::Output as usize]);
-        let output = Item {
-            class,
-            quantity: max_tokens,
-            rate,
-            multiplier,
-        };
+        let output = Item { class, quantity: max_tokens, rate, multiplier };
         let (class, rate) = (Class::Input, input_rate);
-        let input = Item {
-            class,
-            quantity: input_tokens_estimate,
-            rate,
-            multiplier,
-        };
+        let input = Item { class, quantity: input_tokens_estimate, rate, multiplier };
         input.amount().saturating_add(output.amount())
     }
 
     /// Gives every line of a sale to `line`, and sums them up.
     fn each_line(&self, sale: &Sale<'_>, mut line: impl FnMut(&str, &Item)) -> Cost {
-        let serving = if sale.model.is_empty() {
-            sale.requested_model
-        } else {
-            sale.model
-        };
+        let serving = if sale.model.is_empty() { sale.requested_model } else { sale.model };
         let mode = Mode::of(sale);
         let mut amount = NanoUsd::ZERO;
         let mut unknown_model = false;
@@ -219,45 +189,18 @@ impl PriceBook {
             let multiplier = self.multiplier(model, mode);
             for (class, quantity) in Class::TOKENS.into_iter().zip(counts) {
                 let rate = rates[class as usize];
-                add(
-                    model,
-                    Item {
-                        class,
-                        quantity,
-                        rate,
-                        multiplier,
-                    },
-                );
+                add(model, Item { class, quantity, rate, multiplier });
             }
         }
         let (model, _) = self.look_up(serving);
         let tools = [
-            (
-                Class::WebSearch,
-                sale.usage.web_search_requests,
-                self.0.web_search,
-            ),
-            (
-                Class::CodeExecution,
-                sale.usage.code_execution_requests,
-                self.0.code_execution,
-            ),
+            (Class::WebSearch, sale.usage.web_search_requests, self.0.web_search),
+            (Class::CodeExecution, sale.usage.code_execution_requests, self.0.code_execution),
         ];
         for (class, quantity, rate) in tools {
-            add(
-                model,
-                Item {
-                    class,
-                    quantity,
-                    rate,
-                    multiplier: self.0.contract,
-                },
-            );
+            add(model, Item { class, quantity, rate, multiplier: self.0.contract });
         }
-        Cost {
-            amount,
-            unknown_model,
-        }
+        Cost { amount, unknown_model }
     }
 
     /// The model of this id and whether it is known; for an unknown one, the dearest.
@@ -282,17 +225,9 @@ impl PriceBook {
     fn multiplier(&self, model: &Model, mode: Mode) -> Multiplier {
         let book = &self.0;
         let when = |condition: bool, multiplier| {
-            if condition {
-                multiplier
-            } else {
-                Multiplier::ONE
-            }
+            if condition { multiplier } else { Multiplier::ONE }
         };
-        let pace = if mode.fast {
-            model.fast
-        } else {
-            when(mode.batch, book.batch)
-        };
+        let pace = if mode.fast { model.fast } else { when(mode.batch, book.batch) };
         let us_inference = when(mode.us_inference && model.us_inference, book.us_inference);
         let regional = when(mode.regional && model.regional, book.regional);
         pace.times(us_inference.max(regional)).times(book.contract)
@@ -335,13 +270,9 @@ fn inferences<'a>(usage: &'a Usage, serving: &'a str) -> impl Iterator<Item = (&
         let model = iteration.model.as_deref().unwrap_or(serving);
         (model, counts_of_iteration(iteration))
     });
-    let accounted = iterations
-        .clone()
-        .any(|(_, counts)| counts.iter().any(|count| *count > 0));
+    let accounted = iterations.clone().any(|(_, counts)| counts.iter().any(|count| *count > 0));
     let totals = (!accounted).then(|| (serving, counts_of_totals(usage)));
-    totals
-        .into_iter()
-        .chain(iterations.filter(move |_| accounted))
+    totals.into_iter().chain(iterations.filter(move |_| accounted))
 }
 
 fn counts_of_totals(usage: &Usage) -> Counts {
@@ -367,8 +298,7 @@ fn counts_of_iteration(iteration: &Iteration) -> Counts {
 /// The length of the prompt: every class but output.
 fn prompt_tokens(counts: &Counts) -> u64 {
     let all = Class::TOKENS.into_iter().zip(counts);
-    all.filter(|(class, _)| *class != Class::Output)
-        .fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    all.filter(|(class, _)| *class != Class::Output).fold(0, |sum, (_, count)| sum.saturating_add(*count))
 }
 
 #[cfg(test)]

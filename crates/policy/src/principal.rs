@@ -6,8 +6,8 @@ use crate::id::KeyId;
 use crate::key::KeyRecord;
 use crate::scope::Scope;
 
-/// The proof that a request carries a good credential. Only [`crate::key::identify`] makes one, so a stage that
-/// takes a `Principal` cannot be reached without identification. Cheap to clone.
+/// The proof that a request carries a good credential. Only [`crate::key::identify`] makes one, so a stage
+/// that takes a `Principal` cannot be reached without identification. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Principal {
     key: Arc<KeyRecord>,

@@ -33,9 +33,7 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, NotAName> {
         let bytes = text.as_bytes();
         let first_fits = bytes.first().is_some_and(u8::is_ascii_alphanumeric);
-        let rest_fits = bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(byte));
+        let rest_fits = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(byte));
         if first_fits && rest_fits && bytes.len() <= NAME_BYTES_MAX {
             Ok(Self(Arc::from(text)))
         } else {
@@ -100,12 +98,7 @@ impl Scope {
     /// The scope of a whole team in the default org.
     #[must_use]
     pub fn team(team: Name) -> Self {
-        Self {
-            org: Self::default_org(),
-            team,
-            project: None,
-            user: None,
-        }
+        Self { org: Self::default_org(), team, project: None, user: None }
     }
 }
 
@@ -124,38 +117,13 @@ mod tests {
 
     #[test]
     fn a_name_is_safe_wherever_names_appear() {
-        for name in [
-            "a",
-            "7",
-            "platform",
-            "ada@example.org",
-            "team-2_x.y",
-            &"x".repeat(64),
-        ] {
-            assert_eq!(
-                name.parse::<Name>().map(|name| name.to_string()),
-                Ok(name.to_owned())
-            );
+        for name in ["a", "7", "platform", "ada@example.org", "team-2_x.y", &"x".repeat(64)] {
+            assert_eq!(name.parse::<Name>().map(|name| name.to_string()), Ok(name.to_owned()));
         }
-        let bad = [
-            "",
-            "-",
-            ".hidden",
-            "@ada",
-            "a b",
-            "a/b",
-            "a\n",
-            "a,b",
-            "=1",
-            "\u{e4}",
-            &"x".repeat(65),
-        ];
+        let bad = ["", "-", ".hidden", "@ada", "a b", "a/b", "a\n", "a,b", "=1", "\u{e4}", &"x".repeat(65)];
         for name in bad {
             assert_eq!(name.parse::<Name>(), Err(NotAName), "{name:?}");
-            assert!(
-                serde_json::from_value::<Name>(name.into()).is_err(),
-                "{name:?}"
-            );
+            assert!(serde_json::from_value::<Name>(name.into()).is_err(), "{name:?}");
         }
     }
 

@@ -64,10 +64,7 @@ pub(crate) fn bounded<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok,
 }
 
 /// For `serialize_with`: an optional text from outside, bounded.
-pub(crate) fn bounded_option<S: Serializer>(
-    text: &Option<String>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub(crate) fn bounded_option<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match text {
         Some(text) => serializer.serialize_some(bound(text, TEXT_CHARS_MAX).as_ref()),
         None => serializer.serialize_none(),
@@ -108,11 +105,7 @@ mod tests {
             ("abc", 3, "abc"),
             ("abcd", 3, "ab\u{2026}"),
             ("\u{e9}\u{e9}\u{e9}", 3, "\u{e9}\u{e9}\u{e9}"),
-            (
-                "\u{1f600}\u{1f600}\u{1f600}\u{1f600}",
-                3,
-                "\u{1f600}\u{1f600}\u{2026}",
-            ),
+            ("\u{1f600}\u{1f600}\u{1f600}\u{1f600}", 3, "\u{1f600}\u{1f600}\u{2026}"),
             ("ab", 1, "\u{2026}"),
         ];
         for (text, chars_max, expected) in rows {

@@ -10,11 +10,10 @@ use crate::text;
 
 /// An amount of US dollars in billionths (1 NanoUsd = $0.000000001).
 ///
-/// The cheapest published rate is $0.01 per million tokens, that is 10 nano-dollars per token, so the price of
-/// one token is always a whole number here. The range is about nine billion dollars each way; arithmetic saturates.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+/// The cheapest published rate is $0.01 per million tokens, that is 10 nano-dollars per token, so the
+/// price of one token is always a whole number here. The range is about nine billion dollars each way;
+/// arithmetic saturates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NanoUsd(pub i64);
 
@@ -64,17 +63,15 @@ impl fmt::Display for NanoUsd {
         let (cents, rest) = decimals.split_at(2);
         let sign = if self.0 < 0 { "-" } else { "" };
         let dollars = nano_usd / 1_000_000_000;
-        formatter.pad(&format!(
-            "{sign}${dollars}.{cents}{}",
-            rest.trim_end_matches('0')
-        ))
+        formatter.pad(&format!("{sign}${dollars}.{cents}{}", rest.trim_end_matches('0')))
     }
 }
 
 /// An instant, in milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted (POSIX time).
 ///
-/// Its text form, in `Display` and in serde, is RFC 3339 in UTC with milliseconds: `2026-11-22T11:30:00.123Z`.
-/// That form has years 0000 to 9999 only; an instant outside is written as the nearest one inside.
+/// Its text form, in `Display` and in serde, is RFC 3339 in UTC with milliseconds:
+/// `2026-11-22T11:30:00.123Z`. That form has years 0000 to 9999 only; an instant outside is written as the
+/// nearest one inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixMs(pub i64);
 
@@ -119,30 +116,18 @@ impl UnixMs {
     /// Reads the text form strictly: exactly what `Display` writes, and nothing else.
     pub(crate) fn from_text(text: &[u8]) -> Option<Self> {
         let text: &[u8; INSTANT_BYTES] = text.try_into().ok()?;
-        let marks = [
-            (4, b'-'),
-            (7, b'-'),
-            (10, b'T'),
-            (13, b':'),
-            (16, b':'),
-            (19, b'.'),
-            (23, b'Z'),
-        ];
+        let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
         if marks.iter().any(|(place, mark)| text[*place] != *mark) {
             return None;
         }
-        let (year, month, day) = (
-            digits(&text[0..4])?,
-            digits(&text[5..7])?,
-            digits(&text[8..10])?,
-        );
+        let (year, month, day) = (digits(&text[0..4])?, digits(&text[5..7])?, digits(&text[8..10])?);
         let (hour, minute) = (digits(&text[11..13])?, digits(&text[14..16])?);
         let (second, ms) = (digits(&text[17..19])?, digits(&text[20..23])?);
-        if !(1..=12).contains(&month) || day < 1 || hour > 23 || minute > 59 || second > 59 {
+        if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
         let days = days_from_civil(year, month, day);
-        // A day the month does not have (30 February) comes back as another date.
+        // A day the month does not have (30 February, or 0) comes back as another date.
         (civil_from_days(days) == (year, month, day))
             .then(|| Self(days * DAY_MS + hour * 3_600_000 + minute * 60_000 + second * 1000 + ms))
     }
@@ -187,9 +172,7 @@ fn put_digits(place: &mut [u8], mut number: i64) {
 
 fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |number, character| {
-        character
-            .is_ascii_digit()
-            .then(|| number * 10 + i64::from(character - b'0'))
+        character.is_ascii_digit().then(|| number * 10 + i64::from(character - b'0'))
     })
 }
 
@@ -200,16 +183,11 @@ fn digits(text: &[u8]) -> Option<i64> {
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 

@@ -40,29 +40,17 @@ pub struct Usage {
     #[serde(skip_serializing_if = "is_zero")]
     pub code_execution_requests: u64,
     /// `standard`, `priority` or `batch`.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub service_tier: Option<String>,
     /// `fast` when the faster and dearer serving was used.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub speed: Option<String>,
     /// Where inference ran, `us` or `global`.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub inference_geo: Option<String>,
-    /// The parts of a request that ran more than one inference (compaction, advisor, fallback). When there are
-    /// any, they are the truth about tokens: the totals above leave some of them out.
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "first_iterations"
-    )]
+    /// The parts of a request that ran more than one inference (compaction, advisor, fallback). When there
+    /// are any, they are the truth about tokens: the totals above leave some of them out.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "first_iterations")]
     pub iterations: Vec<Iteration>,
 }
 
@@ -81,14 +69,12 @@ impl Usage {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Iteration {
-    /// The `type` of the iteration: `message`, `compaction`, `advisor_message`, `fallback_message`, or a newer one.
+    /// The `type` of the iteration: `message`, `compaction`, `advisor_message`, `fallback_message`, or a
+    /// newer one.
     #[serde(serialize_with = "bounded")]
     pub kind: String,
     /// The model that ran it, when it is not the request's.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "bounded_option"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
     /// Input tokens outside the cache.
     #[serde(skip_serializing_if = "is_zero")]

@@ -4,7 +4,6 @@
 //! <https://platform.claude.com/docs/en/api/errors>.
 
 use crate::call::{Call, Purpose};
-use crate::clock;
 use crate::directive::{Directives, Failure, Page};
 use crate::error::ApiError;
 use crate::events::Events;
@@ -85,18 +84,14 @@ pub(crate) fn answer(question: &Question<'_>, directives: &Directives, terms: &T
             let mut reply = Reply::error(question.serial, &error);
             reply.headers.extend(failure_headers(&directives.failure));
             if error.status == 429 {
-                reply = reply.with_rate_limits(clock::now_seconds());
+                reply = reply.with_rate_limits();
             }
             reply
         }
     }
 }
 
-fn api(
-    question: &Question<'_>,
-    directives: &Directives,
-    terms: &Terms<'_>,
-) -> Result<Reply, ApiError> {
+fn api(question: &Question<'_>, directives: &Directives, terms: &Terms<'_>) -> Result<Reply, ApiError> {
     let serial = question.serial;
     if question.route != Route::Hello {
         authenticate(&question.head.headers, terms.api_key)?;
@@ -106,11 +101,7 @@ fn api(
     }
     match question.route {
         Route::Hello => {
-            return Ok(Reply::json(
-                serial,
-                br#"{"message":"hello"}"#.to_vec(),
-                Note::default(),
-            ));
+            return Ok(Reply::json(serial, br#"{"message":"hello"}"#.to_vec(), Note::default()));
         }
         Route::Unknown => {
             return Err(ApiError::new(404, "Not found"));
@@ -139,17 +130,8 @@ fn message(question: &Question<'_>, directives: &Directives) -> Result<Reply, Ap
     let serial = question.serial;
     let message = Message::compose(call, &directives.answer, question.body.len(), serial);
     let reply = if call.stream {
-        let kind = if directives.form.wrong_type {
-            "text/plain"
-        } else {
-            EVENT_STREAM
-        };
-        Reply::api(
-            200,
-            kind,
-            serial,
-            Body::Events(Box::new(Events::new(message))),
-        )
+        let kind = if directives.form.wrong_type { "text/plain" } else { EVENT_STREAM };
+        Reply::api(200, kind, serial, Body::Events(Box::new(Events::new(message))))
     } else {
         let note = Note {
             is_event: false,
@@ -165,7 +147,7 @@ fn message(question: &Question<'_>, directives: &Directives) -> Result<Reply, Ap
         }
         reply
     };
-    Ok(reply.with_rate_limits(clock::now_seconds()))
+    Ok(reply.with_rate_limits())
 }
 
 fn call_of<'q>(question: &'q Question<'_>) -> Result<&'q Call, ApiError> {
@@ -183,15 +165,10 @@ fn authenticate(headers: &Headers, api_key: Option<&str>) -> Result<(), ApiError
     };
     let bearer = headers.first("authorization").and_then(|value| {
         let (scheme, credential) = value.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then(|| credential.trim())
+        scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
     });
     match (headers.first("x-api-key"), bearer) {
-        (None, None) => Err(ApiError::new(
-            401,
-            "x-api-key header is required, or a bearer in Authorization",
-        )),
+        (None, None) => Err(ApiError::new(401, "x-api-key header is required, or a bearer in Authorization")),
         (Some(given), _) if given != key => Err(ApiError::new(401, "invalid x-api-key")),
         (_, Some(given)) if given != key => Err(ApiError::new(401, "invalid bearer token")),
         _ => Ok(()),
@@ -202,10 +179,9 @@ fn version(headers: &Headers) -> Result<(), ApiError> {
     match headers.first("anthropic-version") {
         None => Err(ApiError::new(400, "anthropic-version: header is required")),
         Some("2023-01-01" | "2023-06-01" | "2026-10-21") => Ok(()),
-        Some(other) => Err(ApiError::new(
-            400,
-            format!("anthropic-version: \"{other}\" is not a valid version"),
-        )),
+        Some(other) => {
+            Err(ApiError::new(400, format!("anthropic-version: \"{other}\" is not a valid version")))
+        }
     }
 }
 
@@ -225,13 +201,10 @@ fn failure(wish: &Failure) -> Option<ApiError> {
     Some(error)
 }
 
-fn failure_headers(wish: &Failure) -> impl Iterator<Item = (String, String)> {
-    [
-        ("retry-after", &wish.retry_after),
-        ("x-should-retry", &wish.should_retry),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
+fn failure_headers(wish: &Failure) -> impl Iterator<Item = (&'static str, String)> {
+    [("retry-after", &wish.retry_after), ("x-should-retry", &wish.should_retry)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
 }
 
 /// What the edge in front of the API answers to a body above the limit.

@@ -70,8 +70,7 @@ impl Call {
         let thinking: Option<serde_json::Value> = optional(&fields, "thinking", "an object")?;
         call.thinking_omitted = thinking.is_some_and(|thinking| thinking["display"] == "omitted");
         let output: Option<serde_json::Value> = optional(&fields, "output_config", "an object")?;
-        call.schema =
-            output.and_then(|mut output| Some(output.get_mut("format")?.get_mut("schema")?.take()));
+        call.schema = output.and_then(|mut output| Some(output.get_mut("format")?.get_mut("schema")?.take()));
         let messages: Vec<&RawValue> = required(&fields, "messages", "a list")?;
         if messages.is_empty() {
             return Err("messages: at least one message is required".into());
@@ -84,13 +83,13 @@ impl Call {
     /// after it, and tool results; none of these is a prompt.
     fn read_messages(&mut self, messages: &[&RawValue]) -> Result<(), String> {
         for (index, message) in messages.iter().enumerate().rev() {
-            let message: Message = serde_json::from_str(message.get())
-                .map_err(|error| format!("messages.{index}: {error}"))?;
+            let message: Message =
+                serde_json::from_str(message.get()).map_err(|error| format!("messages.{index}: {error}"))?;
             if message.role != "user" {
                 continue;
             }
-            let blocks = blocks_of(message.content)
-                .map_err(|error| format!("messages.{index}.content: {error}"))?;
+            let blocks =
+                blocks_of(message.content).map_err(|error| format!("messages.{index}.content: {error}"))?;
             let mut results = blocks.iter().filter(|block| block.kind == "tool_result");
             let is_result = results.clone().next().is_some();
             if is_result {
@@ -142,11 +141,7 @@ fn blocks_of(content: Option<&RawValue>) -> serde_json::Result<Vec<Block<'_>>> {
     };
     if content.get().starts_with('"') {
         let text = serde_json::from_str(content.get())?;
-        return Ok(vec![Block {
-            kind: "text".into(),
-            text: Some(text),
-            content: None,
-        }]);
+        return Ok(vec![Block { kind: "text".into(), text: Some(text), content: None }]);
     }
     serde_json::from_str(content.get())
 }
@@ -177,8 +172,7 @@ mod tests {
             "text":"<system-reminder>[[sim: close]]</system-reminder>"}]}"#;
         const PROMPT: &str = r#"{"role":"user","content":"go [[sim: gzip]]"}"#;
         const PLAIN: &str = r#"{"role":"user","content":[{"type":"text","text":"plain"}]}"#;
-        const MODEL: &str =
-            r#"{"role":"assistant","content":[{"type":"text","text":"[[sim: a]]"}]}"#;
+        const MODEL: &str = r#"{"role":"assistant","content":[{"type":"text","text":"[[sim: a]]"}]}"#;
         const SYSTEM: &str = r#"{"role":"system","content":"[[sim: a]]"}"#;
         let rows: &[(&[&str], Option<&str>, u64)] = &[
             (&[PROMPT], Some(" gzip"), 0),
@@ -186,11 +180,7 @@ mod tests {
             (&[PROMPT, SYSTEM], Some(" gzip"), 0),
             (&[PROMPT, REMINDER], Some(" gzip"), 0),
             (&[PROMPT, MODEL, RESULT], Some(" gzip"), 1),
-            (
-                &[PROMPT, MODEL, RESULT, MODEL, RESULT, SYSTEM],
-                Some(" gzip"),
-                2,
-            ),
+            (&[PROMPT, MODEL, RESULT, MODEL, RESULT, SYSTEM], Some(" gzip"), 2),
             (&[PLAIN, MODEL, RESULT], None, 1),
         ];
         for (messages, prompt, rounds) in rows {
@@ -203,13 +193,8 @@ mod tests {
 
     #[test]
     fn the_result_of_a_tool_is_read_in_both_forms() {
-        let rows = [
-            (r#""plain""#, "plain"),
-            (
-                r#"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#,
-                "a\nb",
-            ),
-        ];
+        let rows =
+            [(r#""plain""#, "plain"), (r#"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#, "a\nb")];
         for (content, expected) in rows {
             let call = read(&format!(
                 r#"[{{"role":"user","content":[{{"type":"tool_result","content":{content}}}]}}]"#
@@ -226,26 +211,14 @@ mod tests {
             (r#"{"messages":[1]}"#, "model: Field required"),
             (r#"{"model":1}"#, "model: Input should be a string"),
             (r#"{"model":"m"}"#, "max_tokens: Field required"),
-            (
-                r#"{"model":"m","max_tokens":1}"#,
-                "messages: Field required",
-            ),
-            (
-                r#"{"model":"m","max_tokens":1,"messages":[]}"#,
-                "messages: at least one",
-            ),
-            (
-                r#"{"model":"m","max_tokens":1,"messages":[1]}"#,
-                "messages.0: ",
-            ),
+            (r#"{"model":"m","max_tokens":1}"#, "messages: Field required"),
+            (r#"{"model":"m","max_tokens":1,"messages":[]}"#, "messages: at least one"),
+            (r#"{"model":"m","max_tokens":1,"messages":[1]}"#, "messages.0: "),
             (
                 r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":3}]}"#,
                 "messages.0.content: ",
             ),
-            (
-                r#"{"model":"m","max_tokens":1,"stream":"yes"}"#,
-                "stream: Input should be true or false",
-            ),
+            (r#"{"model":"m","max_tokens":1,"stream":"yes"}"#, "stream: Input should be true or false"),
         ];
         for (body, problem) in rows {
             let message = Call::read(body.as_bytes(), Purpose::Answer).unwrap_err();

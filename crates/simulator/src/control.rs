@@ -46,27 +46,17 @@ pub(crate) async fn answer(link: &mut Link, head: &Head, shared: &Shared) -> Aft
             Err(_) => return After::Close,
         }
     }
-    if keep_alive {
-        After::Keep
-    } else {
-        After::Close
-    }
+    if keep_alive { After::Keep } else { After::Close }
 }
 
 fn act(head: &Head, body: &Bytes, shared: &Shared) -> (u16, Vec<u8>) {
     let record = &shared.record;
-    let method = if head.method == "HEAD" {
-        "GET"
-    } else {
-        &head.method
-    };
+    let method = if head.method == "HEAD" { "GET" } else { &head.method };
     match (method, &head.path()[PREFIX.len()..]) {
         ("GET", "requests") => {
             let after = head.parameter("after").and_then(|id| id.parse().ok());
             let requests = record.requests_after(after.unwrap_or(0));
-            let bodies = head
-                .parameter("bodies")
-                .is_some_and(|value| value == "true");
+            let bodies = head.parameter("bodies").is_some_and(|value| value == "true");
             (200, crate::json(&listed(&requests, bodies)))
         }
         ("DELETE", "requests") => {

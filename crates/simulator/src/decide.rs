@@ -64,10 +64,7 @@ impl Repeats {
                 return Ok(Decision::default());
             }
         }
-        Ok(Decision {
-            directives,
-            text: text.to_owned(),
-        })
+        Ok(Decision { directives, text: text.to_owned() })
     }
 
     fn count(&self, key: &str) -> u64 {

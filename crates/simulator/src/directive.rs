@@ -82,8 +82,8 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Tool {
     pub(crate) name: String,
-    /// The input as JSON text, streamed as it is written.
-    pub(crate) input: String,
+    /// An object.
+    pub(crate) input: Box<RawValue>,
 }
 
 /// Token counts that replace the counted ones.
@@ -232,11 +232,7 @@ impl Directives {
                     || self.form.set(given)?
             }
         };
-        if known {
-            Ok(())
-        } else {
-            Err(BadDirective::Unknown(given.name.to_owned()))
-        }
+        if known { Ok(()) } else { Err(BadDirective::Unknown(given.name.to_owned())) }
     }
 }
 
@@ -360,15 +356,11 @@ fn tool(given: &Given<'_>) -> Result<Tool, BadDirective> {
     let needs = "NAME or NAME:{json object}";
     let value = given.value.ok_or_else(|| given.needs(needs))?;
     let (name, input) = value.split_once(':').unwrap_or((value, "{}"));
-    let input = input.trim();
-    let is_object = serde_json::from_str::<serde_json::Map<_, _>>(input).is_ok();
-    if name.trim().is_empty() || !is_object {
+    let input: Box<RawValue> = serde_json::from_str(input).map_err(|_| given.needs(needs))?;
+    if name.trim().is_empty() || !input.get().starts_with('{') {
         return Err(given.needs(needs));
     }
-    Ok(Tool {
-        name: name.trim().to_owned(),
-        input: input.to_owned(),
-    })
+    Ok(Tool { name: name.trim().to_owned(), input })
 }
 
 /// `in:N,out:N,cr:N,c5:N,c1:N`, any of them.
@@ -406,10 +398,7 @@ fn iterations(given: &Given<'_>) -> Result<Iterations, BadDirective> {
 /// `Name: value`; the value may be a JSON string.
 fn header(given: &Given<'_>) -> Result<(String, String), BadDirective> {
     let bad = || given.needs("Name: value");
-    let (name, value) = given
-        .value
-        .and_then(|line| line.split_once(':'))
-        .ok_or_else(bad)?;
+    let (name, value) = given.value.and_then(|line| line.split_once(':')).ok_or_else(bad)?;
     let value = lexer::unquote(value.trim()).ok_or_else(bad)?;
     if name.is_empty() || name.contains(char::is_whitespace) || value.contains(['\r', '\n']) {
         return Err(bad());

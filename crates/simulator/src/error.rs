@@ -1,37 +1,12 @@
-//! The API's error envelope: which `error.type` goes with which status.
+//! The API's error envelope. Which `error.type` goes with which status is `wire`'s table; the
+//! envelope is written here, so that a fault of the gateway's cannot hide itself.
 //!
 //! Source: <https://platform.claude.com/docs/en/api/errors>.
 
 use serde::Serialize;
+use tollgate_wire::error::ErrorType;
 
-/// One documented pair of status and type, with a sentence for when a script gives none.
-struct Row {
-    status: u16,
-    kind: &'static str,
-    message: &'static str,
-}
-
-const TABLE: &[Row] = &[
-    row(400, "invalid_request_error", "The request is invalid."),
-    row(401, "authentication_error", "invalid x-api-key"),
-    row(402, "billing_error", "The account has a billing problem."),
-    row(403, "permission_error", "The credential may not do this."),
-    row(404, "not_found_error", "Not found."),
-    row(409, "conflict_error", "The request conflicts with another."),
-    row(413, "request_too_large", "The request is too large."),
-    row(429, "rate_limit_error", "The rate limit is exceeded."),
-    row(500, "api_error", "Internal server error"),
-    row(504, "timeout_error", "The request timed out."),
-    row(529, "overloaded_error", "Overloaded"),
-];
-
-const fn row(status: u16, kind: &'static str, message: &'static str) -> Row {
-    Row {
-        status,
-        kind,
-        message,
-    }
-}
+use crate::http::reason;
 
 /// An error as the API words it.
 #[derive(Debug, Clone)]
@@ -69,38 +44,25 @@ struct Details<'e> {
 impl ApiError {
     /// The error of `status`; a status outside the documented table gets the type of its class.
     pub(crate) fn of_status(status: u16) -> Self {
-        let (kind, message) = TABLE
-            .iter()
-            .find(|row| row.status == status)
-            .map(|row| (row.kind, row.message))
-            .unwrap_or(if status < 500 {
-                ("invalid_request_error", crate::http::reason(status))
-            } else {
-                ("api_error", crate::http::reason(status))
-            });
-        Self {
-            status,
-            kind: kind.to_owned(),
-            message: message.to_owned(),
-            code: None,
-        }
+        let documented = ErrorType::ALL.into_iter().find(|kind| kind.status() == status);
+        let kind =
+            documented.unwrap_or(if status < 500 { ErrorType::InvalidRequest } else { ErrorType::Api });
+        let message = if documented.is_some() { sentence(kind) } else { reason(status) };
+        Self { status, kind: kind.as_str().to_owned(), message: message.to_owned(), code: None }
     }
 
     /// The error of `status` with a sentence of its own.
     pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            ..Self::of_status(status)
-        }
+        Self { message: message.into(), ..Self::of_status(status) }
     }
 
-    /// The error that arrives inside a stream, named by its type alone.
+    /// The error named by its type, documented or not.
     pub(crate) fn of_kind(kind: &str) -> Self {
-        let known = TABLE.iter().find(|row| row.kind == kind);
+        let documented = ErrorType::parse(kind);
         Self {
-            status: known.map_or(500, |row| row.status),
+            status: documented.map_or(500, ErrorType::status),
             kind: kind.to_owned(),
-            message: known.map_or("Error", |row| row.message).to_owned(),
+            message: documented.map_or("Error", sentence).to_owned(),
             code: None,
         }
     }
@@ -112,14 +74,28 @@ impl ApiError {
             error: Body {
                 kind: &self.kind,
                 message: &self.message,
-                details: self
-                    .code
-                    .as_deref()
-                    .map(|error_code| Details { error_code }),
+                details: self.code.as_deref().map(|error_code| Details { error_code }),
             },
             request_id,
         };
         crate::json(&envelope)
+    }
+}
+
+/// What is said when a script gives no sentence.
+fn sentence(kind: ErrorType) -> &'static str {
+    match kind {
+        ErrorType::InvalidRequest => "The request is invalid.",
+        ErrorType::Authentication => "invalid x-api-key",
+        ErrorType::Billing => "The account has a billing problem.",
+        ErrorType::Permission => "The credential may not do this.",
+        ErrorType::NotFound => "Not found.",
+        ErrorType::Conflict => "The request conflicts with another.",
+        ErrorType::RequestTooLarge => "The request is too large.",
+        ErrorType::RateLimit => "The rate limit is exceeded.",
+        ErrorType::Api => "Internal server error",
+        ErrorType::Timeout => "The request timed out.",
+        ErrorType::Overloaded => "Overloaded",
     }
 }
 

@@ -4,9 +4,8 @@
 //! Source: <https://platform.claude.com/docs/en/build-with-claude/streaming>.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::message::{Delta, Message, MessageJson, Run, UsageJson};
+use crate::message::{BlockJson, Delta, Message, MessageJson, Run, UsageJson};
 use crate::record::{Note, Share, Tokens};
 
 /// A stream of events.
@@ -25,11 +24,7 @@ enum Cursor {
     MessageStart,
     Ping,
     BlockStart(usize),
-    Piece {
-        block: usize,
-        run: usize,
-        piece: usize,
-    },
+    Piece { block: usize, run: usize, piece: usize },
     BlockStop(usize),
     MessageDelta,
     MessageStop,
@@ -44,7 +39,7 @@ enum Data<'e> {
     },
     ContentBlockStart {
         index: usize,
-        content_block: Value,
+        content_block: BlockJson<'e>,
     },
     ContentBlockDelta {
         index: usize,
@@ -85,18 +80,8 @@ impl Events {
         const AROUND: u64 = 4; // message_start, ping, message_delta, message_stop
         let pieces = |run: &Run| run.pieces as u64;
         let total = AROUND
-            + message
-                .blocks
-                .iter()
-                .map(|block| 2 + block.runs.iter().map(pieces).sum::<u64>())
-                .sum::<u64>();
-        Self {
-            message,
-            cursor: Cursor::MessageStart,
-            byte: 0,
-            chars_done: 0,
-            total,
-        }
+            + message.blocks.iter().map(|block| 2 + block.runs.iter().map(pieces).sum::<u64>()).sum::<u64>();
+        Self { message, cursor: Cursor::MessageStart, byte: 0, chars_done: 0, total }
     }
 
     /// How many events the whole stream has.
@@ -106,10 +91,7 @@ impl Events {
 
     /// Appends the next event to `out`; `None` after the last.
     pub(crate) fn next(&mut self, out: &mut Vec<u8>) -> Option<Note> {
-        let mut note = Note {
-            is_event: true,
-            ..Note::default()
-        };
+        let mut note = Note { is_event: true, ..Note::default() };
         self.cursor = match self.cursor {
             Cursor::MessageStart => {
                 let message = self.message.opening();
@@ -123,10 +105,7 @@ impl Events {
             }
             Cursor::BlockStart(index) => {
                 let content_block = self.message.blocks[index].opening();
-                let data = Data::ContentBlockStart {
-                    index,
-                    content_block,
-                };
+                let data = Data::ContentBlockStart { index, content_block };
                 write(out, "content_block_start", &data);
                 self.piece_or_stop(index, 0, 0)
             }
@@ -160,21 +139,13 @@ impl Events {
         };
         let tokens = usage.tokens_at_start();
         // A message that must not be charged in the end is not charged before either.
-        let bill = (!self.message.bill.is_empty()).then(|| {
-            vec![Share {
-                model: self.message.model.clone(),
-                tokens,
-            }]
-        });
+        let bill = (!self.message.bill.is_empty())
+            .then(|| vec![Share { model: self.message.model.clone(), tokens }]);
         (Some(tokens), bill)
     }
 
     fn block_or_end(&self, index: usize) -> Cursor {
-        if index < self.message.blocks.len() {
-            Cursor::BlockStart(index)
-        } else {
-            Cursor::MessageDelta
-        }
+        if index < self.message.blocks.len() { Cursor::BlockStart(index) } else { Cursor::MessageDelta }
     }
 
     fn piece_or_stop(&mut self, block: usize, run: usize, piece: usize) -> Cursor {
@@ -198,9 +169,7 @@ impl Events {
         let bytes = if run.text.len() == run.chars {
             chars
         } else {
-            rest.char_indices()
-                .nth(chars)
-                .map_or(rest.len(), |(end, _)| end)
+            rest.char_indices().nth(chars).map_or(rest.len(), |(end, _)| end)
         };
         let text = &rest[..bytes];
         let delta = match run.delta {
@@ -209,26 +178,15 @@ impl Events {
             Delta::Signature => DeltaJson::Signature { signature: text },
             Delta::InputJson => DeltaJson::InputJson { partial_json: text },
         };
-        write(
-            out,
-            "content_block_delta",
-            &Data::ContentBlockDelta { index, delta },
-        );
+        write(out, "content_block_delta", &Data::ContentBlockDelta { index, delta });
         self.byte += bytes;
         self.chars_done = chars_end;
-        if run.delta == Delta::Signature {
-            0
-        } else {
-            chars as u64
-        }
+        if run.delta == Delta::Signature { 0 } else { chars as u64 }
     }
 
     fn end(&self, out: &mut Vec<u8>) {
         let data = Data::MessageDelta {
-            delta: EndJson {
-                stop_reason: &self.message.stop_reason,
-                stop_sequence: None,
-            },
+            delta: EndJson { stop_reason: &self.message.stop_reason, stop_sequence: None },
             usage: self.message.usage.as_ref().map(|usage| usage.at_end()),
         };
         write(out, "message_delta", &data);

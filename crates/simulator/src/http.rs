@@ -60,11 +60,8 @@ impl Head {
             }
             httparse::Status::Partial => return Ok(None),
         };
-        let headers = request
-            .headers
-            .iter()
-            .map(|field| (field.name.to_owned(), text_of(field.value)))
-            .collect();
+        let headers =
+            request.headers.iter().map(|field| (field.name.to_owned(), text_of(field.value))).collect();
         let head = Self {
             method: request.method.unwrap_or_default().to_owned(),
             target: request.path.unwrap_or_default().to_owned(),
@@ -76,9 +73,7 @@ impl Head {
 
     /// The target without its query.
     pub(crate) fn path(&self) -> &str {
-        self.target
-            .split_once('?')
-            .map_or(&self.target, |(path, _)| path)
+        self.target.split_once('?').map_or(&self.target, |(path, _)| path)
     }
 
     /// The value of a query parameter, not decoded.
@@ -93,26 +88,16 @@ impl Head {
     pub(crate) fn framing(&self) -> Result<Framing, Malformed> {
         let mut lengths = self.headers.all("content-length");
         let mut encodings = self.headers.all("transfer-encoding");
-        match (
-            lengths.next(),
-            lengths.next(),
-            encodings.next(),
-            encodings.next(),
-        ) {
+        match (lengths.next(), lengths.next(), encodings.next(), encodings.next()) {
             (None, None, None, None) => Ok(Framing::None),
             (Some(_), _, Some(_), _) => Err(Malformed::TwoFramings),
             (Some(length), None, None, None)
                 if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) =>
             {
-                length
-                    .parse()
-                    .map(Framing::Length)
-                    .map_err(|_| Malformed::Length)
+                length.parse().map(Framing::Length).map_err(|_| Malformed::Length)
             }
             (Some(_), ..) => Err(Malformed::Length),
-            (_, _, Some(encoding), None) if encoding.eq_ignore_ascii_case("chunked") => {
-                Ok(Framing::Chunked)
-            }
+            (_, _, Some(encoding), None) if encoding.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked),
             _ => Err(Malformed::TransferEncoding),
         }
     }
@@ -125,20 +110,13 @@ impl Head {
                 .flat_map(|value| value.split(','))
                 .any(|option| option.trim().eq_ignore_ascii_case(word))
         };
-        if self.minor == 0 {
-            says("keep-alive")
-        } else {
-            !says("close")
-        }
+        if self.minor == 0 { says("keep-alive") } else { !says("close") }
     }
 
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub(crate) fn expects_continue(&self) -> bool {
         self.minor >= 1
-            && self
-                .headers
-                .first("expect")
-                .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
+            && self.headers.first("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
     }
 }
 
@@ -239,10 +217,7 @@ fn take_line(inbox: &mut BytesMut) -> Result<Option<BytesMut>, Malformed> {
 }
 
 fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
-    let end = line
-        .iter()
-        .position(|byte| *byte == b';')
-        .unwrap_or(line.len());
+    let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
     let digits = line[..end].trim_ascii_end();
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(Malformed::Chunk);
@@ -277,3 +252,6 @@ pub(crate) fn reason(status: u16) -> &'static str {
         _ => "Unknown",
     }
 }
+
+#[cfg(test)]
+mod tests;

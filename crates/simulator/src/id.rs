@@ -59,9 +59,6 @@ mod tests {
         let ids: HashSet<String> = (0..10_000).map(request).collect();
         assert_eq!(ids.len(), 10_000);
         assert_eq!(request(7), request(7));
-        assert!(
-            ids.iter()
-                .all(|id| id.len() == 28 && id.starts_with("req_01"))
-        );
+        assert!(ids.iter().all(|id| id.len() == 28 && id.starts_with("req_01")));
     }
 }

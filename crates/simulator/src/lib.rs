@@ -2,8 +2,9 @@
 //!
 //! The simulator answers as the API documents itself, counts exactly what it served, and misbehaves
 //! on request. `tollgate demo` and `tollgate simulate` run it; proofs, tests and benches stand a
-//! gateway before it and hold the gateway's books against its [`Record`]. It shares no code with the
-//! gateway, so that it cannot share a fault with it: its HTTP/1.1 is its own.
+//! gateway before it and hold the gateway's books against its [`Record`]. But for the table of
+//! error types it shares no code with the gateway, so that it cannot share a fault with it: its
+//! HTTP/1.1, its events and its accounts are its own.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -99,6 +100,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
@@ -198,13 +200,7 @@ impl Simulator {
         });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(Running {
-            addr,
-            record,
-            shared,
-            stop: Some(stop),
-            task,
-        })
+        Ok(Running { addr, record, shared, stop: Some(stop), task })
     }
 }
 
@@ -290,9 +286,21 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-fn json_into(text: &mut Vec<u8>, value: &impl Serialize) {
-    // Fails only for keys that are not strings, and for writers that fail: here is neither.
-    if let Err(error) = serde_json::to_writer(text, value) {
-        unreachable!("a value of the simulator is not JSON: {error}");
+fn raw_json(value: &impl Serialize) -> Box<RawValue> {
+    match serde_json::value::to_raw_value(value) {
+        Ok(text) => text,
+        Err(error) => not_json(&error),
     }
+}
+
+fn json_into(text: &mut Vec<u8>, value: &impl Serialize) {
+    if let Err(error) = serde_json::to_writer(text, value) {
+        not_json(&error);
+    }
+}
+
+/// Writing JSON fails only for keys that are not strings, and for writers that fail. The simulator
+/// has neither.
+fn not_json(error: &serde_json::Error) -> ! {
+    unreachable!("a value of the simulator is not JSON: {error}")
 }

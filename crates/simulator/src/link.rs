@@ -43,10 +43,7 @@ pub(crate) struct ClientLeft;
 impl Link {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            inbox: BytesMut::new(),
-        })
+        Ok(Self { stream, inbox: BytesMut::new() })
     }
 
     /// The next request head, or `None` when the client closed between requests.
@@ -76,8 +73,7 @@ impl Link {
                 let length = usize::try_from(length).map_err(|_| Unread::TooLarge)?;
                 while self.inbox.len() < length {
                     let missing = length - self.inbox.len();
-                    self.read(missing.clamp(READ_BYTES, BODY_READ_BYTES))
-                        .await?;
+                    self.read(missing.clamp(READ_BYTES, BODY_READ_BYTES)).await?;
                 }
                 Ok(self.inbox.split_to(length).freeze())
             }
@@ -96,11 +92,7 @@ impl Link {
 
     /// Tells a client that waits for it to send its body. One that already sends needs no telling.
     pub(crate) async fn proceed(&mut self) -> Result<(), ClientLeft> {
-        let mut rest: &[u8] = if self.inbox.is_empty() {
-            b"HTTP/1.1 100 Continue\r\n\r\n"
-        } else {
-            b""
-        };
+        let mut rest: &[u8] = if self.inbox.is_empty() { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
         while !rest.is_empty() {
             let count = self.write(rest).await?;
             rest = &rest[count..];

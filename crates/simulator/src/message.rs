@@ -1,5 +1,6 @@
 //! The message that the simulated model answers with: its blocks, its usage, its bill.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::call::Call;
@@ -8,7 +9,7 @@ use crate::record::{Share, Tokens};
 
 mod wire;
 
-pub(crate) use wire::{MessageJson, UsageJson};
+pub(crate) use wire::{BlockJson, MessageJson, UsageJson};
 
 const DEFAULT_TEXT: &str =
     "Hello from the Tollgate simulator. No model was asked; this text is always the same.";
@@ -42,14 +43,20 @@ pub(crate) struct Block {
 pub(crate) enum Kind {
     Text,
     Thinking,
-    /// `tool_use` or `server_tool_use`.
-    Tool {
-        kind: &'static str,
-        id: String,
-        name: String,
-    },
-    /// A block that arrives whole in its start event.
-    Whole(Value),
+    Tool(ToolCall),
+    ServerTool(ToolCall),
+    SearchResult { id: String, content: Value },
+    FetchResult { id: String, content: Value },
+    Fallback { from: String, to: String },
+}
+
+/// A call of a tool.
+#[derive(Debug)]
+pub(crate) struct ToolCall {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The JSON text of the input, streamed as it is written.
+    pub(crate) input: Box<RawValue>,
 }
 
 /// Text that is streamed in deltas of one type.
@@ -90,19 +97,13 @@ impl Message {
         let iterations = iterations(wish, &tokens);
         let serving = wish.fallback.as_deref().unwrap_or(&model);
         let refused = wish.refusal == Some(Refusal::BeforeOutput);
-        let bill = if refused || wish.no_usage {
-            Vec::new()
-        } else {
-            bill(serving, &tokens, iterations.as_deref())
-        };
+        let bill =
+            if refused || wish.no_usage { Vec::new() } else { bill(serving, &tokens, iterations.as_deref()) };
         let usage = Usage {
             tokens,
             service_tier: wish.service_tier.clone().unwrap_or("standard".into()),
             speed: wish.speed.clone().or_else(|| call.speed.clone()),
-            inference_geo: wish
-                .inference_geo
-                .clone()
-                .or_else(|| call.inference_geo.clone()),
+            inference_geo: wish.inference_geo.clone().or_else(|| call.inference_geo.clone()),
             iterations,
         };
         Self {
@@ -117,7 +118,7 @@ impl Message {
 
     /// The plain answer, without a stream.
     pub(crate) fn json(&self) -> Vec<u8> {
-        let content: Vec<Value> = self.blocks.iter().map(Block::full).collect();
+        let content: Vec<BlockJson<'_>> = self.blocks.iter().map(Block::full).collect();
         let usage = self.usage.as_ref().map(|usage| usage.whole());
         crate::json(&self.envelope(&content, Some(&self.stop_reason), usage))
     }
@@ -135,7 +136,7 @@ impl Message {
 
     fn envelope<'m>(
         &'m self,
-        content: &'m [Value],
+        content: &'m [BlockJson<'m>],
         stop_reason: Option<&'m str>,
         usage: Option<UsageJson<'m>>,
     ) -> MessageJson<'m> {
@@ -161,23 +162,18 @@ fn content(call: &Call, wish: &Answer, serial: u64) -> (Vec<Block>, String) {
         return (blocks, "max_tokens".into());
     }
     if let Some(to) = &wish.fallback {
-        blocks.push(Block::whole(json!({
-            "type": "fallback",
-            "from": {"model": call.model},
-            "to": {"model": to},
-            "trigger": {"type": "refusal", "category": null},
-        })));
+        blocks.push(Block::whole(Kind::Fallback { from: call.model.clone(), to: to.clone() }));
     }
     if let Some(thinking) = &wish.thinking {
         let shown = if call.thinking_omitted { "" } else { thinking };
         blocks.push(Block::thinking(shown, serial));
     }
-    for (tool, count) in [
-        ("web_search", wish.web_search),
-        ("web_fetch", wish.web_fetch),
-    ] {
-        for nth in 0..count {
-            blocks.extend(server_tool(tool, crate::id::tool("srvtoolu_", serial, nth)));
+    for nth in 0..wish.web_search + wish.web_fetch {
+        let id = crate::id::tool("srvtoolu_", serial, nth);
+        if nth < wish.web_search {
+            blocks.extend(web_search(id));
+        } else {
+            blocks.extend(web_fetch(id));
         }
     }
     if !wish.tools.is_empty() && call.tool_rounds < wish.turns.unwrap_or(1) {
@@ -185,8 +181,12 @@ fn content(call: &Call, wish: &Answer, serial: u64) -> (Vec<Block>, String) {
             blocks.push(Block::text(text, wish.events));
         }
         for (nth, tool) in wish.tools.iter().enumerate() {
-            let id = crate::id::tool("toolu_", serial, nth as u64);
-            blocks.push(Block::tool("tool_use", id, &tool.name, tool.input.clone()));
+            let call = ToolCall {
+                id: crate::id::tool("toolu_", serial, nth as u64),
+                name: tool.name.clone(),
+                input: tool.input.clone(),
+            };
+            blocks.push(Block::tool(false, call));
         }
         return (blocks, "tool_use".into());
     }
@@ -236,14 +236,8 @@ fn final_text(call: &Call, wish: &Answer) -> (String, &'static str) {
         }
         None => DEFAULT_TEXT.to_owned(),
     };
-    let room = call
-        .max_tokens
-        .unwrap_or(u64::MAX)
-        .saturating_mul(PER_TOKEN);
-    match text
-        .char_indices()
-        .nth(usize::try_from(room).unwrap_or(usize::MAX))
-    {
+    let room = call.max_tokens.unwrap_or(u64::MAX).saturating_mul(PER_TOKEN);
+    match text.char_indices().nth(usize::try_from(room).unwrap_or(usize::MAX)) {
         Some((end, _)) => {
             text.truncate(end);
             (text, "max_tokens")
@@ -252,50 +246,45 @@ fn final_text(call: &Call, wish: &Answer) -> (String, &'static str) {
     }
 }
 
-/// A server tool's call and its result.
-fn server_tool(name: &str, id: String) -> [Block; 2] {
-    let (input, result) = if name == "web_search" {
-        let found = json!([{
-            "type": "web_search_result",
-            "url": "https://example.com/",
-            "title": "Example Domain",
-            "encrypted_content": "c2ltdWxhdGVk",
-            "page_age": null,
-        }]);
-        (json!({"query": "simulated"}), found)
-    } else {
-        let fetched = json!({
-            "type": "web_fetch_result",
-            "url": "https://example.com/",
-            "retrieved_at": null,
-            "content": {
-                "type": "document",
-                "source": {"type": "text", "media_type": "text/plain", "data": "Simulated."},
-                "title": null,
-                "citations": null,
-            },
-        });
-        (json!({"url": "https://example.com/"}), fetched)
-    };
-    let answer = Block::whole(json!({
-        "type": format!("{name}_tool_result"),
-        "tool_use_id": id,
-        "content": result,
-    }));
-    [
-        Block::tool("server_tool_use", id, name, input.to_string()),
-        answer,
-    ]
+/// A search by the server: its call and its result.
+fn web_search(id: String) -> [Block; 2] {
+    let content = json!([{
+        "type": "web_search_result",
+        "url": "https://example.com/",
+        "title": "Example Domain",
+        "encrypted_content": "c2ltdWxhdGVk",
+        "page_age": null,
+    }]);
+    let call = server_call(&id, "web_search", &json!({"query": "simulated"}));
+    [call, Block::whole(Kind::SearchResult { id, content })]
+}
+
+/// A page read by the server: the call and its result.
+fn web_fetch(id: String) -> [Block; 2] {
+    let content = json!({
+        "type": "web_fetch_result",
+        "url": "https://example.com/",
+        "retrieved_at": null,
+        "content": {
+            "type": "document",
+            "source": {"type": "text", "media_type": "text/plain", "data": "Simulated."},
+            "title": null,
+            "citations": null,
+        },
+    });
+    let call = server_call(&id, "web_fetch", &json!({"url": "https://example.com/"}));
+    [call, Block::whole(Kind::FetchResult { id, content })]
+}
+
+fn server_call(id: &str, name: &str, input: &Value) -> Block {
+    let call = ToolCall { id: id.to_owned(), name: name.to_owned(), input: crate::raw_json(input) };
+    Block::tool(true, call)
 }
 
 fn tokens(wish: &Answer, blocks: &[Block], stop_reason: &str, body_bytes: usize) -> Tokens {
     let chars: u64 = blocks.iter().map(Block::chars).sum();
     let wrote_nothing = blocks.is_empty() && stop_reason != "end_turn";
-    let counted = if wrote_nothing {
-        0
-    } else {
-        chars.div_ceil(PER_TOKEN).max(1)
-    };
+    let counted = if wrote_nothing { 0 } else { chars.div_ceil(PER_TOKEN).max(1) };
     Tokens {
         input: wish.usage.input.unwrap_or(count_input(body_bytes)),
         output: wish.usage.output.unwrap_or(counted),
@@ -323,15 +312,8 @@ fn iterations(wish: &Answer, tokens: &Tokens) -> Option<Vec<Map<String, Value>>>
     match (&wish.iterations, &wish.fallback) {
         (Some(Iterations::Given(list)), _) => Some(list.clone()),
         (Some(Iterations::Compaction), _) => {
-            let compaction = Tokens {
-                input: 1000,
-                output: 100,
-                ..Tokens::default()
-            };
-            Some(vec![
-                iteration("compaction", &compaction),
-                own("message", None),
-            ])
+            let compaction = Tokens { input: 1000, output: 100, ..Tokens::default() };
+            Some(vec![iteration("compaction", &compaction), own("message", None)])
         }
         (None, Some(to)) => Some(vec![own("fallback_message", Some(to))]),
         (None, None) => None,
@@ -358,15 +340,9 @@ fn iteration(kind: &str, tokens: &Tokens) -> Map<String, Value> {
 /// Who is paid for what: with iterations each by its own model, otherwise the serving model.
 fn bill(serving: &str, tokens: &Tokens, iterations: Option<&[Map<String, Value>]>) -> Vec<Share> {
     let Some(iterations) = iterations else {
-        return vec![Share {
-            model: serving.to_owned(),
-            tokens: *tokens,
-        }];
+        return vec![Share { model: serving.to_owned(), tokens: *tokens }];
     };
-    let mut bill: Vec<Share> = iterations
-        .iter()
-        .map(|iteration| share(serving, iteration))
-        .collect();
+    let mut bill: Vec<Share> = iterations.iter().map(|iteration| share(serving, iteration)).collect();
     // Searches are counted once for the whole message.
     if let Some(first) = bill.iter_mut().find(|share| share.model == serving) {
         first.tokens.web_search_requests = tokens.web_search_requests;
@@ -378,17 +354,10 @@ fn bill(serving: &str, tokens: &Tokens, iterations: Option<&[Map<String, Value>]
 fn share(serving: &str, iteration: &Map<String, Value>) -> Share {
     let count = |name: &str| iteration.get(name).and_then(Value::as_u64);
     let written = |name: &str| iteration.get("cache_creation")?.get(name)?.as_u64();
-    let (write_5m, write_1h) = (
-        written("ephemeral_5m_input_tokens"),
-        written("ephemeral_1h_input_tokens"),
-    );
+    let (write_5m, write_1h) = (written("ephemeral_5m_input_tokens"), written("ephemeral_1h_input_tokens"));
     let undivided = count("cache_creation_input_tokens").unwrap_or(0);
     Share {
-        model: iteration
-            .get("model")
-            .and_then(Value::as_str)
-            .unwrap_or(serving)
-            .to_owned(),
+        model: iteration.get("model").and_then(Value::as_str).unwrap_or(serving).to_owned(),
         tokens: Tokens {
             input: count("input_tokens").unwrap_or(0),
             output: count("output_tokens").unwrap_or(0),

@@ -13,16 +13,8 @@ const LARGEST_LIMIT: usize = 1000;
 
 /// The models that the API lists, newest first.
 const MODELS: &[Model] = &[
-    model(
-        "claude-fable-5-2",
-        "Claude Fable 5.2",
-        "2026-11-09T00:00:00Z",
-    ),
-    model(
-        "claude-haiku-5-5",
-        "Claude Haiku 5.5",
-        "2026-10-07T00:00:00Z",
-    ),
+    model("claude-fable-5-2", "Claude Fable 5.2", "2026-11-09T00:00:00Z"),
+    model("claude-haiku-5-5", "Claude Haiku 5.5", "2026-10-07T00:00:00Z"),
     model("claude-opus-5-5", "Claude Opus 5.5", "2026-09-22T00:00:00Z"),
     model("claude-sonnet-5-5", "Claude Sonnet 5.5", UNKNOWN),
     model("claude-fable-5-1", "Claude Fable 5.1", UNKNOWN),
@@ -33,21 +25,9 @@ const MODELS: &[Model] = &[
     model("claude-opus-4-7", "Claude Opus 4.7", UNKNOWN),
     model("claude-opus-4-6", "Claude Opus 4.6", UNKNOWN),
     model("claude-sonnet-4-6", "Claude Sonnet 4.6", UNKNOWN),
-    model(
-        "claude-opus-4-5-20251101",
-        "Claude Opus 4.5",
-        "2025-11-01T00:00:00Z",
-    ),
-    model(
-        "claude-haiku-4-5-20251001",
-        "Claude Haiku 4.5",
-        "2025-10-01T00:00:00Z",
-    ),
-    model(
-        "claude-sonnet-4-5-20250929",
-        "Claude Sonnet 4.5",
-        "2025-09-29T00:00:00Z",
-    ),
+    model("claude-opus-4-5-20251101", "Claude Opus 4.5", "2025-11-01T00:00:00Z"),
+    model("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-01T00:00:00Z"),
+    model("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
 ];
 
 const UNKNOWN: &str = "1970-01-01T00:00:00Z";
@@ -70,28 +50,18 @@ struct Page<'m> {
 }
 
 const fn model(id: &'static str, display_name: &'static str, created_at: &'static str) -> Model {
-    Model {
-        kind: "model",
-        id,
-        display_name,
-        created_at,
-    }
+    Model { kind: "model", id, display_name, created_at }
 }
 
 /// A page of the list, by the parameters `limit`, `after_id` and `before_id`.
 pub(crate) fn list(head: &Head) -> Result<Vec<u8>, ApiError> {
     let limit = match head.parameter("limit") {
         None => DEFAULT_LIMIT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=LARGEST_LIMIT).contains(limit))
-            .ok_or_else(|| {
-                ApiError::new(
-                    400,
-                    format!("limit: Input should be from 1 to {LARGEST_LIMIT}"),
-                )
-            })?,
+        Some(text) => {
+            text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit)).ok_or_else(|| {
+                ApiError::new(400, format!("limit: Input should be from 1 to {LARGEST_LIMIT}"))
+            })?
+        }
     };
     let place = |name: &str| match head.parameter(name) {
         None => Ok(None),

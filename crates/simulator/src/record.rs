@@ -30,11 +30,7 @@ pub struct Keep {
 
 impl Default for Keep {
     fn default() -> Self {
-        Self {
-            requests: 4096,
-            body_bytes: 1024 * 1024,
-            total_body_bytes: 64 * 1024 * 1024,
-        }
+        Self { requests: 4096, body_bytes: 1024 * 1024, total_body_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -258,8 +254,7 @@ impl Record {
     pub fn by_request_id(&self, request_id: &str) -> Option<Seen> {
         let books = self.books();
         let mut seen = books.seen.values();
-        seen.find(|seen| seen.answer.request_id.as_deref() == Some(request_id))
-            .cloned()
+        seen.find(|seen| seen.answer.request_id.as_deref() == Some(request_id)).cloned()
     }
 
     /// The totals.
@@ -272,15 +267,10 @@ impl Record {
     /// and are counted when they end.
     pub fn clear(&self) {
         let mut books = self.books();
-        books
-            .seen
-            .retain(|_, seen| seen.answer.ending == Ending::Open);
+        books.seen.retain(|_, seen| seen.answer.ending == Ending::Open);
+        books.body_bytes = books.seen.values().map(|seen| seen.body.len()).sum();
         let open = books.served.open;
-        books.served = Served {
-            open,
-            open_at_most: open,
-            ..Served::default()
-        };
+        books.served = Served { open, open_at_most: open, ..Served::default() };
         drop(books);
         self.0.changed.send_replace(());
     }
@@ -368,11 +358,7 @@ impl Record {
         seen.body_sha256 = sha256;
         if !kept.is_empty() {
             // A slice would keep the whole body's memory.
-            seen.body = if kept.len() < body.len() {
-                Bytes::copy_from_slice(&kept)
-            } else {
-                kept
-            };
+            seen.body = if kept.len() < body.len() { Bytes::copy_from_slice(&kept) } else { kept };
             books.body_bytes += seen_body_bytes(&books, id);
             books.bodies.push_back(id);
         }
@@ -386,11 +372,7 @@ impl Record {
             }
         }
         // Forgotten requests leave their number behind.
-        while books
-            .bodies
-            .front()
-            .is_some_and(|id| !books.seen.contains_key(id))
-        {
+        while books.bodies.front().is_some_and(|id| !books.seen.contains_key(id)) {
             books.bodies.pop_front();
         }
     }
@@ -448,15 +430,11 @@ impl Served {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256_hex(context: Context) -> String {
-    use std::fmt::Write as _;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
     let digest = context.finish();
-    digest
-        .as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let bytes = digest.as_ref().iter();
+    bytes.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 pub(crate) fn sha256() -> Context {

@@ -7,13 +7,34 @@ use crate::http::reason;
 use crate::record::Note;
 use crate::{clock, id};
 
+/// The header fields of the rate limits; those without a value tell when the limit is full again.
+/// `remaining` of tokens is rounded to thousands, as the API does
+/// (<https://platform.claude.com/docs/en/api/rate-limits>).
+const RATE_LIMITS: [(&str, Option<&str>); 12] = [
+    ("anthropic-ratelimit-requests-limit", Some("4000")),
+    ("anthropic-ratelimit-requests-remaining", Some("3999")),
+    ("anthropic-ratelimit-requests-reset", None),
+    ("anthropic-ratelimit-tokens-limit", Some("2400000")),
+    ("anthropic-ratelimit-tokens-remaining", Some("2399000")),
+    ("anthropic-ratelimit-tokens-reset", None),
+    ("anthropic-ratelimit-input-tokens-limit", Some("2000000")),
+    ("anthropic-ratelimit-input-tokens-remaining", Some("1999000")),
+    ("anthropic-ratelimit-input-tokens-reset", None),
+    ("anthropic-ratelimit-output-tokens-limit", Some("400000")),
+    ("anthropic-ratelimit-output-tokens-remaining", Some("400000")),
+    ("anthropic-ratelimit-output-tokens-reset", None),
+];
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) request_id: Option<String>,
-    pub(crate) headers: Vec<(String, String)>,
+    /// Whether it names the organization, as all answers of the API's servers do.
+    pub(crate) organization: bool,
+    pub(crate) rate_limits: bool,
+    pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Body,
 }
 
@@ -40,7 +61,9 @@ impl Reply {
             status,
             content_type,
             request_id: Some(id::request(serial)),
-            headers: vec![("anthropic-organization-id".into(), id::ORGANIZATION.into())],
+            organization: true,
+            rate_limits: false,
+            headers: Vec::new(),
             body,
         }
     }
@@ -51,10 +74,7 @@ impl Reply {
 
     pub(crate) fn error(serial: u64, error: &ApiError) -> Self {
         let body = error.envelope(Some(&id::request(serial)));
-        let note = Note {
-            error: Some(error.kind.clone()),
-            ..Note::default()
-        };
+        let note = Note { error: Some(error.kind.clone()), ..Note::default() };
         let body = Body::Whole(body, note);
         Self::api(error.status, "application/json", serial, body)
     }
@@ -65,64 +85,81 @@ impl Reply {
             status,
             content_type,
             request_id: None,
+            organization: false,
+            rate_limits: false,
             headers: Vec::new(),
             body: Body::Whole(body.as_bytes().to_vec(), Note::default()),
         }
     }
 
-    /// The rate limits of a large account, nearly unused. `remaining` of tokens is rounded to
-    /// thousands, as the API does.
-    pub(crate) fn with_rate_limits(mut self, now_seconds: u64) -> Self {
-        const LIMITS: [(&str, u64, u64); 4] = [
-            ("requests", 4_000, 3_999),
-            ("tokens", 2_400_000, 2_399_000),
-            ("input-tokens", 2_000_000, 1_999_000),
-            ("output-tokens", 400_000, 400_000),
-        ];
-        let reset = clock::rfc3339(now_seconds + 1);
-        for (dimension, limit, remaining) in LIMITS {
-            let name = |what: &str| format!("anthropic-ratelimit-{dimension}-{what}");
-            self.headers.push((name("limit"), limit.to_string()));
-            self.headers
-                .push((name("remaining"), remaining.to_string()));
-            self.headers.push((name("reset"), reset.clone()));
-        }
+    /// The same with the rate limits of a large account, nearly unused.
+    pub(crate) fn with_rate_limits(mut self) -> Self {
+        self.rate_limits = true;
         self
     }
 
     /// The bytes of the head.
     pub(crate) fn head(&self, form: &Form, delimiter: Delimiter, close: bool) -> Vec<u8> {
-        let mut head = Vec::with_capacity(1024);
-        let mut line = |name: &str, value: &str| {
-            let name = if form.lower_case {
-                name.to_ascii_lowercase()
-            } else {
-                name.to_owned()
-            };
-            head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-        };
-        line("Date", &clock::http_date(clock::now_seconds()));
-        line("Content-Type", self.content_type);
+        let now = clock::now_seconds();
+        let mut head = HeadText { text: Vec::with_capacity(2048), lower_case: form.lower_case };
+        head.status(self.status);
+        head.line("Date", &clock::http_date(now));
+        head.line("Content-Type", self.content_type);
         match delimiter {
-            Delimiter::Length(length) => line("Content-Length", &length.to_string()),
-            Delimiter::Chunked => line("Transfer-Encoding", "chunked"),
+            Delimiter::Length(length) => head.line("Content-Length", &length.to_string()),
+            Delimiter::Chunked => head.line("Transfer-Encoding", "chunked"),
             Delimiter::Close => {}
         }
-        line("Connection", if close { "close" } else { "keep-alive" });
-        line("Server", "tollgate-simulator");
+        head.line("Connection", if close { "close" } else { "keep-alive" });
+        head.line("Server", "tollgate-simulator");
         if form.gzip {
-            line("Content-Encoding", "gzip");
+            head.line("Content-Encoding", "gzip");
         }
         if let Some(request_id) = &self.request_id {
-            line("request-id", request_id);
+            head.line("request-id", request_id);
         }
-        for (name, value) in self.headers.iter().chain(&form.headers) {
-            line(name, value);
+        if self.organization {
+            head.line("anthropic-organization-id", id::ORGANIZATION);
         }
-        let status = self.status;
-        let mut whole = format!("HTTP/1.1 {status} {}\r\n", reason(status)).into_bytes();
-        whole.append(&mut head);
-        whole.extend_from_slice(b"\r\n");
-        whole
+        if self.rate_limits {
+            let reset = clock::rfc3339(now + 1);
+            for (name, value) in RATE_LIMITS {
+                head.line(name, value.unwrap_or(&reset));
+            }
+        }
+        for (name, value) in &self.headers {
+            head.line(name, value);
+        }
+        for (name, value) in &form.headers {
+            head.line(name, value);
+        }
+        head.text.extend_from_slice(b"\r\n");
+        head.text
+    }
+}
+
+struct HeadText {
+    text: Vec<u8>,
+    lower_case: bool,
+}
+
+impl HeadText {
+    fn status(&mut self, status: u16) {
+        self.text.extend_from_slice(b"HTTP/1.1 ");
+        self.text.extend_from_slice(status.to_string().as_bytes());
+        self.text.push(b' ');
+        self.text.extend_from_slice(reason(status).as_bytes());
+        self.text.extend_from_slice(b"\r\n");
+    }
+
+    fn line(&mut self, name: &str, value: &str) {
+        let start = self.text.len();
+        self.text.extend_from_slice(name.as_bytes());
+        if self.lower_case {
+            self.text[start..].make_ascii_lowercase();
+        }
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value.as_bytes());
+        self.text.extend_from_slice(b"\r\n");
     }
 }

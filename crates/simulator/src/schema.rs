@@ -32,10 +32,7 @@ fn build(root: &Value, schema: &Value, name: &str, depth: usize) -> Value {
         let found = target.strip_prefix('#').and_then(|path| root.pointer(path));
         return found.map_or(Value::Null, |found| build(found, name));
     }
-    let kind = schema["type"]
-        .as_str()
-        .or_else(|| schema["type"].get(0)?.as_str())
-        .unwrap_or("object");
+    let kind = schema["type"].as_str().or_else(|| schema["type"].get(0)?.as_str()).unwrap_or("object");
     match kind {
         "string" => string(schema, name),
         "integer" => schema.get("minimum").cloned().unwrap_or_else(|| json!(0)),
@@ -60,18 +57,11 @@ fn build(root: &Value, schema: &Value, name: &str, depth: usize) -> Value {
 
 /// A title is worded so that it looks well in a client's list of conversations.
 fn string(schema: &Value, name: &str) -> Value {
-    let text = if name == "title" {
-        "Simulated conversation"
-    } else {
-        "simulated"
-    };
+    let text = if name == "title" { "Simulated conversation" } else { "simulated" };
     let least = schema["minLength"].as_u64().unwrap_or(0).min(10_000) as usize;
     let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
     let padded = format!("{text:.<least$}");
-    let fitting: String = padded
-        .chars()
-        .take(usize::try_from(most).unwrap_or(usize::MAX))
-        .collect();
+    let fitting: String = padded.chars().take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
     fitting.into()
 }
 
@@ -93,14 +83,8 @@ mod tests {
                     "e": {"anyOf": [{"type": "integer", "minimum": 5}]}}}),
                 json!({"a": "x", "b": 3, "c": null, "d": [false, false], "e": 5}),
             ),
-            (
-                json!({"$ref": "#/$defs/n", "$defs": {"n": {"type": "string", "maxLength": 3}}}),
-                json!("sim"),
-            ),
-            (
-                json!({"type": "string", "minLength": 11}),
-                json!("simulated.."),
-            ),
+            (json!({"$ref": "#/$defs/n", "$defs": {"n": {"type": "string", "maxLength": 3}}}), json!("sim")),
+            (json!({"type": "string", "minLength": 11}), json!("simulated..")),
             (json!({"$ref": "#"}), Value::Null),
         ];
         for (schema, expected) in rows {

@@ -117,20 +117,14 @@ impl Script {
     /// When the directives cannot be read.
     pub fn always(directives: &str) -> Result<Self, BadDirective> {
         Directives::parse(directives)?;
-        let rule = Rule {
-            when: When::default(),
-            directives: directives.to_owned(),
-            matched: AtomicU64::new(0),
-        };
+        let rule =
+            Rule { when: When::default(), directives: directives.to_owned(), matched: AtomicU64::new(0) };
         Ok(Self { rules: vec![rule] })
     }
 
     /// The directives for a request, if a rule matches it.
     pub(crate) fn directives(&self, head: &Head, call: Option<(&str, bool)>) -> Option<&str> {
-        self.rules
-            .iter()
-            .find(|rule| rule.matches(head, call))
-            .map(|rule| rule.directives.as_str())
+        self.rules.iter().find(|rule| rule.matches(head, call)).map(|rule| rule.directives.as_str())
     }
 }
 
@@ -139,11 +133,7 @@ impl RuleText<'_> {
         let directives = directive::from_json(self.directives)
             .and_then(|text| Directives::parse(&text).map(|_| text))
             .map_err(|problem| BadScript::Rule { number, problem })?;
-        Ok(Rule {
-            when: self.when,
-            directives,
-            matched: AtomicU64::new(0),
-        })
+        Ok(Rule { when: self.when, directives, matched: AtomicU64::new(0) })
     }
 }
 
@@ -234,11 +224,7 @@ mod tests {
             ("/v1/messages", opus, None),
             ("/v1/messages", opus, None),
             ("/v1/messages", opus, Some("gzip")),
-            (
-                "/v1/messages",
-                Some(("claude-haiku-5-5", true)),
-                Some("close"),
-            ),
+            ("/v1/messages", Some(("claude-haiku-5-5", true)), Some("close")),
             ("/v1/models", None, None),
         ];
         for (number, (path, call, expected)) in rows.into_iter().enumerate() {
@@ -269,18 +255,9 @@ mod tests {
     fn a_wrong_script_is_refused() {
         let rows = [
             ("", "cannot be read"),
-            (
-                r#"{"rules":[{"do":"gzip","when":{}}]}"#,
-                "unknown field `when`",
-            ),
-            (
-                r#"{"rules":[{"match":{"nth":{"first":1}},"do":"gzip"}]}"#,
-                "cannot be read",
-            ),
-            (
-                r#"{"rules":[{"do":"gzip"},{"do":"zip"}]}"#,
-                "rule 2 of the script",
-            ),
+            (r#"{"rules":[{"do":"gzip","when":{}}]}"#, "unknown field `when`"),
+            (r#"{"rules":[{"match":{"nth":{"first":1}},"do":"gzip"}]}"#, "cannot be read"),
+            (r#"{"rules":[{"do":"gzip"},{"do":"zip"}]}"#, "rule 2 of the script"),
             (r#"{"rules":[{"do":5}]}"#, "rule 1 of the script"),
         ];
         for (text, problem) in rows {

@@ -35,12 +35,7 @@ pub(crate) async fn send(
     directives: &Directives,
     keep_alive: bool,
 ) -> After {
-    let sending = Sending {
-        is_head: head.method == "HEAD",
-        minor: head.minor,
-        keep_alive,
-        directives,
-    };
+    let sending = Sending { is_head: head.method == "HEAD", minor: head.minor, keep_alive, directives };
     let sent = sending.run(link, &mut entry, reply).await;
     let (ending, after) = sent.unwrap_or((Ending::Aborted, After::Close));
     entry.end(ending);
@@ -49,12 +44,8 @@ pub(crate) async fn send(
 
 /// Answers a request that is no HTTP/1.1, and closes.
 pub(crate) async fn refuse(link: &mut Link, mut entry: Entry, head: &Head, reply: Reply) -> After {
-    let sending = Sending {
-        is_head: false,
-        minor: head.minor,
-        keep_alive: false,
-        directives: &Directives::default(),
-    };
+    let sending =
+        Sending { is_head: false, minor: head.minor, keep_alive: false, directives: &Directives::default() };
     // The answer is a courtesy: whether it arrives changes nothing.
     let _ = sending.run(link, &mut entry, reply).await;
     entry.end(Ending::Malformed);
@@ -75,12 +66,7 @@ const RESET: (Ending, After) = (Ending::Reset, After::Reset);
 
 impl Sending<'_> {
     async fn run(&self, link: &mut Link, entry: &mut Entry, mut reply: Reply) -> Sent {
-        let Directives {
-            timing,
-            fault,
-            form,
-            ..
-        } = self.directives;
+        let Directives { timing, fault, form, .. } = self.directives;
         if form.no_request_id {
             reply.request_id = None;
         }
@@ -96,13 +82,8 @@ impl Sending<'_> {
             writer.wait(millis(timing.first_byte_ms)).await?;
         }
         match fault.stop {
-            Some(Stop {
-                how: How::Reset,
-                point: Point::Head,
-            }) => return Ok(RESET),
-            Some(Stop {
-                point: Point::Head, ..
-            }) => return Ok(CUT),
+            Some(Stop { how: How::Reset, point: Point::Head }) => return Ok(RESET),
+            Some(Stop { point: Point::Head, .. }) => return Ok(CUT),
             _ => {}
         }
         if form.bad_head {
@@ -130,11 +111,7 @@ impl Sending<'_> {
             return Ok(end);
         }
         writer.finish(self.is_head).await?;
-        let after = if close || form.hang_up {
-            After::Close
-        } else {
-            After::Keep
-        };
+        let after = if close || form.hang_up { After::Close } else { After::Keep };
         Ok((Ending::Complete, after))
     }
 
@@ -186,12 +163,7 @@ impl Sending<'_> {
         writer: &mut Writer<'_>,
         mut events: Events,
     ) -> Result<Option<(Ending, After)>, ClientLeft> {
-        let Directives {
-            timing,
-            fault,
-            form,
-            ..
-        } = self.directives;
+        let Directives { timing, fault, form, .. } = self.directives;
         if form.gzip {
             writer.compress();
         }
@@ -204,11 +176,7 @@ impl Sending<'_> {
         let mut event = Vec::with_capacity(512);
         for count in 0.. {
             if count == at && self.midway(writer).await? {
-                return if form.bad_chunk {
-                    Ok(Some(CUT))
-                } else {
-                    Ok(None)
-                };
+                return if form.bad_chunk { Ok(Some(CUT)) } else { Ok(None) };
             }
             event.clear();
             let note = events.next(&mut event);
@@ -233,17 +201,8 @@ impl Sending<'_> {
 
     /// What is directed to happen between two events; true if the stream ends with it.
     async fn midway(&self, writer: &mut Writer<'_>) -> Result<bool, ClientLeft> {
-        let Directives {
-            timing,
-            fault,
-            form,
-            ..
-        } = self.directives;
-        let until = if fault.stall {
-            None
-        } else {
-            Some(Instant::now() + millis(timing.silence_ms))
-        };
+        let Directives { timing, fault, form, .. } = self.directives;
+        let until = if fault.stall { None } else { Some(Instant::now() + millis(timing.silence_ms)) };
         if let Some(pings_ms) = timing.pings_ms {
             loop {
                 let next = Instant::now() + millis(pings_ms);
@@ -266,11 +225,7 @@ impl Sending<'_> {
             }
             let mut event = Vec::new();
             events::error(&mut event, &error.envelope(None));
-            let note = Note {
-                is_event: true,
-                error: Some(error.kind),
-                ..Note::default()
-            };
+            let note = Note { is_event: true, error: Some(error.kind), ..Note::default() };
             writer.event(&event, note).await?;
         }
         if form.bad_chunk {
@@ -279,11 +234,7 @@ impl Sending<'_> {
         Ok(fault.error_event.is_some() || form.bad_chunk)
     }
 
-    async fn stop(
-        &self,
-        writer: &mut Writer<'_>,
-        how: How,
-    ) -> Result<Option<(Ending, After)>, ClientLeft> {
+    async fn stop(&self, writer: &mut Writer<'_>, how: How) -> Result<Option<(Ending, After)>, ClientLeft> {
         writer.flush_all().await?;
         Ok(match how {
             How::Cut | How::CutMidEvent => Some(CUT),

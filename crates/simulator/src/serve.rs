@@ -62,11 +62,7 @@ pub(crate) async fn connection(stream: TcpStream, shared: Arc<Shared>) {
             Ok(None) => return,
             Err(Unread::Malformed(malformed)) => {
                 let head = &unreadable();
-                let exchange = Exchange {
-                    head,
-                    entry: shared.record.arrived(number, head),
-                    shared: &shared,
-                };
+                let exchange = Exchange { head, entry: shared.record.arrived(number, head), shared: &shared };
                 exchange.refuse(&mut link, &malformed).await
             }
             Err(Unread::ClientLeft | Unread::TooLarge) => {
@@ -85,21 +81,12 @@ pub(crate) async fn connection(stream: TcpStream, shared: Arc<Shared>) {
 
 /// Stands in the record for a head that cannot be read.
 fn unreadable() -> Head {
-    Head {
-        method: String::new(),
-        target: String::new(),
-        minor: 1,
-        headers: Headers::default(),
-    }
+    Head { method: String::new(), target: String::new(), minor: 1, headers: Headers::default() }
 }
 
 async fn request(link: &mut Link, head: &Head, connection: u64, shared: &Shared) -> After {
     let entry = shared.record.arrived(connection, head);
-    let exchange = Exchange {
-        head,
-        entry,
-        shared,
-    };
+    let exchange = Exchange { head, entry, shared };
     let framing = match head.framing() {
         Ok(framing) => framing,
         Err(malformed) => return exchange.refuse(link, &malformed).await,
@@ -123,9 +110,7 @@ async fn request(link: &mut Link, head: &Head, connection: u64, shared: &Shared)
         }
         Err(Unread::TooLarge) => {
             let reply = api::too_large();
-            exchange
-                .send(link, reply, &Directives::default(), false)
-                .await
+            exchange.send(link, reply, &Directives::default(), false).await
         }
         Err(Unread::Malformed(malformed)) => exchange.refuse(link, &malformed).await,
         Err(Unread::ClientLeft) => {
@@ -155,42 +140,23 @@ impl Exchange<'_> {
         let route = Route::of(&self.head.method, self.head.path());
         let call = route.purpose().map(|purpose| Call::read(&body, purpose));
         let readable = call.as_ref().and_then(|call| call.as_ref().ok());
-        let decided = by_header.or_else(|| {
-            decide::by_content(
-                self.head,
-                route,
-                readable,
-                &shared.script(),
-                &shared.repeats,
-            )
-        });
+        let decided = by_header
+            .or_else(|| decide::by_content(self.head, route, readable, &shared.script(), &shared.repeats));
         let decision = match decided.unwrap_or_else(|| Ok(Decision::default())) {
             Ok(decision) => decision,
             Err(problem) => {
                 let error = ApiError::new(400, problem.to_string());
                 let reply = Reply::error(self.serial(), &error);
-                return self
-                    .send(link, reply, &Directives::default(), keep_alive)
-                    .await;
+                return self.send(link, reply, &Directives::default(), keep_alive).await;
             }
         };
         let model = readable.map(|call| call.model.clone());
         self.entry.decided(model, &decision.text);
-        let question = Question {
-            route,
-            head: self.head,
-            body: &body,
-            call,
-            serial: self.serial(),
-        };
-        let terms = Terms {
-            api_key: shared.api_key.as_deref(),
-            max_body_bytes: shared.max_body_bytes,
-        };
+        let question = Question { route, head: self.head, body: &body, call, serial: self.serial() };
+        let terms = Terms { api_key: shared.api_key.as_deref(), max_body_bytes: shared.max_body_bytes };
         let reply = api::answer(&question, &decision.directives, &terms);
         drop(body);
-        self.send(link, reply, &decision.directives, keep_alive)
-            .await
+        self.send(link, reply, &decision.directives, keep_alive).await
     }
 
     /// Answers a request whose end is not known, and closes.
@@ -202,13 +168,7 @@ impl Exchange<'_> {
         send::refuse(link, entry, head, reply).await
     }
 
-    async fn send(
-        self,
-        link: &mut Link,
-        reply: Reply,
-        directives: &Directives,
-        keep_alive: bool,
-    ) -> After {
+    async fn send(self, link: &mut Link, reply: Reply, directives: &Directives, keep_alive: bool) -> After {
         send::send(link, self.entry, self.head, reply, directives, keep_alive).await
     }
 

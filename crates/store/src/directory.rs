@@ -16,6 +16,9 @@ use crate::fault::{JournalFault, StoreFault};
 use crate::folder::random;
 use crate::journal::Journal;
 
+#[cfg(test)]
+mod tests;
+
 /// The most keys that a directory holds, withdrawn ones included.
 pub const KEYS_MAX: usize = 1_000_000;
 

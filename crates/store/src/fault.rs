@@ -89,7 +89,8 @@ pub enum StoreFault {
     /// The journal ends before an entry that was once safely on disk.
     #[error(
         "the journal ends at entry {found}, but {} saw entry {expected} on disk: entries were lost or removed, or \
-         an old copy was restored; run `tollgate audit verify`. To go on with the loss, move that file away",
+         an old copy was restored; run `tollgate audit verify`. To go on with the loss, move that file away \
+         (of ledger.db the -wal and -shm files too)",
         witness.display()
     )]
     Lost {

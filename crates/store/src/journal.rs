@@ -1,8 +1,8 @@
 //! The journal: one hash-chained file of everything that happened, the truth that all else is a view of.
 //!
 //! An append puts its line into the chain at once, under a short lock, and hands it to the kernel: itself if nobody
-//! writes at the moment, through whoever does otherwise ([`writer`]). A thread syncs what was written within
-//! milliseconds ([`keeper`]). If the disk refuses, the chain is rolled back to what the file holds: admissions fail,
+//! writes at the moment, through whoever does otherwise (`writer`). A thread syncs what was written within
+//! milliseconds (`keeper`). If the disk refuses, the chain is rolled back to what the file holds: admissions fail,
 //! settlements wait in memory, and a probe every 100 ms finds out when the disk takes entries again. If a sync fails,
 //! nothing is acknowledged any more, because nobody knows what is on the disk.
 
@@ -23,6 +23,8 @@ pub(crate) mod queue;
 pub(crate) mod recovery;
 pub(crate) mod segment;
 pub(crate) mod tail;
+#[cfg(test)]
+mod tests;
 pub(crate) mod writer;
 
 pub use append::Append;
@@ -199,6 +201,13 @@ impl Journal {
         }
         let mut queue = self.shared.lock();
         (queue.tail, queue.relay) = (None, None);
+    }
+}
+
+/// Also when a store fails to open after its journal: nobody may go on holding the folder.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

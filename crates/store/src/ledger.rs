@@ -1,7 +1,7 @@
 //! The ledger: what it cost, as a view of the journal that can be queried.
 //!
 //! One thread follows the durable part of the journal and books each settlement once, under its sequence number
-//! ([`projector`]). The same database holds the keys as the journal last recorded them. All of it can be deleted: it
+//! (`projector`). The same database holds the keys as the journal last recorded them. All of it can be deleted: it
 //! is made again from the journal.
 //!
 //! Only durable entries are booked. So after a power cut the ledger never knows more than the journal, and a journal
@@ -22,6 +22,9 @@ use crate::journal::recovery::Witness;
 mod projector;
 mod report;
 mod schema;
+
+#[cfg(test)]
+mod tests;
 
 pub use report::{Dimension, Query, ReportRow};
 

@@ -85,3 +85,25 @@ fn exposed_secrets_are_refused_with_a_cure() {
     }
     open(&options);
 }
+
+#[test]
+fn nobody_else_may_read_the_folder_and_nothing_secret_is_shown() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    let mode = |path: &str| fs::metadata(options.data.join(path)).unwrap().permissions().mode() & 0o777;
+    let rows = [
+        ("", 0o700),
+        ("secrets", 0o700),
+        ("journal", 0o700),
+        ("secrets/pepper", 0o600),
+        ("secrets/journal.key", 0o600),
+        ("journal/00000000000000000001.jsonl", 0o600),
+        ("ledger.db", 0o600),
+    ];
+    for (path, expected) in rows {
+        assert_eq!(mode(path) & !expected, 0, "{path} {:o}", mode(path));
+    }
+    let pepper = fs::read_to_string(options.data.join("secrets/pepper")).unwrap();
+    assert!(!format!("{store:?}").contains(pepper.trim()));
+}

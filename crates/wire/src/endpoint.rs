@@ -85,12 +85,7 @@ pub fn classify(method: &str, path: &str) -> Endpoint {
         (Some("messages"), Some("batches"), _) => Endpoint::Batches,
         (Some("files"), ..) => Endpoint::Files,
         (Some("models"), Some(_), None) if method == "GET" => Endpoint::Model,
-        _ if GOVERNED
-            .iter()
-            .any(|governed| rest.eq_ignore_ascii_case(governed)) =>
-        {
-            Endpoint::Unknown
-        }
+        _ if GOVERNED.iter().any(|governed| rest.eq_ignore_ascii_case(governed)) => Endpoint::Unknown,
         _ => Endpoint::Other,
     }
 }
@@ -100,9 +95,7 @@ const GOVERNED: [&str; 3] = ["messages", "messages/count_tokens", "models"];
 
 fn is_plain(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..")
-        && segment
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~@:".contains(&byte))
+        && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~@:".contains(&byte))
 }
 
 #[cfg(test)]
@@ -116,26 +109,14 @@ mod tests {
             ("POST", "/v1/messages/count_tokens", Endpoint::CountTokens),
             ("GET", "/v1/models", Endpoint::Models),
             ("GET", "/v1/models/claude-opus-5-5", Endpoint::Model),
-            (
-                "GET",
-                "/v1/models/claude-opus-4-5@20251101",
-                Endpoint::Model,
-            ),
+            ("GET", "/v1/models/claude-opus-4-5@20251101", Endpoint::Model),
             ("HEAD", "/", Endpoint::Hello),
             ("HEAD", "/api/hello", Endpoint::Hello),
             ("GET", "/api/hello", Endpoint::Hello),
             ("POST", "/v1/messages/batches", Endpoint::Batches),
             ("GET", "/v1/messages/batches", Endpoint::Batches),
-            (
-                "GET",
-                "/v1/messages/batches/msgbatch_01/results",
-                Endpoint::Batches,
-            ),
-            (
-                "DELETE",
-                "/v1/messages/batches/msgbatch_01",
-                Endpoint::Batches,
-            ),
+            ("GET", "/v1/messages/batches/msgbatch_01/results", Endpoint::Batches),
+            ("DELETE", "/v1/messages/batches/msgbatch_01", Endpoint::Batches),
             ("POST", "/v1/files", Endpoint::Files),
             ("GET", "/v1/files/file_01/content", Endpoint::Files),
             ("POST", "/v1/complete", Endpoint::Other),
@@ -185,18 +166,11 @@ mod tests {
 
     #[test]
     fn labels_are_distinct_snake_case() {
-        let labels: std::collections::BTreeSet<_> = Endpoint::ALL
-            .iter()
-            .map(|endpoint| endpoint.as_str())
-            .collect();
+        let labels: std::collections::BTreeSet<_> =
+            Endpoint::ALL.iter().map(|endpoint| endpoint.as_str()).collect();
         assert_eq!(labels.len(), Endpoint::ALL.len());
         for label in labels {
-            assert!(
-                label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
-                "{label}"
-            );
+            assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{label}");
         }
     }
 }

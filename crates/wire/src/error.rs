@@ -106,17 +106,9 @@ struct Detail<'a> {
 /// The JSON body of an error answer. `request_id` must be what the `request-id` header of the answer says.
 #[must_use]
 pub fn envelope(kind: ErrorType, message: &str, request_id: &str) -> Vec<u8> {
-    let detail = Detail {
-        kind: kind.as_str(),
-        message,
-    };
+    let detail = Detail { kind: kind.as_str(), message };
     // Writing plain strings to memory has no way to fail.
-    serde_json::to_vec(&Envelope {
-        kind: "error",
-        error: detail,
-        request_id,
-    })
-    .unwrap_or_default()
+    serde_json::to_vec(&Envelope { kind: "error", error: detail, request_id }).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -63,17 +63,12 @@ pub fn response_action(name: &[u8]) -> Action {
 /// The row that governs a header; `None` if no row names it.
 #[must_use]
 pub fn row(name: &[u8]) -> Option<&'static Row> {
-    let same_length = match (
-        INDEX.starts.get(name.len()),
-        INDEX.starts.get(name.len() + 1),
-    ) {
+    let same_length = match (INDEX.starts.get(name.len()), INDEX.starts.get(name.len() + 1)) {
         (Some(&from), Some(&to)) => &INDEX.exact[from as usize..to as usize],
         _ => &[],
     };
     let exact = same_length.iter().map(|&row| &TABLE[row as usize]);
-    let families = INDEX.families[..INDEX.family_count]
-        .iter()
-        .map(|&row| &TABLE[row as usize]);
+    let families = INDEX.families[..INDEX.family_count].iter().map(|&row| &TABLE[row as usize]);
     exact.chain(families).find(|row| fits(row.name, name))
 }
 
@@ -81,9 +76,7 @@ pub fn row(name: &[u8]) -> Option<&'static Row> {
 /// (RFC 9110 section 7.6.1). Any case.
 #[must_use]
 pub fn connection_lists(value: &[u8], name: &[u8]) -> bool {
-    value
-        .split(|&byte| byte == b',')
-        .any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
+    value.split(|&byte| byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
 }
 
 /// Whether a row's name covers `name`; for an exact one, `name` has its length.
@@ -139,10 +132,7 @@ const fn build_index() -> Index {
         length += 1;
     }
     index.starts[LENGTHS] = filled;
-    assert!(
-        filled as usize + index.family_count == TABLE.len(),
-        "a name is too long for the index"
-    );
+    assert!(filled as usize + index.family_count == TABLE.len(), "a name is too long for the index");
     index
 }
 
@@ -238,20 +228,9 @@ mod tests {
         for row in TABLE {
             let found = super::row(row.name.replace('*', "anything").as_bytes());
             assert_eq!(found, Some(row));
-            assert_eq!(
-                super::row(row.name.to_ascii_uppercase().replace('*', "X").as_bytes()),
-                Some(row)
-            );
-            assert!(
-                row.name.bytes().all(|byte| !byte.is_ascii_uppercase()),
-                "{}",
-                row.name
-            );
-            assert!(
-                row.why.ends_with('.'),
-                "{}: a reason is a sentence",
-                row.name
-            );
+            assert_eq!(super::row(row.name.to_ascii_uppercase().replace('*', "X").as_bytes()), Some(row));
+            assert!(row.name.bytes().all(|byte| !byte.is_ascii_uppercase()), "{}", row.name);
+            assert!(row.why.ends_with('.'), "{}: a reason is a sentence", row.name);
         }
     }
 
@@ -276,11 +255,7 @@ mod tests {
             ("a,,b", "b", true),
         ];
         for (value, name, expected) in rows {
-            assert_eq!(
-                connection_lists(value.as_bytes(), name.as_bytes()),
-                expected,
-                "{value} / {name}"
-            );
+            assert_eq!(connection_lists(value.as_bytes(), name.as_bytes()), expected, "{value} / {name}");
         }
     }
 }

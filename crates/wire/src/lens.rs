@@ -125,10 +125,7 @@ pub enum Why {
 
 impl From<Flaw> for Malformed {
     fn from(flaw: Flaw) -> Self {
-        Self {
-            offset: flaw.offset,
-            why: Why::Syntax(flaw.syntax),
-        }
+        Self { offset: flaw.offset, why: Why::Syntax(flaw.syntax) }
     }
 }
 
@@ -140,10 +137,7 @@ impl From<Flaw> for Malformed {
 /// `metadata`, has no `model`, or gives a field of [`Lens`] a value of the wrong type.
 pub fn look(body: &[u8]) -> Result<Lens<'_>, Malformed> {
     if body.starts_with(b"\xEF\xBB\xBF") {
-        return Err(Malformed {
-            offset: 0,
-            why: Why::ByteOrderMark,
-        });
+        return Err(Malformed { offset: 0, why: Why::ByteOrderMark });
     }
     let mut scanner = Scanner::new(body);
     match scanner.peek() {
@@ -166,10 +160,7 @@ pub fn look(body: &[u8]) -> Result<Lens<'_>, Malformed> {
 }
 
 fn at(scanner: &Scanner<'_>, why: Why) -> Malformed {
-    Malformed {
-        offset: scanner.at(),
-        why,
-    }
+    Malformed { offset: scanner.at(), why }
 }
 
 /// The names seen so far in one object, to find repetitions.
@@ -185,11 +176,7 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn new(parent: &'static str, capacity: usize) -> Self {
-        Self {
-            parent,
-            seen: Vec::with_capacity(capacity),
-            marks: 0,
-        }
+        Self { parent, seen: Vec::with_capacity(capacity), marks: 0 }
     }
 
     /// Goes to the value of the next member; false past the object's end.
@@ -197,12 +184,7 @@ impl<'a> Names<'a> {
         let Some(text) = scanner.member(self.seen.is_empty())? else {
             return Ok(false);
         };
-        let refused = |why| {
-            Err(Malformed {
-                offset: text.offset,
-                why,
-            })
-        };
+        let refused = |why| Err(Malformed { offset: text.offset, why });
         let Some(name) = text.decode() else {
             return refused(Why::LoneSurrogate);
         };
@@ -325,10 +307,7 @@ impl<'a> Findings<'a> {
     }
 
     fn finish(self, length: usize) -> Result<Lens<'a>, Malformed> {
-        let model = self.model.ok_or(Malformed {
-            offset: length,
-            why: Why::ModelMissing,
-        })?;
+        let model = self.model.ok_or(Malformed { offset: length, why: Why::ModelMissing })?;
         Ok(Lens {
             model,
             max_tokens: self.max_tokens,
@@ -360,26 +339,17 @@ fn count(scanner: &mut Scanner<'_>) -> Result<usize, Malformed> {
 
 fn decode<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, Malformed> {
     let offset = scanner.at();
-    scanner.string()?.decode().ok_or(Malformed {
-        offset,
-        why: Why::LoneSurrogate,
-    })
+    scanner.string()?.decode().ok_or(Malformed { offset, why: Why::LoneSurrogate })
 }
 
 fn model_name<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, Malformed> {
     let offset = scanner.at();
     let model = decode(scanner)?;
     if model.is_empty() {
-        return Err(Malformed {
-            offset,
-            why: Why::ModelEmpty,
-        });
+        return Err(Malformed { offset, why: Why::ModelEmpty });
     }
     if model.chars().count() > MODEL_CHARACTERS_LIMIT {
-        return Err(Malformed {
-            offset,
-            why: Why::ModelTooLong,
-        });
+        return Err(Malformed { offset, why: Why::ModelTooLong });
     }
     Ok(model)
 }
@@ -392,9 +362,7 @@ fn token_count(scanner: &mut Scanner<'_>) -> Result<u64, Malformed> {
         return Err(wrong);
     }
     let digits = scanner.number()?;
-    let number = std::str::from_utf8(digits)
-        .ok()
-        .and_then(|digits| digits.parse().ok());
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
     number.ok_or(Malformed { offset, ..wrong })
 }
 

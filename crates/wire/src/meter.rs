@@ -130,9 +130,7 @@ impl Meter {
     #[must_use]
     pub fn gzip(self) -> Self {
         match self.0 {
-            Reader::Plain(content) => {
-                Self(Reader::Gzip(Box::new(Gunzip::new(content, DECODED_LIMIT))))
-            }
+            Reader::Plain(content) => Self(Reader::Gzip(Box::new(Gunzip::new(content, DECODED_LIMIT)))),
             Reader::Gzip(_) => self,
         }
     }

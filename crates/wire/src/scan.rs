@@ -71,11 +71,7 @@ pub(crate) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            depth: 0,
-        }
+        Self { bytes, at: 0, depth: 0 }
     }
 
     /// Offset of the next byte to be read.
@@ -310,11 +306,7 @@ impl<'a> Scanner<'a> {
             return Err(self.flaw(Syntax::Utf8));
         }
         self.at += 1;
-        Ok(Text {
-            offset,
-            raw,
-            escapes,
-        })
+        Ok(Text { offset, raw, escapes })
     }
 
     fn escape(&mut self) -> Result<(), Flaw> {
@@ -352,10 +344,7 @@ impl<'a> Scanner<'a> {
 
     #[cold]
     fn flaw(&self, syntax: Syntax) -> Flaw {
-        Flaw {
-            offset: self.at,
-            syntax,
-        }
+        Flaw { offset: self.at, syntax }
     }
 }
 

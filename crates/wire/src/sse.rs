@@ -141,12 +141,7 @@ impl Decoder {
     }
 
     /// A line ended that began in an earlier chunk.
-    fn end_kept_line(
-        &mut self,
-        rest: &[u8],
-        held: &mut Held<'_>,
-        each: &mut impl FnMut(Event<'_>),
-    ) {
+    fn end_kept_line(&mut self, rest: &[u8], held: &mut Held<'_>, each: &mut impl FnMut(Event<'_>)) {
         let mut line = std::mem::take(&mut self.line);
         line.extend_from_slice(rest);
         // The line does not outlive this call, so what it says goes to the decoder's own buffers.
@@ -163,12 +158,7 @@ impl Decoder {
     }
 
     /// A whole line without its end.
-    fn end_line<'c>(
-        &mut self,
-        line: &'c [u8],
-        held: &mut Held<'c>,
-        each: &mut impl FnMut(Event<'_>),
-    ) {
+    fn end_line<'c>(&mut self, line: &'c [u8], held: &mut Held<'c>, each: &mut impl FnMut(Event<'_>)) {
         let line = self.without_mark(line);
         self.first_line = false;
         if line.is_empty() {
@@ -208,10 +198,7 @@ impl Decoder {
         if self.has_data {
             let name = held.name.unwrap_or(&self.name);
             let name = if name.is_empty() { b"message" } else { name };
-            each(Event {
-                name,
-                data: held.data.unwrap_or(&self.data),
-            });
+            each(Event { name, data: held.data.unwrap_or(&self.data) });
         }
         self.clear_event(held);
         self.passing_event = false;
@@ -295,25 +282,16 @@ mod tests {
             ("event: a\nevent: b\ndata: 1\n\n", &[("b", "1")]),
             ("event:\ndata: 1\n\n", &[("message", "1")]),
             ("event: a\nevent:\ndata: 1\n\n", &[("message", "1")]),
-            (
-                "data:a\n\ndata:  a\n\n",
-                &[("message", "a"), ("message", " a")],
-            ),
+            ("data:a\n\ndata:  a\n\n", &[("message", "a"), ("message", " a")]),
             ("data: a\ndata: b\ndata:\n\n", &[("message", "a\nb\n")]),
             ("data\n\n", &[("message", "")]),
             ("data:\n\n", &[("message", "")]),
             ("event: a\n\ndata: 1\n\n", &[("message", "1")]),
             (": comment\n\n:\ndata: 1\n: more\n\n", &[("message", "1")]),
-            (
-                "id: 7\nretry: 9\nwhat: ever\nno colon\ndata: 1\n\n",
-                &[("message", "1")],
-            ),
+            ("id: 7\nretry: 9\nwhat: ever\nno colon\ndata: 1\n\n", &[("message", "1")]),
             ("Data: 1\n\n data: 1\n\n", &[]),
             ("data: a:b\n\n", &[("message", "a:b")]),
-            (
-                "\u{feff}data: 1\n\n\u{feff}data: 2\n\n",
-                &[("message", "1")],
-            ),
+            ("\u{feff}data: 1\n\n\u{feff}data: 2\n\n", &[("message", "1")]),
             ("\u{feff}: c\ndata: 1\n\n", &[("message", "1")]),
             ("\u{feff}\ndata: 1\n\n", &[("message", "1")]),
             (": c\n\u{feff}data: 1\n\n", &[]),
@@ -322,18 +300,11 @@ mod tests {
             ("\n\n\ndata: 1\n\n\n\n", &[("message", "1")]),
         ];
         for (stream, expected) in rows {
-            let expected: Events = expected
-                .iter()
-                .map(|&(name, data)| (name.into(), data.into()))
-                .collect();
+            let expected: Events = expected.iter().map(|&(name, data)| (name.into(), data.into())).collect();
             let whole = decode(EVENT_LIMIT, &[stream.as_bytes()]);
             assert_eq!(whole, (expected.clone(), 0), "{stream:?}");
             let single: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
-            assert_eq!(
-                decode(EVENT_LIMIT, &single),
-                (expected, 0),
-                "{stream:?}, byte by byte"
-            );
+            assert_eq!(decode(EVENT_LIMIT, &single), (expected, 0), "{stream:?}, byte by byte");
         }
     }
 
@@ -351,11 +322,7 @@ mod tests {
             for size in [1, 2, 3, 5, 12, 100] {
                 let chunks: Vec<&[u8]> = stream.as_bytes().chunks(size).collect();
                 let (found, count) = decode(12, &chunks);
-                assert_eq!(
-                    (count, found.len()),
-                    (skipped, events),
-                    "{stream:?} in chunks of {size}"
-                );
+                assert_eq!((count, found.len()), (skipped, events), "{stream:?} in chunks of {size}");
             }
         }
     }
@@ -367,10 +334,7 @@ mod tests {
             decoder.push(start.as_bytes(), |_| {});
             for _ in 0..1000 {
                 decoder.push(&[b'x'; 700], |_| {});
-                assert!(
-                    decoder.line.capacity() + decoder.data.capacity() < 5000,
-                    "{start}"
-                );
+                assert!(decoder.line.capacity() + decoder.data.capacity() < 5000, "{start}");
             }
         }
     }
@@ -409,11 +373,7 @@ mod tests {
     /// A plain reading of the standard, line by line, to compare with.
     fn reference(stream: &[u8]) -> Events {
         let text = String::from_utf8(stream.to_vec()).unwrap();
-        let text = text
-            .strip_prefix('\u{feff}')
-            .unwrap_or(&text)
-            .replace("\r\n", "\n")
-            .replace('\r', "\n");
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n").replace('\r', "\n");
         let (mut events, mut name, mut data) = (Vec::new(), String::new(), String::new());
         let Some((complete, _)) = text.rsplit_once('\n') else {
             return events;
@@ -424,14 +384,7 @@ mod tests {
             if line.is_empty() {
                 let (name, mut data) = (std::mem::take(&mut name), std::mem::take(&mut data));
                 if data.pop().is_some() {
-                    events.push((
-                        if name.is_empty() {
-                            "message".into()
-                        } else {
-                            name
-                        },
-                        data,
-                    ));
+                    events.push((if name.is_empty() { "message".into() } else { name }, data));
                 }
             } else if field == "data" {
                 data.push_str(value);

@@ -74,26 +74,14 @@ impl Tally {
     pub(crate) fn report(&mut self, usage: &Value) {
         self.tokens.report(usage);
         let tools = &usage["server_tool_use"];
-        update(
-            &mut self.web_search_requests,
-            tools["web_search_requests"].as_u64(),
-        );
-        update(
-            &mut self.web_fetch_requests,
-            tools["web_fetch_requests"].as_u64(),
-        );
-        update(
-            &mut self.code_execution_requests,
-            tools["code_execution_requests"].as_u64(),
-        );
+        update(&mut self.web_search_requests, tools["web_search_requests"].as_u64());
+        update(&mut self.web_fetch_requests, tools["web_fetch_requests"].as_u64());
+        update(&mut self.code_execution_requests, tools["code_execution_requests"].as_u64());
         update(&mut self.service_tier, text(&usage["service_tier"]));
         update(&mut self.speed, text(&usage["speed"]));
         update(&mut self.inference_geo, text(&usage["inference_geo"]));
         let iterations = usage["iterations"].as_array();
-        update(
-            &mut self.iterations,
-            iterations.map(|list| list.iter().filter_map(iteration).collect()),
-        );
+        update(&mut self.iterations, iterations.map(|list| list.iter().filter_map(iteration).collect()));
     }
 
     /// The usage reported so far; `None` if no count of tokens was.
@@ -122,9 +110,7 @@ impl Tally {
     /// The model of the last reported run that stepped in for one that refused.
     pub(crate) fn fallback_model(&self) -> Option<&str> {
         let iterations = self.iterations.as_deref()?;
-        let fallback = iterations
-            .iter()
-            .rfind(|iteration| iteration.kind == "fallback_message")?;
+        let fallback = iterations.iter().rfind(|iteration| iteration.kind == "fallback_message")?;
         fallback.model.as_deref()
     }
 }
@@ -144,30 +130,15 @@ impl Tokens {
     fn report(&mut self, usage: &Value) {
         update(&mut self.input, usage["input_tokens"].as_u64());
         update(&mut self.output, usage["output_tokens"].as_u64());
-        update(
-            &mut self.cache_read,
-            usage["cache_read_input_tokens"].as_u64(),
-        );
-        update(
-            &mut self.cache_write,
-            usage["cache_creation_input_tokens"].as_u64(),
-        );
-        update(
-            &mut self.cache_write_5m,
-            usage["cache_creation"]["ephemeral_5m_input_tokens"].as_u64(),
-        );
-        update(
-            &mut self.cache_write_1h,
-            usage["cache_creation"]["ephemeral_1h_input_tokens"].as_u64(),
-        );
+        update(&mut self.cache_read, usage["cache_read_input_tokens"].as_u64());
+        update(&mut self.cache_write, usage["cache_creation_input_tokens"].as_u64());
+        update(&mut self.cache_write_5m, usage["cache_creation"]["ephemeral_5m_input_tokens"].as_u64());
+        update(&mut self.cache_write_1h, usage["cache_creation"]["ephemeral_1h_input_tokens"].as_u64());
     }
 
     fn reported(&self) -> bool {
         let counts = [self.input, self.output, self.cache_read, self.cache_write];
-        counts
-            .iter()
-            .chain([&self.cache_write_5m, &self.cache_write_1h])
-            .any(Option::is_some)
+        counts.iter().chain([&self.cache_write_5m, &self.cache_write_1h]).any(Option::is_some)
     }
 
     /// Cache writes for five minutes and for one hour.
@@ -178,15 +149,8 @@ impl Tokens {
     fn cache_writes(&self) -> (u64, u64) {
         let five_minutes = self.cache_write_5m.unwrap_or(0);
         let hour = self.cache_write_1h.unwrap_or(0);
-        let rest = self
-            .cache_write
-            .unwrap_or(0)
-            .saturating_sub(five_minutes.saturating_add(hour));
-        if five_minutes == 0 && hour > 0 {
-            (0, hour + rest)
-        } else {
-            (five_minutes + rest, hour)
-        }
+        let rest = self.cache_write.unwrap_or(0).saturating_sub(five_minutes.saturating_add(hour));
+        if five_minutes == 0 && hour > 0 { (0, hour + rest) } else { (five_minutes + rest, hour) }
     }
 }
 
@@ -213,10 +177,7 @@ fn update<T>(field: &mut Option<T>, reported: Option<T>) {
 
 /// A string that says something.
 pub(crate) fn text(value: &Value) -> Option<String> {
-    value
-        .as_str()
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -254,23 +215,13 @@ mod tests {
     fn an_explicit_zero_is_a_report_and_silence_is_none() {
         let rows = [
             (json!({"output_tokens": 0}), Some(Usage::default())),
-            (
-                json!({"cache_creation": {"ephemeral_1h_input_tokens": 0}}),
-                Some(Usage::default()),
-            ),
+            (json!({"cache_creation": {"ephemeral_1h_input_tokens": 0}}), Some(Usage::default())),
             (json!({}), None),
             (json!(null), None),
-            (
-                json!({"output_tokens": null, "service_tier": "standard"}),
-                None,
-            ),
+            (json!({"output_tokens": null, "service_tier": "standard"}), None),
         ];
         for (report, expected) in rows {
-            assert_eq!(
-                reported(std::slice::from_ref(&report)),
-                expected,
-                "{report}"
-            );
+            assert_eq!(reported(std::slice::from_ref(&report)), expected, "{report}");
         }
         let only_iterations = reported(&[json!({"iterations": [{"type": "message"}]})]);
         assert_eq!(only_iterations.map(|usage| usage.iterations.len()), Some(1));
@@ -291,14 +242,8 @@ mod tests {
                 ],
                 (10, 20),
             ),
-            (
-                vec![json!({"cache_creation": split(json!(10), json!(20))})],
-                (10, 20),
-            ),
-            (
-                vec![json!({"cache_creation_input_tokens": 30, "cache_creation": null})],
-                (30, 0),
-            ),
+            (vec![json!({"cache_creation": split(json!(10), json!(20))})], (10, 20)),
+            (vec![json!({"cache_creation_input_tokens": 30, "cache_creation": null})], (30, 0)),
             (
                 vec![
                     json!({"cache_creation_input_tokens": 30, "cache_creation": split(json!(null), json!(20))}),
@@ -341,15 +286,7 @@ mod tests {
 
     #[test]
     fn fields_of_odd_types_are_ignored() {
-        let odd = [
-            json!("7"),
-            json!(-7),
-            json!(7.5),
-            json!(true),
-            json!([7]),
-            json!({"x": 7}),
-            json!(1e30),
-        ];
+        let odd = [json!("7"), json!(-7), json!(7.5), json!(true), json!([7]), json!({"x": 7}), json!(1e30)];
         for value in odd {
             let usage = reported(&[
                 json!({"input_tokens": 3, "server_tool_use": {"web_search_requests": 2}}),
@@ -358,11 +295,7 @@ mod tests {
                     "cache_creation_input_tokens": value, "iterations": value.as_str(), "inference_geo": 7,
                 }),
             ]);
-            let expected = Usage {
-                input_tokens: 3,
-                web_search_requests: 2,
-                ..Usage::default()
-            };
+            let expected = Usage { input_tokens: 3, web_search_requests: 2, ..Usage::default() };
             assert_eq!(usage, Some(expected), "{value}");
         }
     }
@@ -393,11 +326,7 @@ mod tests {
                 cache_write_1h_tokens: 7,
                 cache_read_tokens: 6,
             },
-            Iteration {
-                kind: "compaction".into(),
-                input_tokens: 8,
-                ..Iteration::default()
-            },
+            Iteration { kind: "compaction".into(), input_tokens: 8, ..Iteration::default() },
             Iteration {
                 kind: "fallback_message".into(),
                 model: Some("claude-opus-5-5".into()),

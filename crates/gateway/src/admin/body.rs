@@ -44,7 +44,8 @@ impl CreateKey {
             project: optional("project", self.project)?,
             user: optional("user", self.user)?,
         };
-        let models = Models::new(self.models).map_err(|error| AdminFault::BadRequest(format!("models: {error}")))?;
+        let models =
+            Models::new(self.models).map_err(|error| AdminFault::BadRequest(format!("models: {error}")))?;
         let expires_at = match self.expires_in_seconds {
             Some(seconds) if seconds == 0 || seconds > LIFE_SECONDS => {
                 return Err(AdminFault::BadRequest(format!("expires_in_seconds: 1 to {LIFE_SECONDS}")));
@@ -149,8 +150,9 @@ impl UsageQuery {
         let by = by
             .split(',')
             .map(|name| {
-                Dimension::from_word(name.trim())
-                    .ok_or_else(|| AdminFault::BadRequest(format!("by: `{}` is none of {}", shorten(name), words())))
+                Dimension::from_word(name.trim()).ok_or_else(|| {
+                    AdminFault::BadRequest(format!("by: `{}` is none of {}", shorten(name), words()))
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
         let instant = |field: &str, text: Option<String>| -> Result<Option<UnixMs>, AdminFault> {

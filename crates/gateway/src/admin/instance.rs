@@ -22,10 +22,15 @@ pub(crate) struct InstanceFile {
 
 impl InstanceFile {
     /// Draws a token and writes the file, readable by its owner alone, in the place of an older one.
-    pub(crate) fn write(data: &Path, admin: SocketAddr) -> Result<Self, (PathBuf, io::Error)> {
+    pub(crate) fn write(data: &Path, clients: &str, admin: SocketAddr) -> Result<Self, (PathBuf, io::Error)> {
         let path = data.join(NAME);
         let token: String = random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = json!({ "admin": format!("http://{admin}"), "token": token, "pid": std::process::id() });
+        let text = json!({
+            "clients": clients,
+            "admin": format!("http://{admin}"),
+            "token": token,
+            "pid": std::process::id(),
+        });
         let fresh = data.join(format!("{NAME}.new"));
         let written = remove(&fresh)
             .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh))

@@ -39,7 +39,9 @@ pub enum DialerFault {
         cause: String,
     },
     /// The system has no certificate authorities.
-    #[error("no trusted certificate authorities were found on this system: install ca-certificates, or set upstream.ca_file")]
+    #[error(
+        "no trusted certificate authorities were found on this system: install ca-certificates, or set upstream.ca_file"
+    )]
     NoAuthorities,
     /// TLS could not be set up.
     #[error("TLS could not be set up: {0}")]
@@ -47,7 +49,12 @@ pub enum DialerFault {
 }
 
 impl Dialer {
-    pub(crate) fn new(url: &Url, ca_file: Option<&Path>, http2: bool, proxy: Option<Proxy>) -> Result<Self, DialerFault> {
+    pub(crate) fn new(
+        url: &Url,
+        ca_file: Option<&Path>,
+        http2: bool,
+        proxy: Option<Proxy>,
+    ) -> Result<Self, DialerFault> {
         let tls = url.tls().then(|| tls(url.host(), ca_file, http2)).transpose()?;
         Ok(Dialer { host: url.host().to_owned(), port: url.port(), tls, proxy })
     }
@@ -93,7 +100,11 @@ fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-fn tls(host: &str, ca_file: Option<&Path>, http2: bool) -> Result<(TlsConnector, ServerName<'static>), DialerFault> {
+fn tls(
+    host: &str,
+    ca_file: Option<&Path>,
+    http2: bool,
+) -> Result<(TlsConnector, ServerName<'static>), DialerFault> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| DialerFault::ServerName(host.to_owned()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)

@@ -153,7 +153,11 @@ async fn send(stream: &mut Stream, head: &[u8], body: &[u8]) -> io::Result<Optio
 }
 
 /// The upstream closed its reading side: it may have said why before.
-fn answer_or(stream: &mut Stream, context: &mut Context<'_>, error: io::Error) -> Poll<io::Result<Option<Chunk>>> {
+fn answer_or(
+    stream: &mut Stream,
+    context: &mut Context<'_>,
+    error: io::Error,
+) -> Poll<io::Result<Option<Chunk>>> {
     match stream.poll_chunk(context) {
         Poll::Ready(Ok(chunk)) if !chunk.is_empty() => Poll::Ready(Ok(Some(chunk))),
         _ => Poll::Ready(Err(error)),

@@ -125,7 +125,9 @@ impl Pool {
 fn as_http2(head: &[u8], body: &Bytes, tls: bool) -> Option<http::Request<Full<Bytes>>> {
     let limits = HeadLimits { head_bytes: usize::MAX, target_bytes: usize::MAX, fields: usize::MAX };
     let parsed = RequestHead::parse(head, &limits).ok()??;
-    let text = |range: &std::ops::Range<u32>| std::str::from_utf8(&head[range.start as usize..range.end as usize]).ok();
+    let text = |range: &std::ops::Range<u32>| {
+        std::str::from_utf8(&head[range.start as usize..range.end as usize]).ok()
+    };
     let authority = std::str::from_utf8(parsed.value(head, "host")?).ok()?;
     let uri = http::Uri::builder()
         .scheme(if tls { "https" } else { "http" })
@@ -165,12 +167,7 @@ fn as_http1(reply: &http::Response<Incoming>) -> Result<(Bytes, ResponseHead), U
         204 | 304 => Framing::None,
         _ => length.map_or(Framing::Chunked, Framing::Length),
     };
-    let head = ResponseHead {
-        len: bytes.len(),
-        status: reply.status().as_u16(),
-        fields,
-        framing,
-        keep_alive: true,
-    };
+    let head =
+        ResponseHead { len: bytes.len(), status: reply.status().as_u16(), fields, framing, keep_alive: true };
     Ok((bytes.into(), head))
 }

@@ -54,8 +54,10 @@ impl Proxy {
         url: &Url,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, NotAProxy> {
-        let first = |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|text| !text.is_empty()));
-        let exempt = first(&["no_proxy", "NO_PROXY"]).is_some_and(|list| is_exempt(&list, url.host(), url.port()));
+        let first =
+            |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|text| !text.is_empty()));
+        let exempt =
+            first(&["no_proxy", "NO_PROXY"]).is_some_and(|list| is_exempt(&list, url.host(), url.port()));
         if exempt {
             return Ok(None);
         }
@@ -155,21 +157,31 @@ mod tests {
 
     #[test]
     fn the_environment_decides_unless_it_exempts() {
-        let rows: &[(&[(&str, &str)], &str, Option<&str>)] = &[
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+        let rows: &[Row<'_>] = &[
             (&[("HTTPS_PROXY", "http://a:1")], "https://api.example", Some("a")),
-            (&[("HTTPS_PROXY", "http://a:1"), ("https_proxy", "http://b:1")], "https://api.example", Some("b")),
+            (
+                &[("HTTPS_PROXY", "http://a:1"), ("https_proxy", "http://b:1")],
+                "https://api.example",
+                Some("b"),
+            ),
             (&[("HTTPS_PROXY", "http://a:1")], "http://api.example", None),
             (&[("HTTP_PROXY", "http://a:1")], "http://api.example", Some("a")),
             (&[("ALL_PROXY", "http://a:1")], "http://api.example", Some("a")),
             (&[("HTTPS_PROXY", "http://a:1"), ("NO_PROXY", "x, .example")], "https://api.example", None),
             (&[("HTTPS_PROXY", "http://a:1"), ("NO_PROXY", "ample")], "https://api.example", Some("a")),
-            (&[("HTTPS_PROXY", "http://a:1"), ("no_proxy", "api.example:8443")], "https://api.example", Some("a")),
+            (
+                &[("HTTPS_PROXY", "http://a:1"), ("no_proxy", "api.example:8443")],
+                "https://api.example",
+                Some("a"),
+            ),
             (&[("HTTPS_PROXY", "http://a:1"), ("no_proxy", "api.example:443")], "https://api.example", None),
             (&[("HTTPS_PROXY", "http://a:1"), ("no_proxy", "*")], "https://api.example", None),
             (&[("HTTP_PROXY", "http://a:1"), ("no_proxy", "::1")], "http://[::1]:9", None),
         ];
         for (variables, url, expected) in rows {
-            let lookup = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, v)| (*v).to_owned());
+            let lookup =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, v)| (*v).to_owned());
             let proxy = Proxy::from_environment(&url.parse().unwrap(), lookup).unwrap();
             assert_eq!(proxy.as_ref().map(Proxy::host), *expected, "{variables:?} {url}");
         }

@@ -14,10 +14,7 @@ pub struct Chain {
 
 impl Default for Chain {
     fn default() -> Self {
-        Self {
-            next_seq: 1,
-            prev: GENESIS,
-        }
+        Self { next_seq: 1, prev: GENESIS }
     }
 }
 
@@ -46,11 +43,7 @@ impl Chain {
             return Err(Break::Sequence { expected, found });
         }
         if link.prev != self.prev {
-            return Err(Break::Predecessor {
-                seq: found,
-                expected: self.prev,
-                found: link.prev,
-            });
+            return Err(Break::Predecessor { seq: found, expected: self.prev, found: link.prev });
         }
         // A number after the last one would have to repeat: refuse to go there instead of wrapping.
         self.next_seq = found.checked_add(1).ok_or(Break::Exhausted)?;

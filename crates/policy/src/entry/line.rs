@@ -4,10 +4,10 @@
 //! {"seq":N,"at":"2026-11-22T11:30:00.123Z","prev":"<hex>","kind":"...",...,"hash":"<hex>"}\n
 //! ```
 //!
-//! The hash is SHA-256 over the bytes of the line from its first byte up to, not including, `,"hash":"`. It is
-//! checked against the bytes as they stand; nothing is parsed and written again to verify it. The outer fields
-//! stand at fixed places, so that they can be read without trusting the rest, and none of them may occur twice,
-//! so that no two readers of JSON can see two different entries in one line.
+//! The hash is SHA-256 over the bytes of the line from its first byte up to, not including, `,"hash":"`.
+//! It is checked against the bytes as they stand; nothing is parsed and written again to verify it. The
+//! outer fields stand at fixed places, so that they can be read without trusting the rest, and none of
+//! them may occur twice, so that no two readers of JSON can see two different entries in one line.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -36,15 +36,13 @@ pub fn write_line(out: &mut Vec<u8>, seq: u64, at: UnixMs, prev: &Hash, event: &
     out.extend_from_slice(PREV);
     out.extend_from_slice(&prev.to_text());
     out.push(b'"');
-    // The event is an object of its own, `{"kind":...}`. Its opening brace becomes the comma of ours, its closing
-    // brace gives way to the hash.
+    // The event is an object of its own, `{"kind":...}`. Its opening brace becomes the comma of ours, its
+    // closing brace gives way to the hash.
     let event_start = out.len();
     let written = serde_json::to_writer(&mut *out, event);
-    // Writing to memory cannot fail, and an event has text keys only: there is nothing to report to a caller.
-    assert!(
-        written.is_ok(),
-        "an event is always representable: {written:?}"
-    );
+    // Writing to memory cannot fail, and an event has text keys only: there is nothing to report to a
+    // caller.
+    assert!(written.is_ok(), "an event is always representable: {written:?}");
     out[event_start] = b',';
     out.pop();
     let hash = Hash::of(&out[start..]);
@@ -143,16 +141,14 @@ pub fn read_line(line: &[u8]) -> Result<Entry, BadLine> {
         b"checkpoint" => Event::Checkpoint(parse::<Checkpoint>(line)?),
         b"closed" => Event::Closed,
         other => {
-            return Err(BadLine::UnknownKind(
-                String::from_utf8_lossy(other).into_owned(),
-            ));
+            return Err(BadLine::UnknownKind(String::from_utf8_lossy(other).into_owned()));
         }
     };
     Ok(Entry { link, event })
 }
 
-/// Reads one line as [`read_line`] does, without its event: enough to verify a chain, also over events that a
-/// newer version wrote.
+/// Reads one line as [`read_line`] does, without its event: enough to verify a chain, also over events
+/// that a newer version wrote.
 ///
 /// # Errors
 /// [`BadLine`] for the first rule that is broken; never [`BadLine::UnknownKind`].
@@ -174,10 +170,7 @@ fn read_outer(line: &[u8]) -> Result<(Link, &str, &[u8]), BadLine> {
     let (link, kind, hashed) = read_frame(line)?;
     let computed = Hash::of(hashed);
     if computed != link.hash {
-        return Err(BadLine::Hash {
-            computed,
-            found: link.hash,
-        });
+        return Err(BadLine::Hash { computed, found: link.hash });
     }
     check_outer_fields_once(text)?;
     Ok((link, text, kind))
@@ -188,46 +181,26 @@ fn read_frame(line: &[u8]) -> Result<(Link, &[u8], &[u8]), BadLine> {
     let rest = line.strip_prefix(SEQ).ok_or(BadLine::Frame("`seq`"))?;
     let (seq, rest) = take_number(rest).ok_or(BadLine::Frame("`seq`"))?;
     let rest = rest.strip_prefix(AT).ok_or(BadLine::Frame("`at`"))?;
-    let (at, rest) = rest
-        .split_at_checked(INSTANT_BYTES)
-        .ok_or(BadLine::Frame("`at`"))?;
+    let (at, rest) = rest.split_at_checked(INSTANT_BYTES).ok_or(BadLine::Frame("`at`"))?;
     let at = UnixMs::from_text(at).ok_or(BadLine::Frame("`at`"))?;
     let rest = rest.strip_prefix(PREV).ok_or(BadLine::Frame("`prev`"))?;
-    let (prev, rest) = rest
-        .split_at_checked(HEX_BYTES)
-        .ok_or(BadLine::Frame("`prev`"))?;
+    let (prev, rest) = rest.split_at_checked(HEX_BYTES).ok_or(BadLine::Frame("`prev`"))?;
     let prev = Hash::from_text(prev).ok_or(BadLine::Frame("`prev`"))?;
     let rest = rest.strip_prefix(KIND).ok_or(BadLine::Frame("`kind`"))?;
-    let kind_end = rest
-        .iter()
-        .position(|byte| *byte == b'"')
-        .ok_or(BadLine::Frame("`kind`"))?;
+    let kind_end = rest.iter().position(|byte| *byte == b'"').ok_or(BadLine::Frame("`kind`"))?;
     let kind = &rest[..kind_end];
-    if !kind
-        .iter()
-        .all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
-    {
+    let of_a_kind = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+    if kind.is_empty() || !kind.iter().all(of_a_kind) {
         return Err(BadLine::Frame("`kind`"));
     }
     // From the end: the hash is the last field and has a fixed length.
     let hash = || BadLine::Frame("`hash`");
     let body = rest[kind_end..].strip_suffix(END).ok_or_else(hash)?;
-    let (body, digits) = body
-        .split_at_checked(body.len().wrapping_sub(HEX_BYTES))
-        .ok_or_else(hash)?;
+    let (body, digits) = body.split_at_checked(body.len().wrapping_sub(HEX_BYTES)).ok_or_else(hash)?;
     let body = body.strip_suffix(HASH).ok_or_else(hash)?;
     let hash = Hash::from_text(digits).ok_or_else(hash)?;
     let hashed = &line[..line.len() - (rest[kind_end..].len() - body.len())];
-    Ok((
-        Link {
-            seq,
-            at,
-            prev,
-            hash,
-        },
-        kind,
-        hashed,
-    ))
+    Ok((Link { seq, at, prev, hash }, kind, hashed))
 }
 
 /// A number without sign or leading zeros.
@@ -241,8 +214,8 @@ fn take_number(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((number, rest))
 }
 
-/// Parses the whole line as JSON to see that it is one object in which no outer field occurs twice, however its
-/// name is escaped. Serde's derived readers refuse a known field that is doubled.
+/// Parses the whole line as JSON to see that it is one object in which no outer field occurs twice,
+/// however its name is escaped. Serde's derived readers refuse a known field that is doubled.
 fn check_outer_fields_once(line: &str) -> Result<(), BadLine> {
     #[derive(Deserialize)]
     struct Outer {
@@ -262,4 +235,33 @@ fn check_outer_fields_once(line: &str) -> Result<(), BadLine> {
 
 fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, BadLine> {
     serde_json::from_str(line).map_err(|error| BadLine::Json(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_text() {
+        let rows: [(&str, Option<(u64, &str)>); 9] = [
+            ("0,", Some((0, ","))),
+            ("7,1", Some((7, ",1"))),
+            ("18446744073709551615,", Some((u64::MAX, ","))),
+            ("18446744073709551616,", None),
+            ("00,", None),
+            ("07,", None),
+            ("-1,", None),
+            (",", None),
+            ("7", None),
+        ];
+        for (text, expected) in rows {
+            let expected = expected.map(|(number, rest)| (number, rest.as_bytes()));
+            assert_eq!(take_number(text.as_bytes()), expected, "{text}");
+        }
+        for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
+            let mut out = Vec::new();
+            push_number(&mut out, number);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
+    }
 }

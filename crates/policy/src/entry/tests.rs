@@ -11,6 +11,8 @@ use crate::key::KeyState;
 use crate::scope::Scope;
 use crate::usage::Iteration;
 
+mod tampering;
+
 const AT: UnixMs = UnixMs(1_795_347_000_123);
 
 fn key_record() -> KeyRecord {
@@ -22,20 +24,14 @@ fn key_record() -> KeyRecord {
         models: Models::new(vec!["claude-haiku-*".to_owned()]).unwrap(),
         created_at: AT,
         expires_at: Some(UnixMs(AT.0 + 1)),
-        state: KeyState::Grace {
-            until: AT,
-            replaced_by: KeyId::new(AT, [3; 10]),
-        },
+        state: KeyState::Grace { until: AT, replaced_by: KeyId::new(AT, [3; 10]) },
         rotated_from: Some(KeyId::new(AT, [4; 10])),
         note: Some("for the build farm".to_owned()),
     }
 }
 
 fn scope() -> Scope {
-    Scope {
-        user: Some("ada@example".parse().unwrap()),
-        ..Scope::team("platform".parse().unwrap())
-    }
+    Scope { user: Some("ada@example".parse().unwrap()), ..Scope::team("platform".parse().unwrap()) }
 }
 
 fn admitted() -> Admitted {
@@ -57,10 +53,7 @@ fn admitted() -> Admitted {
         session: Some("0b1f6f9e-3a0c-4a6e-9a52-0a4c5b6d7e8f".to_owned()),
         agent: None,
         headers: BTreeMap::from([
-            (
-                "user-agent".to_owned(),
-                "claude-cli/2.0.76 (external, cli)".to_owned(),
-            ),
+            ("user-agent".to_owned(), "claude-cli/2.0.76 (external, cli)".to_owned()),
             ("anthropic-version".to_owned(), "2023-06-01".to_owned()),
         ]),
     }
@@ -82,10 +75,7 @@ fn settled() -> Settled {
         usage: Usage {
             input_tokens: 12,
             output_tokens: 345,
-            iterations: vec![Iteration {
-                kind: "message".to_owned(),
-                ..Iteration::default()
-            }],
+            iterations: vec![Iteration { kind: "message".to_owned(), ..Iteration::default() }],
             ..Usage::default()
         },
         cost: NanoUsd(5_211_000),
@@ -129,10 +119,7 @@ fn every_kind() -> Vec<Event> {
             model: None,
             suppressed: 3,
         }),
-        Event::KeyCreated(KeyChange {
-            before: None,
-            ..change(None)
-        }),
+        Event::KeyCreated(KeyChange { before: None, ..change(None) }),
         Event::KeyRotated(change(Some(key_record()))),
         Event::KeyRevoked(change(None)),
         Event::ConfigApplied(ConfigApplied {
@@ -175,11 +162,6 @@ fn every_kind_of_entry_comes_back_and_chains() {
     assert_eq!(chain, Chain { next_seq: 12, prev });
 }
 
-/// A line with these bytes before its hash, and the hash that fits: what somebody can write who knows the format.
-fn forge(hashed: &str) -> Vec<u8> {
-    format!("{hashed},\"hash\":\"{}\"}}\n", Hash::of(hashed.as_bytes())).into_bytes()
-}
-
 fn line_of(event: &Event) -> Vec<u8> {
     let mut line = Vec::new();
     write_line(&mut line, 7, AT, &Hash::of(b"before"), event);
@@ -199,245 +181,21 @@ fn a_line_is_written_to_the_byte_as_documented() {
     let mut journal = b"earlier\n".to_vec();
     let hash = write_line(&mut journal, 1, AT, &GENESIS, &every_kind()[0]);
     assert_eq!(String::from_utf8_lossy(&journal[8..]), expected);
-    assert_eq!(
-        read_line(&journal[8..]).unwrap().link,
-        Link {
-            seq: 1,
-            at: AT,
-            prev: GENESIS,
-            hash
-        }
-    );
-}
-
-#[test]
-fn no_bit_of_a_line_can_be_flipped() {
-    for event in every_kind() {
-        let line = line_of(&event);
-        // All but the line end, which is not part of the entry and may be missing.
-        for place in 0..line.len() - 1 {
-            for bit in 0..8 {
-                let mut changed = line.clone();
-                changed[place] ^= 1 << bit;
-                assert!(
-                    read_line(&changed).is_err(),
-                    "{}",
-                    String::from_utf8_lossy(&changed)
-                );
-                assert!(read_link(&changed).is_err());
-            }
-        }
-    }
-}
-
-#[test]
-fn no_part_of_a_line_is_a_line() {
-    let line = line_of(&Event::Settled(settled()));
-    for end in 0..line.len() - 1 {
-        assert!(read_line(&line[..end]).is_err(), "{end}");
-    }
-    for start in 1..line.len() {
-        assert!(read_line(&line[start..]).is_err(), "{start}");
-    }
-    assert_eq!(
-        read_line(&line[..line.len() - 1]),
-        read_line(&line),
-        "the line end may be missing"
-    );
-}
-
-/// All of these have a hash that fits: it is the form that gives them away.
-#[test]
-fn a_forged_line_is_refused_for_its_form() {
-    let prev = Hash::of(b"before").to_string();
-    let head = format!(r#"{{"seq":7,"at":"{AT}","prev":"{prev}","kind":"closed""#);
-    assert!(
-        read_line(&forge(&head)).is_ok(),
-        "the honest line that the others are made from"
-    );
-    let replaced = |from: &str, to: &str| {
-        assert!(head.contains(from), "{from}");
-        forge(&head.replacen(from, to, 1))
-    };
-    let followed = |more: &str| forge(&format!("{head}{more}"));
-    let honest = forge(&head);
-    let shout = String::from_utf8_lossy(&honest).replace("\"hash\":\"", "\"HASH\":\"");
-    let upper = honest
-        .iter()
-        .rev()
-        .skip(3)
-        .take(64)
-        .rev()
-        .copied()
-        .collect::<Vec<u8>>();
-    let upper = String::from_utf8_lossy(&honest).replace(
-        &*String::from_utf8_lossy(&upper),
-        &String::from_utf8_lossy(&upper).to_uppercase(),
-    );
-    let rows = [
-        ("doubled seq", followed(r#","seq":8"#)),
-        (
-            "doubled at",
-            followed(r#","at":"2026-11-22T11:30:00.124Z""#),
-        ),
-        ("doubled prev", followed(&format!(r#","prev":"{GENESIS}""#))),
-        ("doubled kind", followed(r#","kind":"settled""#)),
-        ("doubled hash", followed(&format!(r#","hash":"{GENESIS}""#))),
-        ("doubled hash, escaped", followed(r#","\u0068ash":"0""#)),
-        ("doubled seq, escaped", followed(r#","s\u0065q":8"#)),
-        ("hash inside another object", followed(r#","more":{"a":1"#)),
-        ("hash inside a list", followed(r#","more":["a""#)),
-        ("hash inside a text", followed(r#","more":"a"#)),
-        (
-            "something after the hash",
-            [&honest[..honest.len() - 2], b",\"a\":1}\n"].concat(),
-        ),
-        ("two lines in one", [&honest[..], &honest[..]].concat()),
-        ("two line ends", [&honest[..], b"\n"].concat()),
-        ("line end inside", replaced(",\"prev\"", ",\n\"prev\"")),
-        (
-            "carriage return",
-            [&honest[..honest.len() - 1], b"\r\n"].concat(),
-        ),
-        ("tab inside", followed(",\t\"a\":1")),
-        ("blank before", [b" ", &honest[..]].concat()),
-        (
-            "byte order mark",
-            ["\u{feff}".as_bytes(), &honest[..]].concat(),
-        ),
-        (
-            "blank inside the frame",
-            replaced("\"seq\":7", "\"seq\": 7"),
-        ),
-        ("leading zero", replaced("\"seq\":7", "\"seq\":07")),
-        ("sign", replaced("\"seq\":7", "\"seq\":+7")),
-        ("minus", replaced("\"seq\":7", "\"seq\":-7")),
-        ("fraction", replaced("\"seq\":7", "\"seq\":7.0")),
-        ("exponent", replaced("\"seq\":7", "\"seq\":7e0")),
-        (
-            "seq too large",
-            replaced("\"seq\":7", "\"seq\":18446744073709551616"),
-        ),
-        ("no seq", replaced("\"seq\":7", "\"seq\":")),
-        ("seq as text", replaced("\"seq\":7", "\"seq\":\"7\"")),
-        (
-            "other order",
-            replaced(
-                &format!("\"seq\":7,\"at\":\"{AT}\""),
-                &format!("\"at\":\"{AT}\",\"seq\":7"),
-            ),
-        ),
-        ("no such day", replaced("2026-11-22", "2026-11-31")),
-        ("other offset", replaced(".123Z", ".123z")),
-        (
-            "prev in upper case",
-            forge(&head.replace(&prev, &prev.to_uppercase())),
-        ),
-        ("prev too short", forge(&head.replace(&prev, &prev[1..]))),
-        (
-            "prev not hexadecimal",
-            forge(&head.replace(&prev, &"g".repeat(64))),
-        ),
-        ("hash in upper case", upper.into_bytes()),
-        ("hash under another name", shout.into_bytes()),
-        ("empty kind", replaced("\"closed\"", "\"\"")),
-        ("kind in capitals", replaced("\"closed\"", "\"Closed\"")),
-        ("kind escaped", replaced("\"closed\"", "\"clos\\u0065d\"")),
-        (
-            "field of the event missing",
-            replaced("\"closed\"", "\"opened\""),
-        ),
-        ("not UTF-8", {
-            let hashed = [head.as_bytes(), b",\"a\":\"\xff\""].concat();
-            [
-                &hashed[..],
-                format!(",\"hash\":\"{}\"}}\n", Hash::of(&hashed)).as_bytes(),
-            ]
-            .concat()
-        }),
-        (
-            "too long",
-            followed(&format!(r#","a":"{}""#, "x".repeat(LINE_BYTES_MAX))),
-        ),
-        ("nothing", Vec::new()),
-        ("only a line end", b"\n".to_vec()),
-        ("only an end", b"\"}".to_vec()),
-    ];
-    for (name, line) in rows {
-        let found = read_line(&line);
-        assert!(found.is_err(), "{name}: {}", String::from_utf8_lossy(&line));
-        assert!(
-            !matches!(found, Err(BadLine::Hash { .. })),
-            "{name} is refused only for its hash"
-        );
-    }
-}
-
-#[test]
-fn what_a_newer_version_adds_is_tolerated_and_covered() {
-    let line = String::from_utf8(line_of(&Event::Settled(settled()))).unwrap();
-    let hashed = line.rsplit_once(",\"hash\":\"").unwrap().0;
-    let newer = hashed.replace(
-        "\"usage\":{",
-        "\"colour\":[1,{\"a\":null}],\"usage\":{\"new_tokens\":3,",
-    );
-    let entry = read_line(&forge(&newer)).unwrap();
-    assert_eq!(entry.event, Event::Settled(settled()));
-    let changed = String::from_utf8(forge(&newer))
-        .unwrap()
-        .replace("\"new_tokens\":3", "\"new_tokens\":4");
-    assert!(matches!(
-        read_line(changed.as_bytes()),
-        Err(BadLine::Hash { .. })
-    ));
-
-    // A field that is nested deeper than any stack would bear is passed over too.
-    let deep = format!(
-        "{hashed},\"colour\":{}{}",
-        "[".repeat(100_000),
-        "]".repeat(100_000)
-    );
-    assert_eq!(
-        read_line(&forge(&deep)).unwrap().event,
-        Event::Settled(settled())
-    );
-
-    let unknown = forge(&hashed.replace("\"kind\":\"settled\"", "\"kind\":\"weighed\""));
-    assert_eq!(
-        read_line(&unknown),
-        Err(BadLine::UnknownKind("weighed".to_owned()))
-    );
-    assert_eq!(read_link(&unknown).unwrap().seq, 7);
+    assert_eq!(read_line(&journal[8..]).unwrap().link, Link { seq: 1, at: AT, prev: GENESIS, hash });
 }
 
 #[test]
 fn texts_from_outside_are_cut_and_escaped() {
-    let hostile = format!(
-        "\n\r\t\u{0}\u{7f}\u{2028}\"\\,\"hash\":\"{}",
-        "\u{1f600}".repeat(2_000)
-    );
+    let hostile = format!("\n\r\t\u{0}\u{7f}\u{2028}\"\\,\"hash\":\"{}", "\u{1f600}".repeat(2_000));
     let mut event = admitted();
-    for text in [
-        &mut event.peer,
-        &mut event.path,
-        &mut event.method,
-        &mut event.upstream,
-    ] {
+    for text in [&mut event.peer, &mut event.path, &mut event.method, &mut event.upstream] {
         text.clone_from(&hostile);
     }
     event.session = Some(hostile.clone());
-    event.headers = (0..100)
-        .map(|at| (format!("{at:03}{hostile}"), hostile.clone()))
-        .collect();
+    event.headers = (0..100).map(|at| (format!("{at:03}{hostile}"), hostile.clone())).collect();
     let line = line_of(&Event::Admitted(event));
-    assert_eq!(
-        line.iter().filter(|byte| **byte < 0x20).count(),
-        1,
-        "the line end alone"
-    );
-    let Event::Admitted(read) = read_line(&line).unwrap().event else {
-        panic!("another kind")
-    };
+    assert_eq!(line.iter().filter(|byte| **byte < 0x20).count(), 1, "the line end alone");
+    let Event::Admitted(read) = read_line(&line).unwrap().event else { panic!("another kind") };
     let start: String = hostile.chars().take(255).collect();
     assert_eq!(read.path, format!("{start}\u{2026}"));
     assert_eq!(read.session, Some(read.path));
@@ -454,9 +212,7 @@ fn the_longest_lines_stay_below_the_limit() {
     // The worst character: one in the text, six bytes in the line.
     let worst = "\u{1}".repeat(5_000);
     let mut opened_wide = admitted();
-    opened_wide.headers = (0..500)
-        .map(|at| (format!("{at:03}{worst}"), worst.clone()))
-        .collect();
+    opened_wide.headers = (0..500).map(|at| (format!("{at:03}{worst}"), worst.clone())).collect();
     let mut used = settled();
     let iteration = Iteration {
         kind: worst.clone(),
@@ -480,39 +236,23 @@ fn the_longest_lines_stay_below_the_limit() {
         after: bound_key.clone(),
         also: Some(bound_key),
     };
-    for event in [
-        Event::Admitted(opened_wide),
-        Event::Settled(used),
-        Event::KeyRotated(rotated),
-    ] {
+    for event in [Event::Admitted(opened_wide), Event::Settled(used), Event::KeyRotated(rotated)] {
         let line = line_of(&event);
-        assert!(
-            (100_000..LINE_BYTES_MAX).contains(&line.len()),
-            "{}: {}",
-            event.kind(),
-            line.len()
-        );
+        assert!((100_000..LINE_BYTES_MAX).contains(&line.len()), "{}: {}", event.kind(), line.len());
         assert!(read_line(&line).is_ok());
     }
 }
 
 #[test]
 fn a_checkpoint_signs_every_fact_on_a_line_of_its_own() {
-    let Event::Checkpoint(checkpoint) = every_kind().remove(8) else {
-        panic!("another kind")
-    };
+    let Event::Checkpoint(checkpoint) = every_kind().remove(8) else { panic!("another kind") };
     let head = Hash::of(b"head");
     let instance = checkpoint.instance;
     assert_eq!(
         checkpoint.signed_text(),
-        format!(
-            "tollgate-journal-v1\n{instance}\n40\n{head}\n2026-11-22T11:30:00.123Z\ngroup\n12\n"
-        )
+        format!("tollgate-journal-v1\n{instance}\n40\n{head}\n2026-11-22T11:30:00.123Z\ngroup\n12\n")
     );
-    let none_open = Checkpoint {
-        oldest_open: None,
-        ..checkpoint
-    };
+    let none_open = Checkpoint { oldest_open: None, ..checkpoint };
     assert!(none_open.signed_text().ends_with("\ngroup\n-\n"));
 }
 
@@ -535,30 +275,14 @@ fn a_chain_names_the_first_entry_that_does_not_belong() {
     let stranger = Hash::of(b"stranger");
     let rows: [(&str, Tamper, Option<Break>); 9] = [
         ("untouched", |_| {}, None),
-        (
-            "first removed",
-            |entries| drop(entries.remove(0)),
-            sequence(1, 2),
-        ),
-        (
-            "one removed",
-            |entries| drop(entries.remove(2)),
-            sequence(3, 4),
-        ),
+        ("first removed", |entries| drop(entries.remove(0)), sequence(1, 2)),
+        ("one removed", |entries| drop(entries.remove(2)), sequence(3, 4)),
         ("two swapped", |entries| entries.swap(1, 2), sequence(2, 3)),
-        (
-            "one repeated",
-            |entries| entries.insert(3, entries[2].clone()),
-            sequence(4, 3),
-        ),
+        ("one repeated", |entries| entries.insert(3, entries[2].clone()), sequence(4, 3)),
         (
             "one replaced",
             |entries| entries[2].link.hash = Hash::of(b"stranger"),
-            Some(Break::Predecessor {
-                seq: 4,
-                expected: stranger,
-                found: hash(3),
-            }),
+            Some(Break::Predecessor { seq: 4, expected: stranger, found: hash(3) }),
         ),
         (
             "one removed and the rest renumbered",
@@ -566,26 +290,14 @@ fn a_chain_names_the_first_entry_that_does_not_belong() {
                 entries.remove(2);
                 entries[2].link.seq = 3;
             },
-            Some(Break::Predecessor {
-                seq: 3,
-                expected: hash(2),
-                found: hash(3),
-            }),
+            Some(Break::Predecessor { seq: 3, expected: hash(2), found: hash(3) }),
         ),
         (
             "the start of another journal",
             |entries| entries[0].link.prev = Hash::of(b"stranger"),
-            Some(Break::Predecessor {
-                seq: 1,
-                expected: GENESIS,
-                found: stranger,
-            }),
+            Some(Break::Predecessor { seq: 1, expected: GENESIS, found: stranger }),
         ),
-        (
-            "started at zero",
-            |entries| entries[0].link.seq = 0,
-            sequence(1, 0),
-        ),
+        ("started at zero", |entries| entries[0].link.seq = 0, sequence(1, 0)),
     ];
     for (name, tamper, expected) in rows {
         let mut entries = journal();
@@ -594,23 +306,13 @@ fn a_chain_names_the_first_entry_that_does_not_belong() {
         let found = entries.iter().find_map(|entry| {
             let before = chain;
             let broken = chain.follow(entry).err()?;
-            assert_eq!(
-                chain, before,
-                "a chain does not move over an entry it refuses"
-            );
+            assert_eq!(chain, before, "a chain does not move over an entry it refuses");
             Some(broken)
         });
         assert_eq!(found, expected, "{name}");
     }
-    let mut exhausted = Chain {
-        next_seq: u64::MAX,
-        prev: GENESIS,
-    };
-    let last = Link {
-        seq: u64::MAX,
-        prev: GENESIS,
-        ..journal()[0].link
-    };
+    let mut exhausted = Chain { next_seq: u64::MAX, prev: GENESIS };
+    let last = Link { seq: u64::MAX, prev: GENESIS, ..journal()[0].link };
     assert_eq!(exhausted.follow_link(&last), Err(Break::Exhausted));
 }
 
@@ -639,36 +341,5 @@ proptest! {
         let entry = read_line(&line).unwrap();
         prop_assert_eq!(entry.link, Link { seq, at: UnixMs(ms), prev: GENESIS, hash });
         prop_assert_eq!(entry.event, event);
-    }
-
-    #[test]
-    fn a_line_with_any_bytes_changed_is_never_an_entry(
-        kind in 0..10_usize,
-        places in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
-    ) {
-        let line = line_of(&every_kind()[kind]);
-        let mut changed = line.clone();
-        for (place, byte) in places {
-            *place.get_mut(&mut changed) = byte;
-        }
-        // The line end may change only into something that is refused.
-        prop_assert_eq!(read_line(&changed).is_ok(), changed == line);
-    }
-
-    #[test]
-    fn bytes_are_read_without_panic(
-        bytes in proptest::collection::vec(any::<u8>(), 0..300),
-        middle in "[\"{}\\[\\],:a-z0-9\\\\ ]{0,60}",
-    ) {
-        let _ = read_line(&bytes);
-        let _ = read_line(&forge(&String::from_utf8_lossy(&bytes)));
-        let head = format!(r#"{{"seq":7,"at":"{AT}","prev":"{GENESIS}","kind":"closed""#);
-        let line = forge(&format!("{head}{middle}"));
-        // Whatever is accepted is one JSON object that an independent reader sees in the same way.
-        if let Ok(entry) = read_line(&line) {
-            let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
-            prop_assert_eq!(&value["seq"], 7);
-            prop_assert_eq!(&value["hash"], &entry.link.hash.to_string());
-        }
     }
 }

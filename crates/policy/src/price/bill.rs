@@ -30,13 +30,8 @@ pub enum Class {
 
 impl Class {
     /// The classes of tokens; each is an index into a model's rates.
-    pub(super) const TOKENS: [Self; RATE_CLASSES] = [
-        Self::Input,
-        Self::Output,
-        Self::CacheWrite5m,
-        Self::CacheWrite1h,
-        Self::CacheRead,
-    ];
+    pub(super) const TOKENS: [Self; RATE_CLASSES] =
+        [Self::Input, Self::Output, Self::CacheWrite5m, Self::CacheWrite1h, Self::CacheRead];
 
     /// The stable name, as in the price book.
     #[must_use]
@@ -53,7 +48,8 @@ impl Class {
     }
 }
 
-/// A factor on a price, exact: the product of up to four multipliers of three decimals each, at most ten each.
+/// A factor on a price, exact: the product of up to four multipliers of three decimals each, at most ten
+/// each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Multiplier(pub(super) i64);
 
@@ -62,7 +58,8 @@ impl Multiplier {
     pub const ONE: Self = Self(1_000_000_000_000);
     pub(super) const THOUSANDTH: i64 = 1_000_000_000;
 
-    /// The product. Exact, because every factor is a whole number of thousandths and there are at most four.
+    /// The product. Exact, because every factor is a whole number of thousandths and there are at most
+    /// four.
     pub(super) fn times(self, factor: Self) -> Self {
         Self(self.0 / 1000 * (factor.0 / Self::THOUSANDTH))
     }
@@ -93,9 +90,7 @@ impl Item {
             .and_then(|product| product.checked_mul(i128::from(self.multiplier.0)))
             .and_then(|product| product.checked_add(scale / 2))
             // Past 128 bits the amount is above 10^20 after scaling, far past what an amount can hold.
-            .map_or(NanoUsd(i64::MAX), |product| {
-                NanoUsd::saturating_from(product / scale)
-            })
+            .map_or(NanoUsd(i64::MAX), |product| NanoUsd::saturating_from(product / scale))
     }
 }
 
@@ -130,14 +125,7 @@ pub struct Line {
 /// `claude-haiku-5-5 cache_read: 1200 x $0.01/million x 0.5 = $0.000006`
 impl fmt::Display for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            model,
-            quantity,
-            rate_per_million,
-            multiplier,
-            amount,
-            ..
-        } = self;
+        let Self { model, quantity, rate_per_million, multiplier, amount, .. } = self;
         let class = self.class.as_str();
         write!(
             formatter,

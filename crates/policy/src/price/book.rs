@@ -1,7 +1,7 @@
 //! The price book as data: what is written in `book.json`, and every check it must pass.
 //!
-//! Amounts are decimal texts in dollars, as the vendor prints them, so that a reviewer can lay the two side by
-//! side; they are read exactly, never through a floating-point number.
+//! Amounts are decimal texts in dollars, as the vendor prints them, so that a reviewer can lay the two
+//! side by side; they are read exactly, never through a floating-point number.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::PriceProblem;
 use super::bill::{Class, Multiplier, RATE_CLASSES};
 use crate::unit::{NanoUsd, UnixMs};
 
-/// The dearest rate that is believed, in nano-dollars per million: $1 000 000. A slip of the decimal point is
-/// likelier than such a price.
+/// The dearest rate that is believed, in nano-dollars per million: $1 000 000. A slip of the decimal point
+/// is likelier than such a price.
 const RATE_MAX: i64 = 1_000_000 * NanoUsd::DOLLAR.0;
 /// The largest multiplier that is believed.
 const MULTIPLIER_MAX: i64 = 10 * Multiplier::ONE.0;
@@ -156,18 +156,12 @@ pub(super) fn read(json: &str) -> Result<Book, PriceProblem> {
     let text: BookText = serde_json::from_str(json).map_err(|error| {
         let path = format!("line {} column {}", error.line(), error.column());
         let rule = error.to_string();
-        let rule = rule
-            .rsplit_once(" at line ")
-            .map_or(rule.as_str(), |(rule, _)| rule);
+        let rule = rule.rsplit_once(" at line ").map_or(rule.as_str(), |(rule, _)| rule);
         PriceProblem::new(path, rule)
     })?;
-    let printable =
-        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let printable = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !printable(&text.version) || text.version.len() > 64 {
-        return Err(PriceProblem::new(
-            "version",
-            "must be 1 to 64 printable characters without blanks",
-        ));
+        return Err(PriceProblem::new("version", "must be 1 to 64 printable characters without blanks"));
     }
     if text.models.is_empty() {
         return Err(PriceProblem::new("models", "must name at least one model"));
@@ -177,13 +171,8 @@ pub(super) fn read(json: &str) -> Result<Book, PriceProblem> {
     let mut names = BTreeMap::new();
     for (place, model) in text.models.iter().enumerate() {
         let path = format!("models[{place}]");
-        let all_names = std::iter::once(("model".to_owned(), &model.model)).chain(
-            model
-                .aliases
-                .iter()
-                .enumerate()
-                .map(|(at, alias)| (format!("aliases[{at}]"), alias)),
-        );
+        let all_names = std::iter::once(("model".to_owned(), &model.model))
+            .chain(model.aliases.iter().enumerate().map(|(at, alias)| (format!("aliases[{at}]"), alias)));
         for (field, name) in all_names {
             if !printable(name) {
                 return Err(PriceProblem::new(
@@ -204,16 +193,10 @@ pub(super) fn read(json: &str) -> Result<Book, PriceProblem> {
     Ok(Book {
         version: text.version,
         batch: multiplier("multipliers.batch", multipliers.batch.as_deref())?,
-        us_inference: multiplier(
-            "multipliers.us_inference",
-            multipliers.us_inference.as_deref(),
-        )?,
+        us_inference: multiplier("multipliers.us_inference", multipliers.us_inference.as_deref())?,
         regional: multiplier("multipliers.regional", multipliers.regional.as_deref())?,
         contract: multiplier("multipliers.contract", multipliers.contract.as_deref())?,
-        web_search: per_thousand(
-            "usd_per_thousand.web_search",
-            text.usd_per_thousand.web_search.as_deref(),
-        )?,
+        web_search: per_thousand("usd_per_thousand.web_search", text.usd_per_thousand.web_search.as_deref())?,
         code_execution: per_thousand(
             "usd_per_thousand.code_execution",
             text.usd_per_thousand.code_execution.as_deref(),
@@ -230,19 +213,13 @@ fn read_model(path: &str, model: &ModelText, fast: Multiplier) -> Result<Model, 
         None => fast,
     };
     if model.periods.is_empty() {
-        return Err(PriceProblem::new(
-            format!("{path}.periods"),
-            "must have at least one period",
-        ));
+        return Err(PriceProblem::new(format!("{path}.periods"), "must have at least one period"));
     }
     let mut periods: Vec<Period> = Vec::with_capacity(model.periods.len());
     for (place, text) in model.periods.iter().enumerate() {
         let path = format!("{path}.periods[{place}]");
         let period = read_period(&path, text)?;
-        if periods
-            .last()
-            .is_some_and(|before| period.from <= before.from)
-        {
+        if periods.last().is_some_and(|before| period.from <= before.from) {
             return Err(PriceProblem::new(
                 format!("{path}.from"),
                 "must be a later date than the period before; two prices cannot hold at once",
@@ -262,9 +239,9 @@ fn read_model(path: &str, model: &ModelText, fast: Multiplier) -> Result<Model, 
 fn read_period(path: &str, text: &PeriodText) -> Result<Period, PriceProblem> {
     let from = match &text.from {
         // A price comes into force at the start of its day, UTC.
-        Some(date) => format!("{date}T00:00:00.000Z").parse().map_err(|_| {
-            PriceProblem::new(format!("{path}.from"), "must be a date such as 2026-10-07")
-        })?,
+        Some(date) => format!("{date}T00:00:00.000Z")
+            .parse()
+            .map_err(|_| PriceProblem::new(format!("{path}.from"), "must be a date such as 2026-10-07"))?,
         None => UnixMs::MIN,
     };
     let rates = read_rates(&format!("{path}.usd_per_million"), &text.usd_per_million)?;
@@ -277,23 +254,13 @@ fn read_period(path: &str, text: &PeriodText) -> Result<Period, PriceProblem> {
             for class in Class::TOKENS {
                 if long_rates[class as usize] < rates[class as usize] {
                     let rule = "must not be lower than the rate for short prompts";
-                    return Err(PriceProblem::new(
-                        format!("{path}.{}", class.as_str()),
-                        rule,
-                    ));
+                    return Err(PriceProblem::new(format!("{path}.{}", class.as_str()), rule));
                 }
             }
-            Some(LongPrompt {
-                above_tokens: long.above_tokens,
-                rates: long_rates,
-            })
+            Some(LongPrompt { above_tokens: long.above_tokens, rates: long_rates })
         }
     };
-    Ok(Period {
-        from,
-        rates,
-        long_prompt,
-    })
+    Ok(Period { from, rates, long_prompt })
 }
 
 fn read_rates(path: &str, text: &RatesText) -> Result<Rates, PriceProblem> {
@@ -329,10 +296,7 @@ fn multiplier(path: &str, text: Option<&str>) -> Result<Multiplier, PriceProblem
 /// A decimal number with at most `decimals` digits after the point, as an integer of that many decimals.
 fn decimal(path: &str, text: Option<&str>, decimals: usize, max: i64) -> Result<i64, PriceProblem> {
     let Some(text) = text else {
-        return Err(PriceProblem::new(
-            path,
-            "is missing; write `\"0\"` if it is free",
-        ));
+        return Err(PriceProblem::new(path, "is missing; write `\"0\"` if it is free"));
     };
     if text.starts_with('-') {
         return Err(PriceProblem::new(path, "must not be negative"));
@@ -340,21 +304,15 @@ fn decimal(path: &str, text: Option<&str>, decimals: usize, max: i64) -> Result<
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || fraction.len() > decimals {
-        let rule = format!(
-            "must be a decimal number in quotes with at most {decimals} decimals, such as \"0.50\""
-        );
+        let rule =
+            format!("must be a decimal number in quotes with at most {decimals} decimals, such as \"0.50\"");
         return Err(PriceProblem::new(path, rule));
     }
     format!("{whole}{fraction:0<decimals$}")
         .parse()
         .ok()
         .filter(|number| *number <= max)
-        .ok_or_else(|| {
-            PriceProblem::new(
-                path,
-                "is larger than any price or multiplier that is believed",
-            )
-        })
+        .ok_or_else(|| PriceProblem::new(path, "is larger than any price or multiplier that is believed"))
 }
 
 /// A model that is at least as dear as every other, in every class and mode.
@@ -364,10 +322,7 @@ fn dearest(models: &[Model]) -> Model {
     for model in models {
         fast = fast.max(model.fast);
         for period in &model.periods {
-            let highest = period
-                .long_prompt
-                .as_ref()
-                .map_or(&period.rates, |long| &long.rates);
+            let highest = period.long_prompt.as_ref().map_or(&period.rates, |long| &long.rates);
             for (rate, other) in rates.iter_mut().zip(highest) {
                 *rate = (*rate).max(*other);
             }
@@ -378,10 +333,6 @@ fn dearest(models: &[Model]) -> Model {
         us_inference: true,
         regional: true,
         fast,
-        periods: vec![Period {
-            from: UnixMs::MIN,
-            rates,
-            long_prompt: None,
-        }],
+        periods: vec![Period { from: UnixMs::MIN, rates, long_prompt: None }],
     }
 }

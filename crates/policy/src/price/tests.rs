@@ -10,13 +10,8 @@ const NOW: UnixMs = UnixMs(1_795_347_000_123);
 const MILLION: u64 = 1_000_000;
 
 fn tokens(counts: [u64; RATE_CLASSES]) -> Usage {
-    let [
-        input_tokens,
-        output_tokens,
-        cache_write_5m_tokens,
-        cache_write_1h_tokens,
-        cache_read_tokens,
-    ] = counts;
+    let [input_tokens, output_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens] =
+        counts;
     Usage {
         input_tokens,
         output_tokens,
@@ -28,14 +23,7 @@ fn tokens(counts: [u64; RATE_CLASSES]) -> Usage {
 }
 
 fn sale<'a>(model: &'a str, usage: &'a Usage) -> Sale<'a> {
-    Sale {
-        requested_model: model,
-        model,
-        usage,
-        at: NOW,
-        batch: false,
-        regional: false,
-    }
+    Sale { requested_model: model, model, usage, at: NOW, batch: false, regional: false }
 }
 
 fn cost(model: &str, usage: &Usage) -> NanoUsd {
@@ -56,58 +44,33 @@ fn a_million_tokens_cost_what_the_vendor_lists() {
         ("claude-fable-5", [10_000, 50_000, 12_500, 20_000, 1_000]),
         ("claude-opus-5-5", [4_000, 20_000, 5_000, 8_000, 200]),
         ("claude-opus-5", [5_000, 25_000, 6_250, 10_000, 500]),
-        (
-            "claude-opus-4-5-20251101",
-            [5_000, 25_000, 6_250, 10_000, 500],
-        ),
+        ("claude-opus-4-5-20251101", [5_000, 25_000, 6_250, 10_000, 500]),
         ("claude-sonnet-5-5", [2_000, 10_000, 2_500, 4_000, 100]),
         ("claude-sonnet-5", [2_000, 10_000, 2_500, 4_000, 200]),
         ("claude-sonnet-4-6", [3_000, 15_000, 3_750, 6_000, 300]),
-        (
-            "claude-haiku-4-5-20251001",
-            [1_000, 5_000, 1_250, 2_000, 100],
-        ),
+        ("claude-haiku-4-5-20251001", [1_000, 5_000, 1_250, 2_000, 100]),
         ("claude-3-5-haiku-20241022", [800, 4_000, 1_000, 1_600, 80]),
-        (
-            "claude-opus-4-1-20250805",
-            [15_000, 75_000, 18_750, 30_000, 1_500],
-        ),
+        ("claude-opus-4-1-20250805", [15_000, 75_000, 18_750, 30_000, 1_500]),
     ];
     for (model, expected) in rows {
         // A hundred thousand of each alone, so that no prompt counts as a long one.
         for (class, thousandths) in Class::TOKENS.into_iter().zip(expected) {
             let mut counts = [0; RATE_CLASSES];
             counts[class as usize] = MILLION / 10;
-            assert_eq!(
-                cost(model, &tokens(counts)),
-                NanoUsd(thousandths * 100_000),
-                "{model} {class:?}"
-            );
+            assert_eq!(cost(model, &tokens(counts)), NanoUsd(thousandths * 100_000), "{model} {class:?}");
         }
     }
 }
 
 #[test]
 fn one_token_at_the_cheapest_rate_is_exact() {
-    assert_eq!(
-        cost("claude-haiku-5-5", &tokens([0, 0, 0, 0, 1])),
-        NanoUsd(10)
-    );
+    assert_eq!(cost("claude-haiku-5-5", &tokens([0, 0, 0, 0, 1])), NanoUsd(10));
     let usage = tokens([0, 0, 0, 0, 1]);
-    let batch = Sale {
-        batch: true,
-        ..sale("claude-haiku-5-5", &usage)
-    };
+    let batch = Sale { batch: true, ..sale("claude-haiku-5-5", &usage) };
     assert_eq!(PriceBook::builtin().cost(&batch).amount, NanoUsd(5));
     // 10 x 0.5 x 1.1 = 5.5: half a nano-dollar is rounded up.
-    let batch_in_region = Sale {
-        regional: true,
-        ..batch
-    };
-    assert_eq!(
-        PriceBook::builtin().cost(&batch_in_region).amount,
-        NanoUsd(6)
-    );
+    let batch_in_region = Sale { regional: true, ..batch };
+    assert_eq!(PriceBook::builtin().cost(&batch_in_region).amount, NanoUsd(6));
 }
 
 #[test]
@@ -116,25 +79,15 @@ fn a_long_prompt_lifts_the_whole_request_and_all_of_the_prompt_counts() {
         // input, output, 5 min, 1 h, read                   nano-dollars
         ([100_000, 1_000, 0, 0, 0], 100_000 * 100 + 1_000 * 500),
         ([100_001, 1_000, 0, 0, 0], 100_001 * 500 + 1_000 * 2_500),
-        (
-            [1, 1_000, 50_000, 0, 49_999],
-            100 + 500_000 + 50_000 * 125 + 49_999 * 10,
-        ),
-        (
-            [2, 1_000, 50_000, 0, 49_999],
-            1_000 + 2_500_000 + 50_000 * 625 + 49_999 * 50,
-        ),
+        ([1, 1_000, 50_000, 0, 49_999], 100 + 500_000 + 50_000 * 125 + 49_999 * 10),
+        ([2, 1_000, 50_000, 0, 49_999], 1_000 + 2_500_000 + 50_000 * 625 + 49_999 * 50),
         ([0, 0, 0, 100_001, 0], 100_001 * 1_000),
         ([0, 0, 0, 0, 100_001], 100_001 * 50),
         // Output does not make a prompt long.
         ([0, 200_000, 0, 0, 0], 200_000 * 500),
     ];
     for (counts, expected) in rows {
-        assert_eq!(
-            cost("claude-haiku-5-5", &tokens(counts)),
-            NanoUsd(expected),
-            "{counts:?}"
-        );
+        assert_eq!(cost("claude-haiku-5-5", &tokens(counts)), NanoUsd(expected), "{counts:?}");
     }
 }
 
@@ -148,15 +101,8 @@ fn a_rate_holds_from_the_first_instant_of_its_day() {
         ("2027-01-01T00:00:00.000Z", 100_000_000),
     ];
     for (at, expected) in rows {
-        let sale = Sale {
-            at: instant(at),
-            ..sale("claude-sonnet-5-5", &usage)
-        };
-        assert_eq!(
-            PriceBook::builtin().cost(&sale).amount,
-            NanoUsd(expected),
-            "{at}"
-        );
+        let sale = Sale { at: instant(at), ..sale("claude-sonnet-5-5", &usage) };
+        assert_eq!(PriceBook::builtin().cost(&sale).amount, NanoUsd(expected), "{at}");
     }
 }
 
@@ -199,38 +145,33 @@ fn multipliers_apply_where_they_belong() {
         ("anthropic.claude-opus-5", &plain, no, no, 100),
         ("claude-opus-5-fast", &plain, no, no, 200),
         ("claude-opus-5-fast", &standard, no, no, 100),
+        // A model with no factor of its own takes the book's.
+        ("claude-opus-4-7", &fast, no, no, 200),
         // The premium for the US began with 4.6, the one for regions with 4.5.
         ("claude-opus-4-6", &us, no, no, 110),
         ("claude-opus-4-5", &us, no, no, 100),
         ("claude-opus-4-5", &plain, no, yes, 110),
     ];
     for (model, usage, batch, regional, hundredths) in rows {
-        let sale = Sale {
-            batch,
-            regional,
-            ..sale(model, usage)
-        };
+        let sale = Sale { batch, regional, ..sale(model, usage) };
         let found = PriceBook::builtin().cost(&sale).amount;
         assert_eq!(found, NanoUsd(300_000 * hundredths), "{sale:?}");
     }
-    let older = Sale {
-        regional: true,
-        ..sale("claude-opus-4-1", &plain)
-    };
+    // An unknown model: $15 and $75, and every factor at its largest.
+    let unknown = Sale { regional: true, ..sale("mystery", &fast) };
+    assert_eq!(PriceBook::builtin().cost(&unknown).amount, NanoUsd(90_000_000 * 22 / 10));
+    // A region in the id of the serving model counts too.
+    let serving = Sale { requested_model: "alias", ..sale("eu.anthropic.claude-opus-5", &plain) };
+    assert_eq!(PriceBook::builtin().cost(&serving).amount, NanoUsd(33_000_000));
+    let older = Sale { regional: true, ..sale("claude-opus-4-1", &plain) };
     assert_eq!(
         PriceBook::builtin().cost(&older).amount,
         NanoUsd(90_000_000),
         "before 4.5 no premium for regions"
     );
     // A region in the requested id counts although the answer names the model without it.
-    let requested = Sale {
-        requested_model: "eu.anthropic.claude-opus-5",
-        ..sale("claude-opus-5", &plain)
-    };
-    assert_eq!(
-        PriceBook::builtin().cost(&requested).amount,
-        NanoUsd(33_000_000)
-    );
+    let requested = Sale { requested_model: "eu.anthropic.claude-opus-5", ..sale("claude-opus-5", &plain) };
+    assert_eq!(PriceBook::builtin().cost(&requested).amount, NanoUsd(33_000_000));
 }
 
 #[test]
@@ -273,32 +214,18 @@ fn iterations_are_priced_each_by_its_model_and_the_totals_left_aside() {
 
     // Each inference has a prompt of its own: two short ones are not a long one.
     let twice = Usage {
-        iterations: vec![
-            iteration("message", None, 60_000, 0),
-            iteration("message", None, 60_000, 0),
-        ],
+        iterations: vec![iteration("message", None, 60_000, 0), iteration("message", None, 60_000, 0)],
         ..tokens([120_000, 0, 0, 0, 0])
     };
     assert_eq!(cost("claude-haiku-5-5", &twice), NanoUsd(120_000 * 100));
     // Iterations that count nothing do not make a request free.
-    let hollow = Usage {
-        iterations: vec![Iteration::default()],
-        ..tokens([1_000, 0, 0, 0, 0])
-    };
+    let hollow = Usage { iterations: vec![Iteration::default()], ..tokens([1_000, 0, 0, 0, 0]) };
     assert_eq!(cost("claude-sonnet-5", &hollow), NanoUsd(2_000_000));
     // An advisor that is in no book is priced high and flagged, whatever the main model is.
-    let strange = Usage {
-        iterations: vec![iteration("advisor_message", Some("x"), 1, 0)],
-        ..Usage::default()
-    };
+    let strange =
+        Usage { iterations: vec![iteration("advisor_message", Some("x"), 1, 0)], ..Usage::default() };
     let cost = PriceBook::builtin().cost(&sale("claude-sonnet-5", &strange));
-    assert_eq!(
-        cost,
-        Cost {
-            amount: NanoUsd(15_000),
-            unknown_model: true
-        }
-    );
+    assert_eq!(cost, Cost { amount: NanoUsd(15_000), unknown_model: true });
 }
 
 #[test]
@@ -311,27 +238,17 @@ fn server_tools_are_priced_without_the_multipliers_on_tokens() {
         inference_geo: Some("us".to_owned()),
         ..Usage::default()
     };
-    let sale = Sale {
-        batch: true,
-        ..sale("claude-opus-5", &usage)
-    };
-    // $10 for the searches, nothing for the fetches, an hour of container time for twelve times five minutes.
-    assert_eq!(
-        PriceBook::builtin().cost(&sale).amount,
-        NanoUsd(10_000_000_000 + 50_000_004)
-    );
+    let sale = Sale { batch: true, ..sale("claude-opus-5", &usage) };
+    // $10 for the searches, nothing for the fetches, an hour of container time for twelve times five
+    // minutes.
+    assert_eq!(PriceBook::builtin().cost(&sale).amount, NanoUsd(10_000_000_000 + 50_000_004));
 }
 
 #[test]
 fn the_model_that_served_is_priced_and_the_requested_one_only_if_it_is_not_named() {
     let usage = tokens([1_000, 0, 0, 0, 0]);
     let rows = [
-        (
-            "claude-opus-5",
-            "claude-haiku-4-5-20251001",
-            1_000_000,
-            false,
-        ),
+        ("claude-opus-5", "claude-haiku-4-5-20251001", 1_000_000, false),
         ("claude-opus-5", "", 5_000_000, false),
         ("claude-opus-5", "claude-new-9", 15_000_000, true),
         ("my-alias", "claude-opus-5", 5_000_000, false),
@@ -340,20 +257,9 @@ fn the_model_that_served_is_priced_and_the_requested_one_only_if_it_is_not_named
         ("CLAUDE-OPUS-5", "", 5_000_000, false),
     ];
     for (requested_model, model, amount, unknown_model) in rows {
-        let sale = Sale {
-            requested_model,
-            model,
-            ..sale("", &usage)
-        };
-        let expected = Cost {
-            amount: NanoUsd(amount),
-            unknown_model,
-        };
-        assert_eq!(
-            PriceBook::builtin().cost(&sale),
-            expected,
-            "{requested_model} {model}"
-        );
+        let sale = Sale { requested_model, model, ..sale("", &usage) };
+        let expected = Cost { amount: NanoUsd(amount), unknown_model };
+        assert_eq!(PriceBook::builtin().cost(&sale), expected, "{requested_model} {model}");
     }
     assert!(PriceBook::builtin().knows("us.anthropic.claude-opus-4-5-20251101-v1:0"));
     assert!(!PriceBook::builtin().knows("claude-new-9"));
@@ -398,32 +304,19 @@ fn a_stream_that_was_cut_has_a_floor() {
     ];
     for (reported, text_chars, body_bytes, input, output) in rows {
         let found = floor(reported, text_chars, body_bytes);
-        let expected = Usage {
-            input_tokens: input,
-            output_tokens: output,
-            ..reported.cloned().unwrap_or_default()
-        };
+        let expected =
+            Usage { input_tokens: input, output_tokens: output, ..reported.cloned().unwrap_or_default() };
         assert_eq!(found, expected, "{text_chars} {body_bytes}");
     }
     // With iterations the missing output goes where it is priced.
-    let iteration = Iteration {
-        input_tokens: 10,
-        output_tokens: 5,
-        ..Iteration::default()
-    };
-    let usage = Usage {
-        iterations: vec![iteration.clone(), iteration.clone()],
-        ..Usage::default()
-    };
+    let iteration = Iteration { input_tokens: 10, output_tokens: 5, ..Iteration::default() };
+    let usage = Usage { iterations: vec![iteration.clone(), iteration.clone()], ..Usage::default() };
     let found = floor(Some(&usage), 100, 9_999);
     assert_eq!(found.iterations[1].output_tokens, 20);
     assert_eq!(found.iterations[0], iteration);
     // Iterations without a prompt account for nothing; their output is kept.
     let hollow = Usage {
-        iterations: vec![Iteration {
-            output_tokens: 9,
-            ..Iteration::default()
-        }],
+        iterations: vec![Iteration { output_tokens: 9, ..Iteration::default() }],
         ..Usage::default()
     };
     assert_eq!(floor(Some(&hollow), 4, 400), tokens([100, 9, 0, 0, 0]));

@@ -19,26 +19,18 @@ pub(super) struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     pub(super) fn whole(text: &'t str) -> Self {
-        Self {
-            rest: text,
-            end: None,
-        }
+        Self { rest: text, end: None }
     }
 
     /// How long the directives at the start of `text` are, before the mark `end`.
     pub(super) fn measure(text: &'t str, end: &'static str) -> Result<usize, BadDirective> {
-        let mut lexer = Self {
-            rest: text,
-            end: Some(end),
-        };
+        let mut lexer = Self { rest: text, end: Some(end) };
         while lexer.next()?.is_some() {}
         Ok(text.len() - lexer.rest.len())
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Given<'t>>, BadDirective> {
-        self.rest = self
-            .rest
-            .trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+        self.rest = self.rest.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
         match self.end {
             Some(end) if self.rest.starts_with(end) => return Ok(None),
             Some(_) if self.rest.is_empty() => return Err(BadDirective::Unclosed),
@@ -46,9 +38,7 @@ impl<'t> Lexer<'t> {
             _ => {}
         }
         let name = self.take(
-            self.rest
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(self.rest.len()),
+            self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len()),
         );
         if name.is_empty() {
             return Err(self.syntax());
@@ -80,10 +70,7 @@ impl<'t> Lexer<'t> {
             };
         }
         let semicolon = self.rest.find(';').unwrap_or(self.rest.len());
-        let end = self
-            .end
-            .and_then(|end| self.rest.find(end))
-            .unwrap_or(self.rest.len());
+        let end = self.end.and_then(|end| self.rest.find(end)).unwrap_or(self.rest.len());
         Ok(semicolon.min(end))
     }
 
@@ -104,27 +91,19 @@ fn json_start(value: &str) -> Option<usize> {
     if is_json(value) {
         return Some(0);
     }
-    let colon =
-        value.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.'))?;
+    let colon = value.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.'))?;
     let after = value[colon..].strip_prefix(':')?.trim_start();
     is_json(after).then(|| value.len() - after.len())
 }
 
 /// A JSON string without its quotes, or any other text as it is. `None` for a broken string.
 pub(super) fn unquote(text: &str) -> Option<String> {
-    if text.starts_with('"') {
-        serde_json::from_str(text).ok()
-    } else {
-        Some(text.to_owned())
-    }
+    if text.starts_with('"') { serde_json::from_str(text).ok() } else { Some(text.to_owned()) }
 }
 
 impl Given<'_> {
     pub(super) fn needs(&self, needs: &str) -> BadDirective {
-        BadDirective::Value {
-            name: self.name.to_owned(),
-            needs: needs.to_owned(),
-        }
+        BadDirective::Value { name: self.name.to_owned(), needs: needs.to_owned() }
     }
 
     pub(super) fn flag(&self) -> Result<bool, BadDirective> {
@@ -136,9 +115,7 @@ impl Given<'_> {
     }
 
     pub(super) fn text(&self) -> Result<String, BadDirective> {
-        self.value
-            .and_then(unquote)
-            .ok_or_else(|| self.needs("a text, quoted as JSON if it holds `;`"))
+        self.value.and_then(unquote).ok_or_else(|| self.needs("a text, quoted as JSON if it holds `;`"))
     }
 
     pub(super) fn text_or(&self, default: &str) -> Result<String, BadDirective> {

@@ -9,19 +9,16 @@ fn directives_are_read() {
     .unwrap();
     assert_eq!(directives.answer.size, Some(65_536));
     assert_eq!(directives.answer.events, Some(3));
-    assert_eq!(directives.answer.tools[0].input, r#"{"command":"a;b]]"}"#);
+    assert_eq!(directives.answer.tools[0].input.get(), r#"{"command":"a;b]]"}"#);
     assert_eq!(directives.answer.tools[1].name, "Read");
-    assert_eq!(directives.answer.tools[1].input, "{}");
+    assert_eq!(directives.answer.tools[1].input.get(), "{}");
     assert_eq!(directives.timing.pace_ms, 5);
     assert_eq!(directives.failure.status, Some(429));
     assert_eq!(directives.failure.message.as_deref(), Some("no; not now"));
     assert_eq!(directives.answer.usage.input, Some(10));
     assert_eq!(directives.answer.usage.cache_read, Some(4));
     assert_eq!(directives.answer.usage.output, None);
-    let stop = Stop {
-        how: How::Cut,
-        point: Point::Events(2),
-    };
+    let stop = Stop { how: How::Cut, point: Point::Events(2) };
     assert_eq!(directives.fault.stop, Some(stop));
     assert_eq!(directives.form.headers, [("X-A".into(), "b:c".into())]);
     assert!(directives.form.gzip);

@@ -1,9 +1,10 @@
 //! Blocks and usage as JSON, with the members in the API's order.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use super::{Block, Delta, Kind, Run, Usage};
+use super::{Block, Delta, Kind, Run, ToolCall, Usage};
 use crate::record::Tokens;
 
 const DEFAULT_PIECE_CHARS: usize = 32;
@@ -17,11 +18,43 @@ pub(crate) struct MessageJson<'m> {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     pub(super) role: &'static str,
-    pub(super) content: &'m [Value],
+    pub(super) content: &'m [BlockJson<'m>],
     pub(super) stop_reason: Option<&'m str>,
     pub(super) stop_sequence: Option<&'m str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<UsageJson<'m>>,
+}
+
+/// A content block.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum BlockJson<'b> {
+    Text { text: &'b str },
+    Thinking { thinking: &'b str, signature: &'b str },
+    ToolUse { id: &'b str, name: &'b str, input: Input<'b> },
+    ServerToolUse { id: &'b str, name: &'b str, input: Input<'b> },
+    WebSearchToolResult { tool_use_id: &'b str, content: &'b Value },
+    WebFetchToolResult { tool_use_id: &'b str, content: &'b Value },
+    Fallback { from: ModelJson<'b>, to: ModelJson<'b>, trigger: TriggerJson },
+}
+
+/// The input of a tool: an empty object while it is still to be streamed.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Input<'b> {
+    None {},
+    Whole(&'b RawValue),
+}
+
+#[derive(Serialize)]
+pub(crate) struct ModelJson<'b> {
+    model: &'b str,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum TriggerJson {
+    Refusal { category: Option<&'static str> },
 }
 
 /// All members of `usage`; which of them are present depends on the place.
@@ -101,15 +134,9 @@ impl Usage {
     }
 
     fn server_tool_use(&self) -> Option<ServerToolUse> {
-        let Tokens {
-            web_search_requests,
-            web_fetch_requests,
-            ..
-        } = self.tokens;
-        (web_search_requests + web_fetch_requests > 0).then_some(ServerToolUse {
-            web_search_requests,
-            web_fetch_requests,
-        })
+        let Tokens { web_search_requests, web_fetch_requests, .. } = self.tokens;
+        (web_search_requests + web_fetch_requests > 0)
+            .then_some(ServerToolUse { web_search_requests, web_fetch_requests })
     }
 }
 
@@ -126,10 +153,7 @@ fn counts<'u>(tokens: &Tokens) -> UsageJson<'u> {
 impl Block {
     /// A text block, streamed in `pieces` deltas if the text has that many characters.
     pub(super) fn text(text: String, pieces: Option<usize>) -> Self {
-        Self {
-            kind: Kind::Text,
-            runs: vec![Run::new(Delta::Text, text, pieces)],
-        }
+        Self { kind: Kind::Text, runs: vec![Run::new(Delta::Text, text, pieces)] }
     }
 
     pub(super) fn thinking(shown: &str, serial: u64) -> Self {
@@ -139,16 +163,14 @@ impl Block {
         }
         let signature = crate::id::signature(serial);
         runs.push(Run::new(Delta::Signature, signature, Some(1)));
-        Self {
-            kind: Kind::Thinking,
-            runs,
-        }
+        Self { kind: Kind::Thinking, runs }
     }
 
-    pub(super) fn tool(kind: &'static str, id: String, name: &str, input: String) -> Self {
-        let name = name.to_owned();
+    /// A call of a tool, the server's own or the client's.
+    pub(super) fn tool(is_server: bool, call: ToolCall) -> Self {
+        let input = call.input.get().to_owned();
         Self {
-            kind: Kind::Tool { kind, id, name },
+            kind: if is_server { Kind::ServerTool(call) } else { Kind::Tool(call) },
             runs: vec![
                 Run::new(Delta::InputJson, String::new(), Some(1)),
                 Run::new(Delta::InputJson, input, None),
@@ -156,56 +178,52 @@ impl Block {
         }
     }
 
-    pub(super) fn whole(value: Value) -> Self {
-        Self {
-            kind: Kind::Whole(value),
-            runs: Vec::new(),
-        }
+    /// A block that arrives whole in its start event.
+    pub(super) fn whole(kind: Kind) -> Self {
+        Self { kind, runs: Vec::new() }
     }
 
     /// The characters of the block's output. A signature is no output.
     pub(super) fn chars(&self) -> u64 {
-        self.runs
-            .iter()
-            .filter(|run| run.delta != Delta::Signature)
-            .map(|run| run.chars as u64)
-            .sum()
+        self.runs.iter().filter(|run| run.delta != Delta::Signature).map(|run| run.chars as u64).sum()
     }
 
     /// `content_block` as `content_block_start` holds it.
-    pub(crate) fn opening(&self) -> Value {
-        match &self.kind {
-            Kind::Text => json!({"type": "text", "text": ""}),
-            Kind::Thinking => json!({"type": "thinking", "thinking": "", "signature": ""}),
-            Kind::Tool { kind, id, name } => {
-                json!({"type": kind, "id": id, "name": name, "input": {}})
-            }
-            Kind::Whole(value) => value.clone(),
-        }
+    pub(crate) fn opening(&self) -> BlockJson<'_> {
+        self.json(|_| "", |_| Input::None {})
     }
 
     /// The block as the plain answer holds it.
-    pub(super) fn full(&self) -> Value {
-        let text = |delta| -> &str {
-            self.runs
-                .iter()
-                .rfind(|run| run.delta == delta)
-                .map_or("", |run| &run.text)
+    pub(super) fn full(&self) -> BlockJson<'_> {
+        let text = |delta| {
+            let run = self.runs.iter().find(|run| run.delta == delta);
+            run.map_or("", |run| run.text.as_str())
         };
-        let mut block = self.opening();
+        self.json(text, |call| Input::Whole(&call.input))
+    }
+
+    fn json<'b>(
+        &'b self,
+        text: impl Fn(Delta) -> &'b str,
+        input: impl Fn(&'b ToolCall) -> Input<'b>,
+    ) -> BlockJson<'b> {
         match &self.kind {
-            Kind::Text => block["text"] = text(Delta::Text).into(),
+            Kind::Text => BlockJson::Text { text: text(Delta::Text) },
             Kind::Thinking => {
-                block["thinking"] = text(Delta::Thinking).into();
-                block["signature"] = text(Delta::Signature).into();
+                BlockJson::Thinking { thinking: text(Delta::Thinking), signature: text(Delta::Signature) }
             }
-            Kind::Tool { .. } => {
-                block["input"] =
-                    serde_json::from_str(text(Delta::InputJson)).unwrap_or(Value::Null);
+            Kind::Tool(call) => BlockJson::ToolUse { id: &call.id, name: &call.name, input: input(call) },
+            Kind::ServerTool(call) => {
+                BlockJson::ServerToolUse { id: &call.id, name: &call.name, input: input(call) }
             }
-            Kind::Whole(_) => {}
+            Kind::SearchResult { id, content } => BlockJson::WebSearchToolResult { tool_use_id: id, content },
+            Kind::FetchResult { id, content } => BlockJson::WebFetchToolResult { tool_use_id: id, content },
+            Kind::Fallback { from, to } => BlockJson::Fallback {
+                from: ModelJson { model: from },
+                to: ModelJson { model: to },
+                trigger: TriggerJson::Refusal { category: None },
+            },
         }
-        block
     }
 }
 
@@ -213,17 +231,8 @@ impl Run {
     fn new(delta: Delta, text: String, pieces: Option<usize>) -> Self {
         let chars = text.chars().count();
         let pieces = pieces
-            .unwrap_or_else(|| {
-                chars
-                    .div_ceil(DEFAULT_PIECE_CHARS)
-                    .min(DEFAULT_PIECES_AT_MOST)
-            })
+            .unwrap_or_else(|| chars.div_ceil(DEFAULT_PIECE_CHARS).min(DEFAULT_PIECES_AT_MOST))
             .clamp(1, chars.max(1));
-        Self {
-            delta,
-            text,
-            chars,
-            pieces,
-        }
+        Self { delta, text, chars, pieces }
     }
 }

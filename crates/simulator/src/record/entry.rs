@@ -114,8 +114,7 @@ impl Entry {
 
     /// Lets others see how far the answer is, while it is still under way.
     pub(crate) fn show(&self) {
-        self.record
-            .change(self.id, |seen| seen.answer = self.answer.clone());
+        self.record.change(self.id, |seen| seen.answer = self.answer.clone());
         self.record.0.changed.send_replace(());
     }
 

@@ -85,10 +85,7 @@ impl<'w> Writer<'w> {
     pub(super) async fn ping(&mut self) -> Result<(), ClientLeft> {
         let mut event = Vec::new();
         events::ping(&mut event);
-        let note = Note {
-            is_event: true,
-            ..Note::default()
-        };
+        let note = Note { is_event: true, ..Note::default() };
         self.event(&event, note).await?;
         self.flush_all().await
     }

@@ -22,6 +22,9 @@ use super::segment::{self, End, Line, Lines};
 use crate::fault::StoreFault;
 use crate::folder::sync_folder;
 
+#[cfg(test)]
+mod tests;
+
 /// Something that saw an entry safely on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Witness {

@@ -174,3 +174,102 @@ fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let number = std::str::from_utf8(&text[..end]).ok()?.parse().ok()?;
     Some((number, &text[end..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{self, Read};
+
+    use tollgate_policy::entry::{Event, GENESIS, LINE_BYTES_MAX, write_line};
+
+    use super::{End, Glance, Lines, glance, list, path, settled_admission};
+    use crate::fixture::{NOW, admitted, folder, settled};
+
+    /// Gives its bytes in small pieces, with interruptions.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            if self.1.is_multiple_of(3) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let length = self.0.len().min(buffer.len()).min(7);
+            let (piece, rest) = self.0.split_at(length);
+            buffer[..length].copy_from_slice(piece);
+            self.0 = rest;
+            Ok(length)
+        }
+    }
+
+    fn all(source: impl Read) -> Vec<(u64, u64, Vec<u8>, End)> {
+        let mut lines = Lines::new(source, 100);
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().unwrap() {
+            all.push((line.offset, line.number, line.bytes.to_vec(), line.end));
+        }
+        all
+    }
+
+    #[test]
+    fn lines_are_found_in_any_pieces() {
+        let long = [vec![b'x'; 200_000], b"\nend".to_vec()].concat();
+        type Shape<'a> = &'a [(u64, usize, End)];
+        let rows: &[(&[u8], Shape<'_>)] = &[
+            (b"", &[]),
+            (b"\n", &[(100, 0, End::Newline)]),
+            (b"one", &[(100, 3, End::File)]),
+            (b"one\ntwo\n", &[(100, 3, End::Newline), (104, 3, End::Newline)]),
+            (b"one\n\ntwo", &[(100, 3, End::Newline), (104, 0, End::Newline), (105, 3, End::File)]),
+            (&long, &[(100, 200_000, End::Newline), (200_101, 3, End::File)]),
+        ];
+        for (bytes, expected) in rows {
+            for found in [all(*bytes), all(Trickle(bytes, 0))] {
+                let shape: Vec<_> = found.iter().map(|(at, _, text, end)| (*at, text.len(), *end)).collect();
+                assert_eq!(shape, *expected);
+                assert!(found.iter().map(|line| line.1).eq(1..=found.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_given_up_in_bounded_memory() {
+        let endless = io::repeat(b'x').take(10 * LINE_BYTES_MAX as u64);
+        let mut lines = Lines::new(endless, 0);
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!(line.end, End::TooLong);
+        assert!(lines.buffer.len() <= 2 * LINE_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_glance_sees_what_was_written() {
+        let (mut line, event) = (Vec::new(), Event::Settled(settled(1, 987)));
+        let hash = write_line(&mut line, 1234, NOW, &GENESIS, &event);
+        let line = line.strip_suffix(b"\n").unwrap();
+        let (prev, hash) = (GENESIS.to_string(), hash.to_string());
+        let expected = Glance { seq: 1234, prev: prev.as_bytes(), kind: b"settled", hash: hash.as_bytes() };
+        assert_eq!(glance(line), Some(expected));
+        assert_eq!(settled_admission(line), Some(987));
+        for length in 0..line.len() {
+            assert_ne!(glance(&line[..length]), Some(expected), "{length}");
+        }
+        let mut other = Vec::new();
+        let mut misleading = admitted(1);
+        misleading.session = Some("\"admitted\":5".into());
+        write_line(&mut other, 1, NOW, &GENESIS, &Event::Admitted(misleading));
+        assert_eq!(settled_admission(&other), None);
+    }
+
+    #[test]
+    fn only_segments_are_listed() {
+        let folder = folder();
+        for name in ["checkpoints", "torn-7", "7.jsonl", "0000000000000000000x.jsonl", "00000000000000000009"]
+        {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        for first in [900, 1, 20] {
+            fs::write(path(folder.path(), first), "").unwrap();
+        }
+        assert_eq!(list(folder.path()).unwrap(), [1, 20, 900]);
+    }
+}

@@ -67,23 +67,25 @@ impl Shared {
     }
 
     /// Writes until nothing is queued or it is time to be relieved.
-    pub(super) fn write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, mut tail: Tail) {
+    pub(super) fn write<'a>(&'a self, queue: MutexGuard<'a, Queue>, tail: Tail) {
+        let mut turn = Turn { shared: self, tail: Some(tail) };
+        // Declared after the turn, so that the lock is free when a turn ends by a panic.
+        let mut queue = queue;
         for _ in 0..ROUNDS_MAX {
-            if !queue.has_pending() {
-                queue.tail = Some(tail).filter(|_| !queue.quit);
+            let Some(tail) = turn.tail.as_mut().filter(|_| queue.has_pending()) else {
+                queue.tail = turn.tail.take().filter(|_| !queue.quit);
                 return;
-            }
+            };
             let batch = queue.take_batch();
             drop(queue);
             let written = tail.append(batch.first_seq(), &batch.lines);
             queue = self.lock();
             let answers = match written {
-                Ok(()) => queue.publish(batch, &tail),
+                Ok(()) => queue.publish(batch, tail),
                 Err(WriteFault::Refused(cause)) => queue.roll_back(batch, &cause),
                 Err(WriteFault::Unknown(cause)) => {
                     let answers = queue.poison(&cause.to_string());
-                    queue.publish(batch, &tail).give();
-                    answers
+                    answers.and(queue.publish(batch, tail))
                 }
             };
             self.wake_background(&queue);
@@ -91,7 +93,7 @@ impl Shared {
             answers.give();
             queue = self.lock();
         }
-        queue.relay = Some(tail);
+        queue.relay = turn.tail.take();
         if queue.keeper != Rest::Busy {
             self.keep_wake.notify_one();
         }
@@ -103,6 +105,21 @@ impl Shared {
         }
         if queue.keeper == Rest::Idle {
             self.keep_wake.notify_one();
+        }
+    }
+}
+
+/// One thread's turn to write. If it ends by a panic, nobody else could write ever after: then the journal stops,
+/// instead of taking entries that nobody writes.
+struct Turn<'a> {
+    shared: &'a Shared,
+    tail: Option<Tail>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.tail.is_some() {
+            self.shared.lock().poison("the thread that wrote panicked").give();
         }
     }
 }

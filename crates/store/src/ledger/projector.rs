@@ -33,8 +33,10 @@ fn beginning() -> Place {
 impl Projector {
     /// Opens the ledger; makes it anew if it is damaged.
     pub(super) fn open(path: &Path, journal: &Path) -> Result<Self, LedgerFault> {
-        let opened = schema::open_to_write(path)
-            .and_then(|database| schema::place(&database).map(|place| (database, place)));
+        // A side file without its database would be taken for a part of the new one.
+        let is_new = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
+        let opened = if is_new { create(path) } else { schema::open_to_write(path) };
+        let opened = opened.and_then(|database| schema::place(&database).map(|place| (database, place)));
         let (database, place) = match opened {
             Err(LedgerFault::Damaged(why)) => {
                 tracing::warn!(why, "the ledger is damaged; making it again from the journal");

@@ -1,5 +1,7 @@
 //! The tables of the ledger, and how the database is opened.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -82,6 +84,14 @@ impl From<rusqlite::Error> for LedgerFault {
 
 /// Opens the database to write, and makes its tables if it is new.
 pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
+    // Made here, because SQLite would let others read it; its side files take after it.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| LedgerFault::Database(format!("cannot open {}: {error}", path.display())))?;
     let database = Connection::open(path)?;
     database.busy_timeout(Duration::from_secs(5))?;
     database.pragma_update(None, "journal_mode", "wal")?;

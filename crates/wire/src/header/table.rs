@@ -4,12 +4,7 @@ use super::{Action, Row};
 use Action::{Drop, Forward, Replace};
 
 const fn row(name: &'static str, request: Action, response: Action, why: &'static str) -> Row {
-    Row {
-        name,
-        request,
-        response,
-        why,
-    }
+    Row { name, request, response, why }
 }
 
 /// What happens to each header, in the order of the reference page: what must pass, credentials, framing, hop

@@ -373,9 +373,8 @@ impl Facts {
                     facts.keep_alive |= lists(value, b"keep-alive");
                 }
                 14 if name.eq_ignore_ascii_case(b"content-length") => {
-                    if facts.length.replace(decimal(value)?).is_some() {
-                        return Err(BadHead::ContentLength);
-                    }
+                    let former = facts.length.replace(decimal(value)?);
+                    former.map_or(Ok(()), |_| Err(BadHead::ContentLength))?;
                 }
                 17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                     facts.codings += 1;

@@ -23,16 +23,10 @@ fn value() -> impl Strategy<Value = Value> {
 /// What the contract says of a body, told from a tree.
 fn expected(body: &Value) -> Option<Lens<'_>> {
     fn array(value: &Value, optional: bool) -> Option<usize> {
-        if value.is_null() && optional {
-            Some(0)
-        } else {
-            value.as_array().map(Vec::len)
-        }
+        if value.is_null() && optional { Some(0) } else { value.as_array().map(Vec::len) }
     }
     let field = |name: &str| &body[name];
-    let model = field("model")
-        .as_str()
-        .filter(|model| (1..=256).contains(&model.chars().count()))?;
+    let model = field("model").as_str().filter(|model| (1..=256).contains(&model.chars().count()))?;
     let user_id = match field("metadata") {
         Value::Null => None,
         Value::Object(metadata) => match metadata.get("user_id") {
@@ -43,16 +37,8 @@ fn expected(body: &Value) -> Option<Lens<'_>> {
     };
     Some(Lens {
         model: model.into(),
-        max_tokens: if field("max_tokens").is_null() {
-            None
-        } else {
-            Some(field("max_tokens").as_u64()?)
-        },
-        stream: if field("stream").is_null() {
-            false
-        } else {
-            field("stream").as_bool()?
-        },
+        max_tokens: if field("max_tokens").is_null() { None } else { Some(field("max_tokens").as_u64()?) },
+        stream: if field("stream").is_null() { false } else { field("stream").as_bool()? },
         user_id,
         system: match field("system") {
             Value::Null => SystemShape::Absent,
@@ -61,25 +47,13 @@ fn expected(body: &Value) -> Option<Lens<'_>> {
             _ => return None,
         },
         tools: array(field("tools"), true)?,
-        messages: if body.get("messages").is_none() {
-            0
-        } else {
-            array(field("messages"), false)?
-        },
+        messages: if body.get("messages").is_none() { 0 } else { array(field("messages"), false)? },
         other_models: Vec::new(),
     })
 }
 
 fn field() -> impl Strategy<Value = (String, Value)> {
-    let names = [
-        "max_tokens",
-        "stream",
-        "system",
-        "tools",
-        "messages",
-        "metadata",
-        "fallbacks",
-    ];
+    let names = ["max_tokens", "stream", "system", "tools", "messages", "metadata", "fallbacks"];
     prop_oneof![
         3 => Just(("model".to_owned(), json!("claude-opus-5-5"))),
         2 => any::<u64>().prop_map(|count| ("max_tokens".to_owned(), json!(count))),

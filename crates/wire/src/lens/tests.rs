@@ -22,55 +22,22 @@ fn the_read_fields_are_found_wherever_they_stand() {
         (r#"{"mod\u0065l":"\u006d"}"#, lens("m")),
         (
             r#"{"stream":true,"messages":[{"role":"user","content":"hi"}],"max_tokens":64,"model":"m"}"#,
-            Lens {
-                stream: true,
-                messages: 1,
-                max_tokens: Some(64),
-                ..lens("m")
-            },
+            Lens { stream: true, messages: 1, max_tokens: Some(64), ..lens("m") },
         ),
-        (
-            r#"{"model":"m","stream":false,"max_tokens":0}"#,
-            Lens {
-                max_tokens: Some(0),
-                ..lens("m")
-            },
-        ),
+        (r#"{"model":"m","stream":false,"max_tokens":0}"#, Lens { max_tokens: Some(0), ..lens("m") }),
         (
             r#"{"model":"m","max_tokens":18446744073709551615}"#,
-            Lens {
-                max_tokens: Some(u64::MAX),
-                ..lens("m")
-            },
+            Lens { max_tokens: Some(u64::MAX), ..lens("m") },
         ),
-        (
-            r#"{"model":"m","system":"be kind"}"#,
-            Lens {
-                system: SystemShape::Text,
-                ..lens("m")
-            },
-        ),
-        (
-            r#"{"model":"m","system":[]}"#,
-            Lens {
-                system: SystemShape::Blocks(0),
-                ..lens("m")
-            },
-        ),
+        (r#"{"model":"m","system":"be kind"}"#, Lens { system: SystemShape::Text, ..lens("m") }),
+        (r#"{"model":"m","system":[]}"#, Lens { system: SystemShape::Blocks(0), ..lens("m") }),
         (
             r#"{"model":"m","system":[{"type":"text","text":"[,]"},{}],"tools":[{},{"x":[1,2]},3]}"#,
-            Lens {
-                system: SystemShape::Blocks(2),
-                tools: 3,
-                ..lens("m")
-            },
+            Lens { system: SystemShape::Blocks(2), tools: 3, ..lens("m") },
         ),
         (
             r#"{"model":"m","metadata":{"other":{"user_id":1},"user_id":"u\u002d1"}}"#,
-            Lens {
-                user_id: Some("u-1".into()),
-                ..lens("m")
-            },
+            Lens { user_id: Some("u-1".into()), ..lens("m") },
         ),
         (r#"{"model":"m","metadata":{}}"#, lens("m")),
         (r#"{"model":"m","metadata":{"user_id":null}}"#, lens("m")),
@@ -80,30 +47,17 @@ fn the_read_fields_are_found_wherever_they_stand() {
         ),
         (
             r#"{"model":"m","messages":[{"model":"x","model":"y"}],"x":{"model":1}}"#,
-            Lens {
-                messages: 1,
-                ..lens("m")
-            },
+            Lens { messages: 1, ..lens("m") },
         ),
-        (
-            r#"{"model":"m","Model":"n","MODEL":1,"thinking":{"type":"adaptive"}}"#,
-            lens("m"),
-        ),
+        (r#"{"model":"m","Model":"n","MODEL":1,"thinking":{"type":"adaptive"}}"#, lens("m")),
         (
             r#"{"model":"m","fallbacks":[{"model":"n","max_tokens":1},{"model":"\u006f"},{"model":"n"}]}"#,
-            Lens {
-                other_models: vec!["n".into(), "o".into()],
-                ..lens("m")
-            },
+            Lens { other_models: vec!["n".into(), "o".into()], ..lens("m") },
         ),
         (r#"{"model":"m","fallbacks":"default"}"#, lens("m")),
         (
             r#"{"tools":[{"name":"bash"},{"type":"advisor_20260301","mod\u0065l":"n","model":"o"}],"model":"m"}"#,
-            Lens {
-                tools: 2,
-                other_models: vec!["n".into(), "o".into()],
-                ..lens("m")
-            },
+            Lens { tools: 2, other_models: vec!["n".into(), "o".into()], ..lens("m") },
         ),
     ];
     for (body, expected) in rows {
@@ -119,210 +73,87 @@ fn plain_values_are_borrowed_from_the_body() {
     assert!(matches!(lens.user_id, Some(Cow::Borrowed(_))));
 }
 
+/// A body, where in it the fault is, and the sentence about it.
+const REFUSED: &[(&[u8], usize, &str)] = &[
+    (b"", 0, "the request body is empty: send a JSON object"),
+    (b" \n ", 3, "the request body is empty: send a JSON object"),
+    (b"\xEF\xBB\xBF{}", 0, "the request body begins with a byte order mark: send UTF-8 without it"),
+    (b" []", 1, "the request body must be a JSON object"),
+    (b"\"{}\"", 0, "the request body must be a JSON object"),
+    (b"null", 0, "the request body must be a JSON object"),
+    (b"model=m", 0, "the request body is not valid JSON: a JSON value is expected here"),
+    (b"\x1F\x8B\x08", 0, "the request body is not valid JSON: a JSON value is expected here"),
+    (b"{\0\"", 1, "the request body is not valid JSON: a field name in double quotes is expected here"),
+    (br#"{"model":"m"}x"#, 13, "the request body is not valid JSON: the JSON value ended, but more follows"),
+    (
+        br#"{"model":"m"}{"model":"n"}"#,
+        13,
+        "the request body is not valid JSON: the JSON value ended, but more follows",
+    ),
+    (br#"{"model":"m""#, 12, "the request body is not valid JSON: the JSON ends too early"),
+    (
+        b"{\"model\":\"m\",\"x\":\"\xFF\"}",
+        18,
+        "the request body is not valid JSON: the text is not valid UTF-8",
+    ),
+    (br#"{"model":"m","model":"n"}"#, 13, "`model` appears twice: send each field once"),
+    (br#"{"model":"m","mod\u0065l":"n"}"#, 13, "`model` appears twice: send each field once"),
+    (br#"{"x":[{}],"model":"m","\u0078":1}"#, 22, "`x` appears twice: send each field once"),
+    (br#"{"":1,"":2}"#, 6, "`` appears twice: send each field once"),
+    (br#"{"stream":false,"model":"m","stream":true}"#, 28, "`stream` appears twice: send each field once"),
+    (
+        br#"{"metadata":{"user_id":"a","user_i\u0064":"b"}}"#,
+        27,
+        "`metadata.user_id` appears twice: send each field once",
+    ),
+    (br#"{"metadata":{"x":"a","x":"b"}}"#, 21, "`metadata.x` appears twice: send each field once"),
+    (b"{}", 2, "`model` is missing: name the model to be used"),
+    (br#"{"messages":[{"model":"m"}]}"#, 28, "`model` is missing: name the model to be used"),
+    (br#"{"model":""}"#, 9, "`model` is empty: name the model to be used"),
+    (br#"{"model":null}"#, 9, "`model` must be a string"),
+    (br#"{"model": 5}"#, 10, "`model` must be a string"),
+    (br#"{"model":["m"]}"#, 9, "`model` must be a string"),
+    (br#"{"max_tokens":-1}"#, 14, "`max_tokens` must be an integer from 0"),
+    (br#"{"max_tokens":-0}"#, 14, "`max_tokens` must be an integer from 0"),
+    (br#"{"max_tokens":1.0}"#, 14, "`max_tokens` must be an integer from 0"),
+    (br#"{"max_tokens":1e3}"#, 14, "`max_tokens` must be an integer from 0"),
+    (br#"{"max_tokens":18446744073709551616}"#, 14, "`max_tokens` must be an integer from 0"),
+    (br#"{"max_tokens":"64"}"#, 14, "`max_tokens` must be an integer from 0"),
+    (br#"{"max_tokens":true}"#, 14, "`max_tokens` must be an integer from 0"),
+    (br#"{"max_tokens":01}"#, 15, "the request body is not valid JSON: the number is not valid JSON"),
+    (br#"{"stream":"true"}"#, 10, "`stream` must be true or false"),
+    (br#"{"stream":1}"#, 10, "`stream` must be true or false"),
+    (br#"{"stream":tru}"#, 13, "the request body is not valid JSON: a JSON value is expected here"),
+    (br#"{"messages":{}}"#, 12, "`messages` must be an array"),
+    (br#"{"messages":null}"#, 12, "`messages` must be an array"),
+    (br#"{"messages":"hi"}"#, 12, "`messages` must be an array"),
+    (br#"{"system":{}}"#, 10, "`system` must be a string or an array"),
+    (br#"{"system":1}"#, 10, "`system` must be a string or an array"),
+    (br#"{"tools":{}}"#, 9, "`tools` must be an array"),
+    (br#"{"metadata":[]}"#, 12, "`metadata` must be an object"),
+    (br#"{"metadata":"x"}"#, 12, "`metadata` must be an object"),
+    (br#"{"metadata":{"user_id":1}}"#, 23, "`metadata.user_id` must be a string or null"),
+    (br#"{"\ud800":1}"#, 1, "an escape sequence is half of a surrogate pair: send both halves"),
+    (br#"{"model":"\ud800"}"#, 9, "an escape sequence is half of a surrogate pair: send both halves"),
+    (
+        br#"{"metadata":{"user_id":"\udc00"}}"#,
+        23,
+        "an escape sequence is half of a surrogate pair: send both halves",
+    ),
+    (br#"{"fallbacks":[{"model":""}]}"#, 23, "`model` is empty: name the model to be used"),
+    (
+        br#"{"model":"m","tools":[nul]}"#,
+        25,
+        "the request body is not valid JSON: a JSON value is expected here",
+    ),
+];
+
 #[test]
 fn a_body_that_cannot_be_judged_is_refused_with_place_and_sentence() {
-    let rows: &[(&[u8], usize, &str)] = &[
-        (b"", 0, "the request body is empty: send a JSON object"),
-        (b" \n ", 3, "the request body is empty: send a JSON object"),
-        (
-            b"\xEF\xBB\xBF{}",
-            0,
-            "the request body begins with a byte order mark: send UTF-8 without it",
-        ),
-        (b" []", 1, "the request body must be a JSON object"),
-        (b"\"{}\"", 0, "the request body must be a JSON object"),
-        (b"null", 0, "the request body must be a JSON object"),
-        (
-            b"model=m",
-            0,
-            "the request body is not valid JSON: a JSON value is expected here",
-        ),
-        (
-            b"\x1F\x8B\x08",
-            0,
-            "the request body is not valid JSON: a JSON value is expected here",
-        ),
-        (
-            b"{\0\"",
-            1,
-            "the request body is not valid JSON: a field name in double quotes is expected here",
-        ),
-        (
-            br#"{"model":"m"}x"#,
-            13,
-            "the request body is not valid JSON: the JSON value ended, but more follows",
-        ),
-        (
-            br#"{"model":"m"}{"model":"n"}"#,
-            13,
-            "the request body is not valid JSON: the JSON value ended, but more follows",
-        ),
-        (
-            br#"{"model":"m""#,
-            12,
-            "the request body is not valid JSON: the JSON ends too early",
-        ),
-        (
-            b"{\"model\":\"m\",\"x\":\"\xFF\"}",
-            18,
-            "the request body is not valid JSON: the text is not valid UTF-8",
-        ),
-        (
-            br#"{"model":"m","model":"n"}"#,
-            13,
-            "`model` appears twice: send each field once",
-        ),
-        (
-            br#"{"model":"m","mod\u0065l":"n"}"#,
-            13,
-            "`model` appears twice: send each field once",
-        ),
-        (
-            br#"{"x":[{}],"model":"m","\u0078":1}"#,
-            22,
-            "`x` appears twice: send each field once",
-        ),
-        (
-            br#"{"":1,"":2}"#,
-            6,
-            "`` appears twice: send each field once",
-        ),
-        (
-            br#"{"stream":false,"model":"m","stream":true}"#,
-            28,
-            "`stream` appears twice: send each field once",
-        ),
-        (
-            br#"{"metadata":{"user_id":"a","user_i\u0064":"b"}}"#,
-            27,
-            "`metadata.user_id` appears twice: send each field once",
-        ),
-        (
-            br#"{"metadata":{"x":"a","x":"b"}}"#,
-            21,
-            "`metadata.x` appears twice: send each field once",
-        ),
-        (b"{}", 2, "`model` is missing: name the model to be used"),
-        (
-            br#"{"messages":[{"model":"m"}]}"#,
-            28,
-            "`model` is missing: name the model to be used",
-        ),
-        (
-            br#"{"model":""}"#,
-            9,
-            "`model` is empty: name the model to be used",
-        ),
-        (br#"{"model":null}"#, 9, "`model` must be a string"),
-        (br#"{"model": 5}"#, 10, "`model` must be a string"),
-        (br#"{"model":["m"]}"#, 9, "`model` must be a string"),
-        (
-            br#"{"max_tokens":-1}"#,
-            14,
-            "`max_tokens` must be an integer from 0",
-        ),
-        (
-            br#"{"max_tokens":-0}"#,
-            14,
-            "`max_tokens` must be an integer from 0",
-        ),
-        (
-            br#"{"max_tokens":1.0}"#,
-            14,
-            "`max_tokens` must be an integer from 0",
-        ),
-        (
-            br#"{"max_tokens":1e3}"#,
-            14,
-            "`max_tokens` must be an integer from 0",
-        ),
-        (
-            br#"{"max_tokens":18446744073709551616}"#,
-            14,
-            "`max_tokens` must be an integer from 0",
-        ),
-        (
-            br#"{"max_tokens":"64"}"#,
-            14,
-            "`max_tokens` must be an integer from 0",
-        ),
-        (
-            br#"{"max_tokens":true}"#,
-            14,
-            "`max_tokens` must be an integer from 0",
-        ),
-        (
-            br#"{"max_tokens":01}"#,
-            15,
-            "the request body is not valid JSON: the number is not valid JSON",
-        ),
-        (
-            br#"{"stream":"true"}"#,
-            10,
-            "`stream` must be true or false",
-        ),
-        (br#"{"stream":1}"#, 10, "`stream` must be true or false"),
-        (
-            br#"{"stream":tru}"#,
-            13,
-            "the request body is not valid JSON: a JSON value is expected here",
-        ),
-        (br#"{"messages":{}}"#, 12, "`messages` must be an array"),
-        (br#"{"messages":null}"#, 12, "`messages` must be an array"),
-        (br#"{"messages":"hi"}"#, 12, "`messages` must be an array"),
-        (
-            br#"{"system":{}}"#,
-            10,
-            "`system` must be a string or an array",
-        ),
-        (
-            br#"{"system":1}"#,
-            10,
-            "`system` must be a string or an array",
-        ),
-        (br#"{"tools":{}}"#, 9, "`tools` must be an array"),
-        (br#"{"metadata":[]}"#, 12, "`metadata` must be an object"),
-        (br#"{"metadata":"x"}"#, 12, "`metadata` must be an object"),
-        (
-            br#"{"metadata":{"user_id":1}}"#,
-            23,
-            "`metadata.user_id` must be a string or null",
-        ),
-        (
-            br#"{"\ud800":1}"#,
-            1,
-            "an escape sequence is half of a surrogate pair: send both halves",
-        ),
-        (
-            br#"{"model":"\ud800"}"#,
-            9,
-            "an escape sequence is half of a surrogate pair: send both halves",
-        ),
-        (
-            br#"{"metadata":{"user_id":"\udc00"}}"#,
-            23,
-            "an escape sequence is half of a surrogate pair: send both halves",
-        ),
-        (
-            br#"{"fallbacks":[{"model":""}]}"#,
-            23,
-            "`model` is empty: name the model to be used",
-        ),
-        (
-            br#"{"model":"m","tools":[nul]}"#,
-            25,
-            "the request body is not valid JSON: a JSON value is expected here",
-        ),
-    ];
-    for &(body, offset, sentence) in rows {
+    for &(body, offset, sentence) in REFUSED {
         let malformed = look(body).unwrap_err();
         let expected = format!("{sentence} (byte {offset})");
-        assert_eq!(
-            malformed.to_string(),
-            expected,
-            "{}",
-            String::from_utf8_lossy(body)
-        );
+        assert_eq!(malformed.to_string(), expected, "{}", String::from_utf8_lossy(body));
         assert_eq!(malformed.offset, offset);
     }
 }
@@ -330,35 +161,20 @@ fn a_body_that_cannot_be_judged_is_refused_with_place_and_sentence() {
 #[test]
 fn a_lone_surrogate_passes_where_nobody_looks() {
     let body = br#"{"model":"m","messages":[{"content":"\ud800","\udfff":1}]}"#;
-    assert_eq!(
-        look(body),
-        Ok(Lens {
-            messages: 1,
-            ..lens("m")
-        })
-    );
+    assert_eq!(look(body), Ok(Lens { messages: 1, ..lens("m") }));
 }
 
 fn with_fields(count: usize, name: impl Fn(usize) -> String) -> String {
-    let fields: Vec<_> = (0..count)
-        .map(|number| format!("\"{}\":0", name(number)))
-        .collect();
+    let fields: Vec<_> = (0..count).map(|number| format!("\"{}\":0", name(number))).collect();
     format!("{{{},\"model\":\"m\"}}", fields.join(","))
 }
 
 #[test]
 fn limits_are_exact() {
-    let why = |body: &str| {
-        look(body.as_bytes())
-            .map(drop)
-            .map_err(|malformed| malformed.why)
-    };
+    let why = |body: &str| look(body.as_bytes()).map(drop).map_err(|malformed| malformed.why);
     let numbered = |number: usize| format!("f{number}");
     assert_eq!(why(&with_fields(FIELDS_LIMIT - 1, numbered)), Ok(()));
-    assert_eq!(
-        why(&with_fields(FIELDS_LIMIT, numbered)),
-        Err(Why::TooManyFields)
-    );
+    assert_eq!(why(&with_fields(FIELDS_LIMIT, numbered)), Err(Why::TooManyFields));
 
     let long = |length: usize| format!("{{\"model\":\"m\",\"{}\":0}}", "n".repeat(length));
     assert_eq!(why(&long(NAME_BYTES_LIMIT)), Ok(()));
@@ -366,30 +182,17 @@ fn limits_are_exact() {
 
     let model = |length: usize| format!("{{\"model\":\"{}\"}}", "\u{e9}".repeat(length));
     assert_eq!(why(&model(MODEL_CHARACTERS_LIMIT)), Ok(()));
-    assert_eq!(
-        why(&model(MODEL_CHARACTERS_LIMIT + 1)),
-        Err(Why::ModelTooLong)
-    );
+    assert_eq!(why(&model(MODEL_CHARACTERS_LIMIT + 1)), Err(Why::ModelTooLong));
 
     let fallbacks = |count: usize| {
-        let models: Vec<_> = (0..count)
-            .map(|number| json!({"model": format!("m{number}")}))
-            .collect();
+        let models: Vec<_> = (0..count).map(|number| json!({"model": format!("m{number}")})).collect();
         json!({"model": "m", "fallbacks": models}).to_string()
     };
     assert_eq!(why(&fallbacks(OTHER_MODELS_LIMIT)), Ok(()));
-    assert_eq!(
-        why(&fallbacks(OTHER_MODELS_LIMIT + 1)),
-        Err(Why::TooManyModels)
-    );
+    assert_eq!(why(&fallbacks(OTHER_MODELS_LIMIT + 1)), Err(Why::TooManyModels));
 
-    let nested = |levels: usize| {
-        format!(
-            "{{\"model\":\"m\",\"x\":{}{}}}",
-            "[".repeat(levels),
-            "]".repeat(levels)
-        )
-    };
+    let nested =
+        |levels: usize| format!("{{\"model\":\"m\",\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     assert_eq!(why(&nested(DEPTH_LIMIT - 1)), Ok(()));
     assert_eq!(why(&nested(DEPTH_LIMIT)), Err(Why::Syntax(Syntax::Depth)));
 }

@@ -33,10 +33,7 @@ impl AnswerMeter {
     pub(super) fn finish(&mut self) -> Metered {
         let Self { bytes, too_large } = std::mem::take(self);
         if too_large {
-            return Metered {
-                unread: Some(Unread::AnswerTooLarge),
-                ..Metered::default()
-            };
+            return Metered { unread: Some(Unread::AnswerTooLarge), ..Metered::default() };
         }
         read(&bytes)
     }
@@ -49,16 +46,9 @@ fn read(bytes: &[u8]) -> Metered {
     if !whole {
         // The usage stands at an answer's end, so what came before it has to be estimated.
         let characters = bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as u64;
-        return Metered {
-            text_chars: if object { characters } else { 0 },
-            ..Metered::default()
-        };
+        return Metered { text_chars: if object { characters } else { 0 }, ..Metered::default() };
     }
-    let answer = if object {
-        serde_json::from_slice(bytes).unwrap_or_default()
-    } else {
-        Answer::default()
-    };
+    let answer = if object { serde_json::from_slice(bytes).unwrap_or_default() } else { Answer::default() };
     let mut tally = Tally::default();
     tally.report(&answer.usage);
     let stop_reason = text(&answer.stop_reason);

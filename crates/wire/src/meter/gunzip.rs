@@ -22,17 +22,8 @@ pub(super) struct Gunzip {
 
 impl Gunzip {
     pub(super) fn new(content: Content, decoded_limit: u64) -> Self {
-        let gauge = Gauge {
-            content,
-            decoded_limit,
-            encoded: 0,
-            decoded: 0,
-            exceeded: false,
-        };
-        Self {
-            decoder: MultiGzDecoder::new(gauge),
-            unread: None,
-        }
+        let gauge = Gauge { content, decoded_limit, encoded: 0, decoded: 0, exceeded: false };
+        Self { decoder: MultiGzDecoder::new(gauge), unread: None }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -41,29 +32,17 @@ impl Gunzip {
         }
         self.decoder.get_mut().encoded += bytes.len() as u64;
         // The decoder holds decoded bytes back until it is flushed.
-        if self
-            .decoder
-            .write_all(bytes)
-            .and_then(|()| self.decoder.flush())
-            .is_err()
-        {
+        if self.decoder.write_all(bytes).and_then(|()| self.decoder.flush()).is_err() {
             let exceeded = self.decoder.get_ref().exceeded;
             // What was decoded before the fault still counts; that the end is bad is known.
             let _ = self.decoder.try_finish();
-            self.unread = Some(if exceeded {
-                Unread::DecodedTooLarge
-            } else {
-                Unread::BadGzip
-            });
+            self.unread = Some(if exceeded { Unread::DecodedTooLarge } else { Unread::BadGzip });
         }
     }
 
     pub(super) fn finish(&mut self) -> Metered {
         let metered = self.decoder.get_mut().content.finish();
-        Metered {
-            unread: self.unread.or(metered.unread),
-            ..metered
-        }
+        Metered { unread: self.unread.or(metered.unread), ..metered }
     }
 }
 

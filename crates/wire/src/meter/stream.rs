@@ -57,16 +57,11 @@ impl Found {
         match event.name {
             // An upstream that leaves the `event:` lines out still says the type in the data.
             b"message" => match event_type(event.data) {
-                Some(name) if name != "message" => self.event(Event {
-                    name: name.as_bytes(),
-                    ..event
-                }),
+                Some(name) if name != "message" => self.event(Event { name: name.as_bytes(), ..event }),
                 _ => {}
             },
             b"content_block_delta" => {
-                self.text_chars = self
-                    .text_chars
-                    .saturating_add(delta_characters(event.data).unwrap_or(0));
+                self.text_chars = self.text_chars.saturating_add(delta_characters(event.data).unwrap_or(0));
             }
             b"content_block_start" => self.block_start(event.data),
             b"message_start" => self.message_start(event.data),
@@ -171,9 +166,7 @@ fn event_type(data: &[u8]) -> Option<String> {
         #[serde(rename = "type")]
         kind: String,
     }
-    serde_json::from_slice::<Typed>(data)
-        .ok()
-        .map(|typed| typed.kind)
+    serde_json::from_slice::<Typed>(data).ok().map(|typed| typed.kind)
 }
 
 /// The characters that a `content_block_delta` adds to the output. Nearly all events of a stream come through
@@ -194,9 +187,7 @@ fn delta_characters(data: &[u8]) -> Result<u64, Flaw> {
 fn output_characters(scanner: &mut Scanner<'_>) -> Result<u64, Flaw> {
     let (mut characters, mut withheld_tokens) = (0_u64, 0_u64);
     each_member(scanner, |scanner, name| {
-        let counts = ["text", "thinking", "partial_json", "content"]
-            .iter()
-            .any(|counted| name.is(counted));
+        let counts = ["text", "thinking", "partial_json", "content"].iter().any(|counted| name.is(counted));
         match scanner.peek() {
             Some(b'"') if counts => characters += scanner.string()?.characters(),
             Some(b'0'..=b'9') if name.is("estimated_tokens") => {
@@ -208,11 +199,7 @@ fn output_characters(scanner: &mut Scanner<'_>) -> Result<u64, Flaw> {
         Ok(())
     })?;
     // The estimate stands in for thinking that is not shown; thinking that is shown counts itself.
-    Ok(if characters > 0 {
-        characters
-    } else {
-        withheld_tokens.saturating_mul(CHARACTERS_PER_TOKEN)
-    })
+    Ok(if characters > 0 { characters } else { withheld_tokens.saturating_mul(CHARACTERS_PER_TOKEN) })
 }
 
 fn each_member<'a>(

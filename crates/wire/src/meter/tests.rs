@@ -13,12 +13,7 @@ use std::io::Write;
 fn stream(events: &[Value]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for event in events {
-        write!(
-            bytes,
-            "event: {}\ndata: {event}\n\n",
-            event["type"].as_str().unwrap()
-        )
-        .unwrap();
+        write!(bytes, "event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()).unwrap();
     }
     bytes
 }
@@ -39,7 +34,8 @@ fn of_answer(body: &[u8]) -> Metered {
 }
 
 fn start(usage: Value) -> Value {
-    let message = json!({"id": "msg_1", "type": "message", "model": "claude-fable-5-2", "content": [], "usage": usage});
+    let message =
+        json!({"id": "msg_1", "type": "message", "model": "claude-fable-5-2", "content": [], "usage": usage});
     json!({"type": "message_start", "message": message})
 }
 

@@ -113,13 +113,7 @@ fn the_depth_limit_is_exact_and_the_stack_does_not_grow() {
         let nested = |count: usize| [&open.repeat(count), "1", &close.repeat(count)].concat();
         assert_eq!(scan(nested(fits).as_bytes()), Ok(()));
         let offset = open.len() * fits;
-        assert_eq!(
-            scan(nested(fits + 1).as_bytes()),
-            Err(Flaw {
-                offset,
-                syntax: Syntax::Depth
-            })
-        );
+        assert_eq!(scan(nested(fits + 1).as_bytes()), Err(Flaw { offset, syntax: Syntax::Depth }));
         assert!(scan(open.repeat(1_000_000).as_bytes()).is_err());
     }
     let wide = ["[", &"[[]],".repeat(10_000), "[]]"].concat();
@@ -132,11 +126,7 @@ fn every_byte_is_judged_at_every_position_of_words_and_blocks() {
         for position in 0..100 {
             let mut bytes = [b"\"".as_slice(), &[b'x'; 100], b"\""].concat();
             bytes[1 + position] = byte;
-            assert_eq!(
-                scan(&bytes).is_ok(),
-                is_json(&bytes),
-                "byte {byte:#x} at {position}"
-            );
+            assert_eq!(scan(&bytes).is_ok(), is_json(&bytes), "byte {byte:#x} at {position}");
         }
     }
 }
@@ -192,9 +182,8 @@ fn json() -> impl Strategy<Value = String> {
         let space = prop_oneof![Just(""), Just(" "), Just("\n\t"), Just("\r\n")];
         let member = (string(), space.clone(), inner.clone());
         prop_oneof![
-            (prop::collection::vec(inner, 0..6), space.clone()).prop_map(
-                |(values, space)| format!("[{}{space}]", values.join(&format!("{space},{space}")))
-            ),
+            (prop::collection::vec(inner, 0..6), space.clone())
+                .prop_map(|(values, space)| format!("[{}{space}]", values.join(&format!("{space},{space}")))),
             (prop::collection::vec(member, 0..6), space).prop_map(|(members, space)| {
                 let members: Vec<_> = members
                     .iter()
@@ -238,10 +227,7 @@ fn mutate(bytes: &mut Vec<u8>, (index, kind, byte): Mutation) {
 }
 
 fn significant_byte() -> impl Strategy<Value = u8> {
-    prop_oneof![
-        prop::sample::select(b"{}[],:\"\\0-1.eEtu \n\x00\x1f\x80\xc3\xff".to_vec()),
-        any::<u8>()
-    ]
+    prop_oneof![prop::sample::select(b"{}[],:\"\\0-1.eEtu \n\x00\x1f\x80\xc3\xff".to_vec()), any::<u8>()]
 }
 
 proptest! {

@@ -54,9 +54,7 @@ impl<'a> Text<'a> {
                 && matches!(rest.get(backslash + 2), Some(b'd' | b'D'))
                 && matches!(rest.get(backslash + 3), Some(b'c'..=b'f' | b'C'..=b'F'));
             count += u64::from(!second_half);
-            rest = rest
-                .get(backslash + if long { 6 } else { 2 }..)
-                .unwrap_or_default();
+            rest = rest.get(backslash + if long { 6 } else { 2 }..).unwrap_or_default();
         }
         count + first_bytes(rest)
     }

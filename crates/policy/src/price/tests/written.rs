@@ -27,198 +27,60 @@ fn a_bad_book_is_refused_with_the_place_and_the_rule() {
     let read = "models[0].periods[0].usd_per_million.cache_read";
     let rows = [
         (r#""input": "1""#, r#""input": "-1""#, input, "negative"),
-        (
-            r#""input": "1""#,
-            r#""input": "1,5""#,
-            input,
-            "decimal number",
-        ),
-        (
-            r#""input": "1""#,
-            r#""input": "1e3""#,
-            input,
-            "decimal number",
-        ),
-        (
-            r#""input": "1""#,
-            r#""input": "1.""#,
-            input,
-            "decimal number",
-        ),
-        (
-            r#""input": "1""#,
-            r#""input": ".5""#,
-            input,
-            "decimal number",
-        ),
+        (r#""input": "1""#, r#""input": "1,5""#, input, "decimal number"),
+        (r#""input": "1""#, r#""input": "1e3""#, input, "decimal number"),
+        (r#""input": "1""#, r#""input": "1.""#, input, "decimal number"),
+        (r#""input": "1""#, r#""input": ".5""#, input, "decimal number"),
         (r#""input": "1""#, r#""input": """#, input, "decimal number"),
-        (
-            r#""input": "1""#,
-            r#""input": "0.0000000001""#,
-            input,
-            "at most 9 decimals",
-        ),
-        (
-            r#""input": "1""#,
-            r#""input": "1000001""#,
-            input,
-            "believed",
-        ),
-        (
-            r#""input": "1""#,
-            r#""input": "99999999999999999999""#,
-            input,
-            "believed",
-        ),
+        (r#""input": "1""#, r#""input": "0.0000000001""#, input, "at most 9 decimals"),
+        (r#""input": "1""#, r#""input": "1000001""#, input, "believed"),
+        (r#""input": "1""#, r#""input": "99999999999999999999""#, input, "believed"),
         (r#", "cache_read": "0.10""#, "", read, "missing"),
-        (
-            r#""from": "2026-10-07""#,
-            r#""from": "0000-01-01""#,
-            "models[0].periods[1].from",
-            "later date",
-        ),
-        (
-            r#""from": "2026-10-07""#,
-            r#""from": "2026-02-30""#,
-            "models[0].periods[1].from",
-            "a date",
-        ),
-        (
-            r#""from": "2026-10-07","#,
-            "",
-            "models[0].periods[1].from",
-            "later date",
-        ),
+        (r#""from": "2026-10-07""#, r#""from": "0000-01-01""#, "models[0].periods[1].from", "later date"),
+        (r#""from": "2026-10-07""#, r#""from": "2026-02-30""#, "models[0].periods[1].from", "a date"),
+        (r#""from": "2026-10-07","#, "", "models[0].periods[1].from", "later date"),
         (
             r#""input": "3""#,
             r#""input": "1.999""#,
             "models[0].periods[1].long_prompt.usd_per_million.input",
             "lower",
         ),
-        (
-            r#""model": "two""#,
-            r#""model": "UNO""#,
-            "models[1].model",
-            "already",
-        ),
-        (
-            r#"["uno"]"#,
-            r#"["one"]"#,
-            "models[0].aliases[0]",
-            "already",
-        ),
-        (
-            r#"["uno"]"#,
-            r#"["u no"]"#,
-            "models[0].aliases[0]",
-            "blanks",
-        ),
-        (
-            r#""model": "two""#,
-            r#""model": """#,
-            "models[1].model",
-            "blanks",
-        ),
+        (r#""model": "two""#, r#""model": "UNO""#, "models[1].model", "already"),
+        (r#"["uno"]"#, r#"["one"]"#, "models[0].aliases[0]", "already"),
+        (r#"["uno"]"#, r#"["u no"]"#, "models[0].aliases[0]", "blanks"),
+        (r#""model": "two""#, r#""model": """#, "models[1].model", "blanks"),
         (r#""batch": "0.5", "#, "", "multipliers.batch", "missing"),
-        (
-            r#""contract": "1""#,
-            r#""contract": "0""#,
-            "multipliers.contract",
-            "more than 0",
-        ),
-        (
-            r#""contract": "1""#,
-            r#""contract": "0.9995""#,
-            "multipliers.contract",
-            "at most 3 decimals",
-        ),
-        (
-            r#""fast": "2""#,
-            r#""fast": "11""#,
-            "multipliers.fast",
-            "believed",
-        ),
-        (
-            r#""web_search": "10""#,
-            r#""web_search": "-10""#,
-            "usd_per_thousand.web_search",
-            "negative",
-        ),
-        (
-            r#""version": "test-1""#,
-            r#""version": """#,
-            "version",
-            "printable",
-        ),
-        (
-            r#""input": "1""#,
-            r#""input": 1"#,
-            "line 7",
-            "expected a string",
-        ),
-        (
-            r#""input": "1""#,
-            r#""inputs": "1""#,
-            "line 7",
-            "unknown field `inputs`",
-        ),
-        (
-            r#""input": "1""#,
-            r#""input": "1", "input": "2""#,
-            "line 7",
-            "duplicate field",
-        ),
-        (
-            r#""model": "one""#,
-            r#""model" "one""#,
-            "line 6",
-            "expected `:`",
-        ),
+        (r#""contract": "1""#, r#""contract": "0""#, "multipliers.contract", "more than 0"),
+        (r#""contract": "1""#, r#""contract": "0.9995""#, "multipliers.contract", "at most 3 decimals"),
+        (r#""fast": "2""#, r#""fast": "11""#, "multipliers.fast", "believed"),
+        (r#""web_search": "10""#, r#""web_search": "-10""#, "usd_per_thousand.web_search", "negative"),
+        (r#""version": "test-1""#, r#""version": """#, "version", "printable"),
+        (r#""input": "1""#, r#""input": 1"#, "line 7", "expected a string"),
+        (r#""input": "1""#, r#""inputs": "1""#, "line 7", "unknown field `inputs`"),
+        (r#""input": "1""#, r#""input": "1", "input": "2""#, "line 7", "duplicate field"),
+        (r#""model": "one""#, r#""model" "one""#, "line 6", "expected `:`"),
     ];
     for (from, to, path, rule) in rows {
-        let problem = book_with(from, to)
-            .err()
-            .unwrap_or_else(|| panic!("{to} was accepted"));
+        let problem = book_with(from, to).err().unwrap_or_else(|| panic!("{to} was accepted"));
         assert!(problem.path.starts_with(path), "{to}: {problem}");
         assert!(problem.rule.contains(rule), "{to}: {problem}");
-        assert!(
-            !problem.rule.contains("at line"),
-            "the place stands in the path: {problem}"
-        );
+        assert!(!problem.rule.contains("at line"), "the place stands in the path: {problem}");
     }
     let no_models = r#""models": []}"#;
     let start = r#"{"version":"1","multipliers":{},"usd_per_thousand":{},"#;
-    assert_eq!(
-        PriceBook::parse(&format!("{start}{no_models}"))
-            .err()
-            .unwrap()
-            .path,
-        "models"
-    );
+    assert_eq!(PriceBook::parse(&format!("{start}{no_models}")).err().unwrap().path, "models");
 }
 
 #[test]
 fn a_contract_multiplier_applies_to_tokens_and_tools() {
     let book = book_with(r#""contract": "1""#, r#""contract": "0.925""#).unwrap();
-    let usage = Usage {
-        web_search_requests: 1,
-        ..tokens([0, 1_000, 0, 0, 0])
-    };
-    let priced = book.price(&Sale {
-        batch: true,
-        ..sale("one", &usage)
-    });
-    let amounts: Vec<_> = priced
-        .lines
-        .iter()
-        .map(|line| (line.multiplier.to_string(), line.amount))
-        .collect();
+    let usage = Usage { web_search_requests: 1, ..tokens([0, 1_000, 0, 0, 0]) };
+    let priced = book.price(&Sale { batch: true, ..sale("one", &usage) });
+    let amounts: Vec<_> =
+        priced.lines.iter().map(|line| (line.multiplier.to_string(), line.amount)).collect();
     assert_eq!(
         amounts,
-        [
-            ("0.4625".to_owned(), NanoUsd(2_312_500)),
-            ("0.925".to_owned(), NanoUsd(9_250_000))
-        ]
+        [("0.4625".to_owned(), NanoUsd(2_312_500)), ("0.925".to_owned(), NanoUsd(9_250_000))]
     );
 }
 

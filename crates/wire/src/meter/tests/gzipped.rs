@@ -5,11 +5,7 @@ fn a_gzip_answer_is_metered_like_a_plain_one() {
     let plain = stream(&ordinary());
     let events: Vec<&[u8]> = plain.split_inclusive(|&byte| byte == b'\n').collect();
     let half = plain.len() / 2;
-    let rows = [
-        gzip(&[&plain]),
-        gzip(&events),
-        [gzip(&[&plain[..half]]), gzip(&[&plain[half..]])].concat(),
-    ];
+    let rows = [gzip(&[&plain]), gzip(&events), [gzip(&[&plain[..half]]), gzip(&[&plain[half..]])].concat()];
     for encoded in rows {
         for size in [1, 7, encoded.len()] {
             let metered = meter(Meter::for_stream().gzip(), encoded.chunks(size));
@@ -17,10 +13,7 @@ fn a_gzip_answer_is_metered_like_a_plain_one() {
         }
     }
     let answer = br#"{"type":"error","error":{"type":"rate_limit_error"}}"#;
-    assert_eq!(
-        meter(Meter::for_answer().gzip(), [gzip(&[answer])]),
-        of_answer(answer)
-    );
+    assert_eq!(meter(Meter::for_answer().gzip(), [gzip(&[answer])]), of_answer(answer));
 }
 
 #[test]
@@ -36,27 +29,15 @@ fn each_flushed_event_is_metered_at_once() {
 #[test]
 fn what_is_not_gzip_is_said_to_be_unread() {
     let plain = stream(&ordinary());
-    let unread = Metered {
-        unread: Some(Unread::BadGzip),
-        ..Metered::default()
-    };
+    let unread = Metered { unread: Some(Unread::BadGzip), ..Metered::default() };
     assert_eq!(meter(Meter::for_stream().gzip(), [&plain, &plain]), unread);
 
     let mut damaged = gzip(&[&plain, &plain]);
-    let empty_block = damaged
-        .windows(4)
-        .position(|bytes| bytes == [0, 0, 0xFF, 0xFF])
-        .unwrap();
+    let empty_block = damaged.windows(4).position(|bytes| bytes == [0, 0, 0xFF, 0xFF]).unwrap();
     // The block after the first flush gets a type that RFC 1951 reserves.
     damaged[empty_block + 4] = 0b110;
     let metered = meter(Meter::for_stream().gzip(), [damaged]);
-    assert_eq!(
-        metered,
-        Metered {
-            unread: Some(Unread::BadGzip),
-            ..ordinary_metered()
-        }
-    );
+    assert_eq!(metered, Metered { unread: Some(Unread::BadGzip), ..ordinary_metered() });
 }
 
 #[test]
@@ -76,16 +57,10 @@ fn a_gzip_bomb_stops_the_meter() {
 fn the_limit_of_decoded_bytes_is_exact() {
     let body = format!("{{\"x\":\"{}\"}}", "x".repeat(1000));
     let encoded = gzip(&[body.as_bytes()]);
-    for (limit, unread) in [
-        (body.len(), None),
-        (body.len() - 1, Some(Unread::DecodedTooLarge)),
-    ] {
+    for (limit, unread) in [(body.len(), None), (body.len() - 1, Some(Unread::DecodedTooLarge))] {
         let mut gunzip = Gunzip::new(Content::Answer(AnswerMeter::default()), limit as u64);
         gunzip.push(&encoded);
         let metered = gunzip.finish();
-        assert_eq!(
-            (metered.unread, metered.complete),
-            (unread, unread.is_none())
-        );
+        assert_eq!((metered.unread, metered.complete), (unread, unread.is_none()));
     }
 }

@@ -1,0 +1,280 @@
+//! One workload through each proxy in turn, and the proof that the gateway did its work.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tokio::time::sleep;
+
+use crate::gateway::Measured;
+use crate::load::{OPEN, Seen};
+use crate::nginx::{self, Bodies};
+use crate::proxy::{NGINX, Proxy, TOLLGATE};
+use crate::role::{Cores, Role};
+use crate::upstream;
+use crate::workload::{Traffic, Workload};
+
+/// How long each proxy is warmed up before the first round.
+const WARM_UP: Duration = Duration::from_millis(400);
+/// How long open streams are left alone before their memory is read.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// How a bench is run.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// How long each measurement sends requests.
+    pub(crate) duration: Duration,
+    /// How often each proxy is measured.
+    pub(crate) rounds: u32,
+    /// Which cores are used.
+    pub(crate) cores: Cores,
+}
+
+/// One measurement of one proxy.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    /// What one unit costs, in microseconds or kilobytes.
+    pub(crate) cost: f64,
+    /// What the clients saw meanwhile.
+    #[serde(flatten)]
+    pub(crate) seen: Seen,
+}
+
+/// One proxy in all rounds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Column {
+    /// Its name.
+    pub(crate) proxy: &'static str,
+    /// One measurement for each round.
+    pub(crate) rounds: Vec<Figure>,
+}
+
+/// All measurements of one workload.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    /// The workload.
+    pub(crate) workload: &'static Workload,
+    /// The proxies: nginx first, the gateway last.
+    pub(crate) columns: Vec<Column>,
+}
+
+/// Runs one workload through each proxy.
+pub(crate) async fn compare(workload: &'static Workload, settings: &Settings) -> Result<Compared> {
+    // Beside the program and not in the folder for temporary files, which may be in memory: syncing it is free.
+    let program = std::env::current_exe()?;
+    let beside = program.parent().context("a program in no folder")?;
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(beside)?;
+    let mut field = Field::open(workload, settings, folder.path()).await?;
+    let columns = match workload.traffic {
+        Traffic::Idle { streams } => field.memory(streams).await?,
+        Traffic::Loop { .. } | Traffic::Streams { .. } => field.cpu().await?,
+    };
+    field.close().await?;
+    Ok(Compared { workload, columns })
+}
+
+/// All that runs while one workload is measured.
+struct Field<'a> {
+    workload: &'static Workload,
+    settings: &'a Settings,
+    upstream: Role,
+    gateway: Measured,
+    others: Vec<Proxy>,
+    keys: PathBuf,
+    /// Answers that the gateway has given by now.
+    passed: u64,
+}
+
+impl<'a> Field<'a> {
+    async fn open(workload: &'static Workload, settings: &'a Settings, folder: &Path) -> Result<Self> {
+        let cores = settings.cores;
+        let mut upstream = Role::start("upstream", cores.upstream, vec![workload.name.into()])?;
+        let address = upstream.line().await?.parse()?;
+        let gateway = Measured::start(address, &folder.join("tollgate"), cores.proxy).await?;
+        let streamed = nginx::start(Bodies::Streamed, address, &folder.join("nginx"), cores.proxy).await?;
+        let mut others = vec![streamed];
+        if workload.has_large_bodies() {
+            others
+                .push(nginx::start(Bodies::InMemory, address, &folder.join("nginx-mem"), cores.proxy).await?);
+        }
+        let keys = folder.join("keys");
+        std::fs::write(&keys, gateway.keys.join("\n"))?;
+        Ok(Field { workload, settings, upstream, gateway, others, keys, passed: 0 })
+    }
+
+    /// The proxies, the gateway last.
+    fn proxies(&self) -> impl DoubleEndedIterator<Item = &Proxy> {
+        self.others.iter().chain([&self.gateway.proxy])
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        self.proxies().map(|proxy| Column { proxy: proxy.name, rounds: Vec::new() }).collect()
+    }
+
+    /// Measures CPU time: A B, then B A, then A B, so that what changes on the machine meanwhile meets both.
+    async fn cpu(&mut self) -> Result<Vec<Column>> {
+        let mut columns = self.columns();
+        if matches!(self.workload.traffic, Traffic::Loop { .. }) {
+            for place in 0..columns.len() {
+                self.cpu_of(place, WARM_UP).await?;
+            }
+        }
+        for round in 0..self.settings.rounds {
+            let mut places: VecDeque<usize> = (0..columns.len()).collect();
+            while let Some(place) = if round % 2 == 0 { places.pop_front() } else { places.pop_back() } {
+                let figure = self.cpu_of(place, self.settings.duration).await?;
+                columns[place].rounds.push(figure);
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Sends requests for as long as given, waits until the proxy rests, and shares its CPU time out. What it does
+    /// later or beside (the gateway's journal is synced, its ledger written) is so in the figure.
+    async fn cpu_of(&mut self, place: usize, duration: Duration) -> Result<Figure> {
+        let proxy = self.proxies().nth(place).context("no such proxy")?;
+        let tree = proxy.tree.clone();
+        let before = tree.at_rest().await?;
+        let mut load = self.load(proxy, duration)?;
+        let seen = self.seen(&mut load, place).await?;
+        load.end().await?;
+        let used = tree.at_rest().await?.since(&before);
+        Ok(Figure { cost: used as f64 / 1e3 / self.workload.units(seen.answers) as f64, seen })
+    }
+
+    /// Measures memory, once: what a process has once had it rarely gives back.
+    async fn memory(&mut self, streams: usize) -> Result<Vec<Column>> {
+        let mut columns = self.columns();
+        for (place, column) in columns.iter_mut().enumerate() {
+            let proxy = self.proxies().nth(place).context("no such proxy")?;
+            let tree = proxy.tree.clone();
+            tree.at_rest().await?;
+            let before = tree.resident_kb()?;
+            let mut load = self.load(proxy, Duration::ZERO)?;
+            while load.line().await? != OPEN {}
+            sleep(SETTLING).await;
+            let more = tree.resident_kb()?.saturating_sub(before);
+            self.upstream.order(upstream::GO).await?;
+            let seen = self.seen(&mut load, place).await?;
+            load.end().await?;
+            column.rounds.push(Figure { cost: more as f64 / streams as f64, seen });
+        }
+        Ok(columns)
+    }
+
+    fn load(&self, proxy: &Proxy, duration: Duration) -> Result<Role> {
+        let milliseconds = duration.as_millis().to_string();
+        let args: [OsString; 4] = [
+            self.workload.name.into(),
+            proxy.address.to_string().into(),
+            self.keys.clone().into(),
+            milliseconds.into(),
+        ];
+        Role::start("load", self.settings.cores.load, args.into())
+    }
+
+    /// What the clients of a run saw. For the gateway it is kept, to compare the books with it.
+    async fn seen(&mut self, load: &mut Role, place: usize) -> Result<Seen> {
+        let seen: Seen = serde_json::from_str(&load.line().await?)?;
+        if place == self.others.len() {
+            self.passed += seen.answers;
+        }
+        Ok(seen)
+    }
+
+    /// Checks the gateway's books and ends everything.
+    async fn close(self) -> Result<()> {
+        self.gateway.check_ledger(self.passed).await?;
+        self.gateway.end(self.passed).await?;
+        for proxy in self.others {
+            proxy.role.end().await?;
+        }
+        self.upstream.end().await
+    }
+}
+
+impl Compared {
+    fn column(&self, proxy: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.proxy == proxy)
+    }
+
+    /// The median cost of one unit in a proxy.
+    pub(crate) fn cost(&self, proxy: &str) -> Option<f64> {
+        median(self.column(proxy)?.rounds.iter().map(|figure| figure.cost).collect())
+    }
+
+    /// The median over all rounds of the clients' median time to an answer, in microseconds.
+    pub(crate) fn p50_us(&self, proxy: &str) -> Option<f64> {
+        median(self.column(proxy)?.rounds.iter().map(|figure| figure.seen.p50_us as f64).collect())
+    }
+
+    /// What the gateway costs beside another proxy: the ratio within each round.
+    pub(crate) fn ratios(&self, other: &str) -> Option<Ratio> {
+        let (ours, theirs) = (self.column(TOLLGATE)?, self.column(other)?);
+        let ratios: Vec<_> =
+            ours.rounds.iter().zip(&theirs.rounds).map(|(ours, theirs)| ours.cost / theirs.cost).collect();
+        Some(Ratio {
+            least: ratios.iter().copied().reduce(f64::min)?,
+            most: ratios.iter().copied().reduce(f64::max)?,
+            median: median(ratios)?,
+        })
+    }
+
+    /// The ratio that a reader wants first.
+    pub(crate) fn ratio(&self) -> Option<Ratio> {
+        self.ratios(NGINX)
+    }
+}
+
+/// How many times the cost of another proxy, over all rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Ratio {
+    /// In the middle of the rounds.
+    pub(crate) median: f64,
+    /// In the best round.
+    pub(crate) least: f64,
+    /// In the worst round.
+    pub(crate) most: f64,
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some((lower + upper) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        let rows: [(&[f64], Option<f64>); 4] = [
+            (&[], None),
+            (&[3.0], Some(3.0)),
+            (&[9.0, 1.0, 2.0], Some(2.0)),
+            (&[4.0, 1.0, 2.0, 9.0], Some(3.0)),
+        ];
+        for (values, wanted) in rows {
+            assert_eq!(median(values.to_vec()), wanted, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let seen = Seen { answers: 1, seconds: 1.0, p50_us: 1, p99_us: 1 };
+        let column = |proxy, costs: &[f64]| Column {
+            proxy,
+            rounds: costs.iter().map(|cost| Figure { cost: *cost, seen: seen.clone() }).collect(),
+        };
+        let workload = &crate::workload::ALL[0];
+        let columns = vec![column(NGINX, &[10.0, 40.0, 20.0]), column(TOLLGATE, &[12.0, 40.0, 18.0])];
+        let compared = Compared { workload, columns };
+        assert_eq!(compared.ratio(), Some(Ratio { median: 1.0, least: 0.9, most: 1.2 }));
+        assert_eq!(compared.ratios(crate::proxy::NGINX_MEM), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! The command line as a whole. Each command describes its own arguments.
+
+use crate::{
+    command::{Audit, Config, Demo, Key, Serve, Simulate, Usage},
+    fault::Fault,
+    printer::Printer,
+    status::{EXIT_STATUS, Status},
+};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate demo                                   see all of it at work, without an account
+  export ANTHROPIC_API_KEY=sk-ant-...
+  tollgate serve                                  run a gateway on 127.0.0.1:8080
+  tollgate key create --team platform --user ci   make a key for it
+  tollgate usage report --by team,model           see what was used and what it cost
+  tollgate audit verify                           see that nobody changed the record";
+
+/// A governed gateway for the Anthropic API, and its kit.
+///
+/// Run as a gateway, Tollgate stands between the clients of the Anthropic API, such as Claude Code, and the API: it
+/// knows who asks, decides whether they may, writes down that they did and what it cost, and passes the bytes on
+/// unharmed.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
+#[command(disable_help_subcommand = false, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print the answer alone, without messages. Warnings and errors are still shown.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(Serve),
+    Demo(Demo),
+    Key(Key),
+    Usage(Usage),
+    Audit(Audit),
+    Config(Config),
+    Simulate(Simulate),
+}
+
+impl Command {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Fault`].
+    pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
+        match self {
+            Self::Serve(command) => command.run(printer),
+            Self::Demo(command) => command.run(printer),
+            Self::Key(command) => command.run(printer),
+            Self::Usage(command) => command.run(printer),
+            Self::Audit(command) => command.run(printer),
+            Self::Config(command) => command.run(printer),
+            Self::Simulate(command) => command.run(printer),
+        }
+    }
+}
+
+/// Which data folder, for the commands that need a gateway's.
+#[derive(Debug, Args)]
+pub(crate) struct DataFolder {
+    /// The data folder of the gateway.
+    #[arg(
+        id = "data",
+        long,
+        value_name = "DIR",
+        env = "TOLLGATE_DATA",
+        hide_env_values = true,
+        default_value = "./tollgate-data"
+    )]
+    pub(crate) path: PathBuf,
+}
+
+/// Shows help, the version, or what is wrong with the command line.
+pub(crate) fn show(shown: &clap::Error) -> Status {
+    // Nobody is left to tell if this can not be printed.
+    let _ = shown.print();
+    if shown.use_stderr() { Status::Usage } else { Status::Done }
+}
+
+#[cfg(test)]
+mod reference;

@@ -1,0 +1,59 @@
+//! `tollgate config`.
+
+use crate::run::{run, run_with_input, text};
+
+const BAD: &str = "\
+listen:
+  address: 8080
+admin:
+  address: 0.0.0.0:8081
+upstream:
+  url: ftp://api.anthropic.com
+  credential: sk-ant-api03-canary-canary-canary
+timeouts:
+  drian: 5s
+";
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place_and_its_cure() {
+    let checked = run_with_input(&["config", "check", "-"], BAD);
+    assert!(!checked.shown(&[]).contains("canary"));
+    insta::assert_snapshot!(checked.shown(&[]));
+}
+
+#[test]
+fn a_good_configuration_is_said_to_be_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tollgate.yaml");
+    std::fs::write(&path, "listen:\n  address: 0.0.0.0:8080\n").unwrap();
+    let checked = run(&["config", "check", text(&path)]);
+    insta::assert_snapshot!(checked.shown(&[(text(folder.path()), "FOLDER")]));
+}
+
+#[test]
+fn what_is_shown_can_be_checked_and_shown_again() {
+    let defaults = run(&["config", "show"]);
+    assert_eq!((defaults.status, defaults.err.as_str()), (0, ""));
+    assert_eq!(run_with_input(&["config", "show", "-"], &defaults.out).out, defaults.out);
+    let mine = run_with_input(&["config", "show", "-"], "timeouts: { drain: 5s }");
+    assert!(mine.out.contains("drain: 5s") && mine.out.contains("connect: "), "{}", mine.out);
+    assert_eq!(run_with_input(&["config", "check", "-"], &mine.out).out, "stdin: good\n");
+    assert_eq!(run_with_input(&["config", "show", "-"], BAD).status, 2);
+}
+
+#[test]
+fn the_schema_and_the_reference_are_those_that_are_kept() {
+    let kept = |name| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    assert_eq!(run(&["config", "schema"]).out.trim_end(), kept("config.schema.json").trim_end());
+    assert_eq!(run(&["config", "reference"]).out, kept("configuration.md"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let missing = run(&["config", "check", "no-such-file.yaml"]);
+    assert_eq!(missing.status, 2);
+    assert!(missing.err.contains("no-such-file.yaml can not be read"), "{}", missing.err);
+}

@@ -1,0 +1,13 @@
+//! The built command, run as people run it.
+
+#![allow(clippy::unwrap_used)]
+
+mod audit;
+mod config;
+mod demo;
+mod key;
+mod run;
+mod serve;
+mod shell;
+mod simulate;
+mod usage;

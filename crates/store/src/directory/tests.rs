@@ -1,0 +1,127 @@
+//! Keys: made, replaced, withdrawn, and in force at once.
+
+use std::fs;
+use std::thread;
+
+use tollgate_policy::access::Models;
+use tollgate_policy::entry::{Event, read_line};
+use tollgate_policy::id::KeyId;
+use tollgate_policy::key::KeyState;
+use tollgate_policy::unit::UnixMs;
+
+use super::{DirectoryFault, NewKey};
+use crate::fixture::{NOW, folder, new_key, open, options};
+use crate::store::Options;
+
+#[test]
+fn a_key_is_in_force_as_soon_as_it_is_made_and_only_as_itself() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let wish = NewKey {
+        models: Models::new(vec!["claude-*".to_owned()]).unwrap(),
+        expires_at: Some(UnixMs(NOW.0 + 5)),
+        note: Some("for the build".to_owned()),
+        ..new_key()
+    };
+    let (record, key) = store.directory.create("ada", wish.clone(), NOW).unwrap();
+    assert_eq!(store.directory.lookup(key.reveal().as_bytes()).unwrap(), record);
+    assert_eq!(store.directory.by_id(record.id).unwrap(), record);
+    assert_eq!((&record.scope, &record.models, &record.note), (&wish.scope, &wish.models, &wish.note));
+    assert_eq!(
+        (record.expires_at, record.created_at, record.state),
+        (wish.expires_at, NOW, KeyState::Active)
+    );
+    for other in ["", "tg_", &key.reveal()[..51], &key.reveal().to_lowercase(), &record.hint] {
+        assert!(store.directory.lookup(other.as_bytes()).is_none(), "{other}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_type() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let directory = &store.directory;
+    let nobody = KeyId::new(NOW, [9; 10]);
+    assert_eq!(directory.revoke("ada", nobody, NOW).unwrap_err(), DirectoryFault::UnknownKey(nobody));
+    assert_eq!(directory.rotate("ada", nobody, 0, NOW).unwrap_err(), DirectoryFault::UnknownKey(nobody));
+    assert!(directory.by_id(nobody).is_none());
+    let long = NewKey { note: Some("x".repeat(257)), ..new_key() };
+    assert_eq!(directory.create("ada", long, NOW).unwrap_err(), DirectoryFault::NoteTooLong);
+    let (key, _) = directory.create("ada", new_key(), NOW).unwrap();
+    directory.rotate("ada", key.id, 0, NOW).unwrap();
+    assert_eq!(directory.rotate("ada", key.id, 0, NOW).unwrap_err(), DirectoryFault::NotActive(key.id));
+    let revoked = directory.revoke("ada", key.id, NOW).unwrap();
+    let later = directory.revoke("ada", key.id, UnixMs(NOW.0 + 1)).unwrap();
+    assert_eq!(later, revoked, "the first time stands");
+    assert_eq!(directory.list().len(), 2);
+}
+
+#[test]
+fn a_rotation_keeps_what_the_key_is_and_ends_the_old_one_in_time() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let wish = NewKey { expires_at: Some(UnixMs(NOW.0 + 99)), note: Some("n".into()), ..new_key() };
+    let (old, _) = store.directory.create("ada", wish, NOW).unwrap();
+    let (new, key) = store.directory.rotate("ada", old.id, 7, UnixMs(NOW.0 + 1)).unwrap();
+    assert_eq!((&new.scope, new.expires_at, &new.note), (&old.scope, old.expires_at, &old.note));
+    assert_eq!((new.rotated_from, new.created_at), (Some(old.id), UnixMs(NOW.0 + 1)));
+    assert_eq!(store.directory.lookup(key.reveal().as_bytes()).unwrap(), new);
+    let state = store.directory.by_id(old.id).unwrap().state;
+    assert_eq!(state, KeyState::Grace { until: UnixMs(NOW.0 + 8), replaced_by: new.id });
+    let (last, _) = store.directory.rotate("ada", new.id, u64::MAX, NOW).unwrap();
+    let state = store.directory.by_id(new.id).unwrap().state;
+    assert_eq!(state, KeyState::Grace { until: UnixMs::MAX, replaced_by: last.id });
+}
+
+#[test]
+fn every_change_is_in_the_journal_and_no_key_is() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    let (record, key) = store.directory.create("ada", new_key(), NOW).unwrap();
+    let (new, new_key) = store.directory.rotate("grace", record.id, 5, NOW).unwrap();
+    store.directory.revoke("edsger", new.id, NOW).unwrap();
+    store.close(NOW).unwrap();
+    let mut changes = Vec::new();
+    for file in fs::read_dir(options.data.join("journal")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains(key.reveal()) && !text.contains(new_key.reveal()));
+        for line in text.lines() {
+            match read_line(line.as_bytes()).unwrap().event {
+                Event::KeyCreated(change) => changes.push(("created", change)),
+                Event::KeyRotated(change) => changes.push(("rotated", change)),
+                Event::KeyRevoked(change) => changes.push(("revoked", change)),
+                _ => {}
+            }
+        }
+    }
+    let words: Vec<_> = changes.iter().map(|(what, change)| (*what, change.by.as_str())).collect();
+    assert_eq!(words, [("created", "ada"), ("rotated", "grace"), ("revoked", "edsger")]);
+    let (created, rotated, revoked) = (&changes[0].1, &changes[1].1, &changes[2].1);
+    assert_eq!((created.before.as_ref(), &created.after), (None, &*record));
+    assert_eq!((rotated.before.as_ref(), rotated.also.as_ref()), (Some(&*record), Some(&*new)));
+    assert_eq!(revoked.after.state, KeyState::Revoked { at: NOW });
+    let ledger = fs::read(options.data.join("ledger.db")).unwrap();
+    assert!(!ledger.windows(key.reveal().len()).any(|window| window == key.reveal().as_bytes()));
+}
+
+#[test]
+fn changes_from_many_threads_all_count() {
+    let folder = folder();
+    let options = Options { sync_ms: 1, ..options(folder.path()) };
+    let store = open(&options);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let (record, key) = store.directory.create("ada", new_key(), NOW).unwrap();
+                    assert_eq!(store.directory.lookup(key.reveal().as_bytes()).unwrap(), record);
+                }
+            });
+        }
+    });
+    let seen = store.directory.list();
+    assert_eq!(seen.len(), 40);
+    store.close(NOW).unwrap();
+    assert_eq!(open(&options).directory.list(), seen);
+}
