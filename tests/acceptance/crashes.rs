@@ -202,3 +202,18 @@ fn fill(path: &std::path::Path) {
         while file.write_all(&block).is_ok() {}
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_would_leave_no_core_and_the_command_line_no_secret() {
+    let simulator = simulator().await;
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Serve::start(&folder.path().join("data"), &simulator.url()).await;
+    let process = std::path::PathBuf::from(format!("/proc/{}", serve.child.id()));
+    let limits = std::fs::read_to_string(process.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    let arguments = std::fs::read(process.join("cmdline")).unwrap();
+    assert!(!String::from_utf8_lossy(&arguments).contains(UPSTREAM_KEY));
+    assert!(serve.stop().await.success());
+    simulator.stop().await;
+}

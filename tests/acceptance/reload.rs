@@ -36,7 +36,7 @@ async fn a_changed_file_is_in_force_within_a_second_and_a_bad_one_never() {
         until(async || models().await == 2).await;
     };
     tokio::select! {
-        () = follow(&house.gateway, &path, house.text.clone(), |_| {}, &nudge) => {}
+        () = follow(&house.gateway, &path, house.text.clone(), |_| {}, |_| {}, &nudge) => {}
         () = script => {}
     }
     assert!(house.entries("config_applied").len() >= 3, "each change is recorded");

@@ -12,8 +12,8 @@ use crate::running::{Gateway, Source};
 /// does, and reading a few kilobytes costs nothing.
 const INTERVAL: Duration = Duration::from_millis(400);
 
-/// Follows the file at `path` for as long as the future is polled. `adjust` applies what the command line overrides.
-/// `nudge` asks for a reload even if the text is the same: secrets and certificates may have changed.
+/// Follows the file at `path` for as long as the future is polled. `adjust` applies what the command line overrides;
+/// `applied` is told of each configuration that came into force. `nudge` asks for a reload even if the text is the same: secrets and certificates may have changed.
 ///
 /// What is wrong is logged, and the configuration in force stays.
 pub async fn follow(
@@ -21,6 +21,7 @@ pub async fn follow(
     path: &Path,
     mut text: String,
     adjust: impl Fn(&mut Snapshot),
+    applied: impl Fn(&Snapshot),
     nudge: &tokio::sync::Notify,
 ) {
     let name = path.display().to_string();
@@ -45,8 +46,11 @@ pub async fn follow(
         match load(&text, &name) {
             Ok(mut config) => {
                 adjust(&mut config);
-                match gateway.reload(config, Source { name: &name, text: &text }).await {
-                    Ok(()) => tracing::info!(path = %name, "the configuration was reloaded"),
+                match gateway.reload(config.clone(), Source { name: &name, text: &text }).await {
+                    Ok(()) => {
+                        applied(&config);
+                        tracing::info!(path = %name, "the configuration was reloaded");
+                    }
                     Err(fault) => tracing::error!(path = %name, %fault, "the configuration was not reloaded"),
                 }
             }

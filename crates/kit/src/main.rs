@@ -11,6 +11,7 @@ mod command;
 mod fault;
 mod http;
 mod log;
+mod memory;
 mod money;
 mod printer;
 mod runtime;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
         Err(shown) => return cli::show(&shown).into(),
     };
     let printer = Printer::new(cli.quiet);
+    if let Err(sentence) = memory::close() {
+        printer.warn(&sentence);
+    }
     let ended = cli.command.run(&printer).unwrap_or_else(|fault| {
         printer.fault(&fault);
         fault.status()

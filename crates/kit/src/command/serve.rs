@@ -11,7 +11,7 @@ use crate::{
 use clap::Args;
 use std::path::{Path, PathBuf};
 use tokio::sync::Notify;
-use tollgate_gateway::{Gateway, Source, follow};
+use tollgate_gateway::{Gateway, Snapshot, Source, follow};
 
 mod wish;
 
@@ -116,12 +116,10 @@ async fn reload(
             nudge.notify_one();
         }
     };
-    let adjust = |snapshot: &mut tollgate_gateway::Snapshot| {
-        overrides.adjust(snapshot);
-        log.set_level(snapshot.log_level);
-    };
+    let adjust = |snapshot: &mut Snapshot| overrides.adjust(snapshot);
+    let applied = |snapshot: &Snapshot| log.set_level(snapshot.log_level);
     tokio::select! {
-        () = follow(gateway, file, text, adjust, &nudge) => {}
+        () = follow(gateway, file, text, adjust, applied, &nudge) => {}
         () = nudges => {}
     }
 }
