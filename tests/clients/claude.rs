@@ -86,7 +86,8 @@ impl Claude {
         command.arg("-p").args(arguments).args(&self.arguments).args(["--", prompt]);
         command.env_clear().current_dir(self.home.path().join("project"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.home.path()).env("SHELL", "/bin/bash");
+        command.env("HOME", self.home.path()).env("CLAUDE_CODE_TMPDIR", self.home.path());
+        command.env("SHELL", "/bin/bash");
         command.envs(QUIET.map(|name| (name, "1"))).envs(self.variables.iter().cloned());
         process::run(command, LIMIT).await
     }
