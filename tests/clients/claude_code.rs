@@ -37,7 +37,10 @@ fn a_prompt_is_answered_and_booked_to_its_session() {
             let seen = house.simulator.record().last().unwrap();
             assert_eq!(seen.target, "/v1/messages?beta=true");
             assert_eq!(seen.header("x-claude-code-session-id"), said["session_id"].as_str());
-            sessions.push((said["session_id"].clone(), seen.answer.usage.unwrap()));
+            let usage = seen.answer.usage.unwrap();
+            let shown = (&said["usage"]["input_tokens"], &said["usage"]["output_tokens"]);
+            assert_eq!(shown, (&json!(usage.input), &json!(usage.output)), "what Claude Code shows");
+            sessions.push((said["session_id"].clone(), usage));
         }
         books::agree(&house, Books { settled: 2, denied: 0 }).await;
         let report = house.usage("session,team,user").await;
