@@ -5,6 +5,7 @@
 mod bytes;
 mod crashes;
 mod credentials;
+mod endurance;
 mod errors;
 mod exactly_once;
 mod framing;

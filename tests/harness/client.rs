@@ -104,6 +104,23 @@ impl Connection {
         self.pending.is_empty() && !self.more().await
     }
 
+    /// Forgets what was read and not looked at.
+    pub fn drain(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Whether the other side ends by a reset, after whatever bytes it still sends.
+    pub async fn is_reset(&mut self) -> bool {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match self.stream.read(&mut buffer).await {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
     /// Reads payload until `wanted` is in it, and leaves the rest.
     pub async fn until(&mut self, wanted: &[u8]) -> Vec<u8> {
         loop {
@@ -192,7 +209,7 @@ pub async fn get(address: SocketAddr, target: &str, headers: &[&str]) -> Answer 
 
 /// The head of a request.
 pub fn head(method: &str, target: &str, headers: &[&str], length: Option<usize>) -> String {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: gateway\r\n");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
     for header in headers {
         head.push_str(header);
         head.push_str("\r\n");

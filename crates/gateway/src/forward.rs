@@ -57,9 +57,10 @@ pub(crate) async fn relay(
         return Err(give_up(UpstreamFault::Credential, admission).await);
     }
     let fields = answer_fields(&reply, request);
-    let meter = meter(endpoint, &reply);
+    let is_stream = is_event_stream(&reply);
+    let meter = meter(endpoint, &reply, is_stream);
     let idle = force.config.timeouts.stream_idle;
-    let relay = Relay::new(reply.source, reply.head.framing, status, meter, admission, idle);
+    let relay = Relay::new(reply.source, reply.head.framing, status, is_stream, meter, admission, idle);
     Ok(Answer { status, fields, body: AnswerBody::Relay(Box::new(relay)), close: false })
 }
 
@@ -102,9 +103,10 @@ fn request_head(upstream: &Upstream, outgoing: &Outgoing<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(2048);
     upstream.begin_head(head.method().as_bytes(), outgoing.target.as_bytes(), &mut out);
     let mut packs_gzip = false;
+    let options = connection_options(head);
     for (name, value) in head.fields() {
         match request_action(name) {
-            Action::Forward if !is_named_by_connection(head, name) => push_field(&mut out, name, value),
+            Action::Forward if !options.iter().any(|option| name.eq_ignore_ascii_case(option)) => push_field(&mut out, name, value),
             Action::Replace if name.eq_ignore_ascii_case(b"accept-encoding") => {
                 packs_gzip |= allows_gzip(value)
             }
@@ -124,11 +126,22 @@ fn request_head(upstream: &Upstream, outgoing: &Outgoing<'_>) -> Vec<u8> {
     out
 }
 
-fn is_named_by_connection(head: &Head, name: &[u8]) -> bool {
-    head.value("connection").is_some_and(|_| {
-        head.fields()
-            .any(|(field, value)| field.eq_ignore_ascii_case(b"connection") && connection_lists(value, name))
-    })
+/// The headers that the client's `Connection` names as its own (RFC 9110 section 7.6.1), few of them: what belongs
+/// to the content or to the API is never such a header, whatever is claimed.
+fn connection_options(head: &Head) -> Vec<&[u8]> {
+    const OPTIONS: usize = 32;
+    head.fields()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"))
+        .flat_map(|(_, value)| value.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|option| !is_end_to_end(option))
+        .take(OPTIONS)
+        .collect()
+}
+
+fn is_end_to_end(name: &[u8]) -> bool {
+    let begins = |with: &[u8]| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins(b"content-") || begins(b"anthropic-")
 }
 
 fn allows_gzip(value: &[u8]) -> bool {
@@ -160,10 +173,14 @@ pub(crate) fn answer_fields(reply: &Reply, request: RequestId) -> Vec<u8> {
     out
 }
 
+fn is_event_stream(reply: &Reply) -> bool {
+    let content_type = reply.head.value(&reply.bytes, "content-type").unwrap_or_default();
+    content_type.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
 /// What reads usage, or an error's type, off the answer.
-fn meter(endpoint: Endpoint, reply: &Reply) -> Option<Meter> {
+fn meter(endpoint: Endpoint, reply: &Reply, is_stream: bool) -> Option<Meter> {
     let value = |name| reply.head.value(&reply.bytes, name).unwrap_or_default();
-    let is_stream = value("content-type").to_ascii_lowercase().starts_with(b"text/event-stream");
     if endpoint != Endpoint::Messages && reply.head.status < 400 {
         return None;
     }

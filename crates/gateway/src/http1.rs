@@ -11,12 +11,12 @@ use tokio::time::timeout;
 use tollgate_wire::http1::{BadHead, Chunked, Framing, HeadLimits, Progress, RequestHead};
 
 use crate::answer::{Answer, AnswerBody, Failure};
-use crate::inbound::{Body, Client, Head, Inbound, Room};
+use crate::inbound::{Body, Client, Head, Inbound, Pace, Room};
 use crate::relay::{Form, Piece, Relay};
 use crate::stream::{Chunk, Stream};
 use crate::{Shared, pipeline};
 
-/// Bytes of further requests that are read while an answer is under way. More than this stay in the kernel.
+/// Bytes of further requests that are read while an answer is under way.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 /// A refused request's body up to this size is read and dropped, to keep the connection.
 const DISCARD_BYTES: u64 = 1024 * 1024;
@@ -167,21 +167,18 @@ impl Wire {
     }
 
     async fn body_of_length(&mut self, length: usize, room: &Arc<Room>) -> Result<Body, Failure> {
-        let hold = match room.take(length) {
-            Ok(hold) => hold,
-            Err(failure) => {
-                self.unread = Unread::Length(length as u64);
-                return Err(failure);
-            }
-        };
+        let mut hold = room.take(0)?;
         self.invite().await?;
         let mut bytes = Vec::with_capacity(length);
         let here = self.pending.len().min(length);
         bytes.extend_from_slice(&self.pending.split_to(here));
+        hold.grow(here)?;
+        let pace = Pace::new(self.body_patience);
         while bytes.len() < length {
             let mut rest = (&mut self.stream).take((length - bytes.len()) as u64);
-            match timeout(self.body_patience, rest.read_buf(&mut bytes)).await {
-                Ok(Ok(count)) if count > 0 => {}
+            match timeout(pace.left(bytes.len())?, rest.read_buf(&mut bytes)).await {
+                // Room is taken for what has come, not for what was announced.
+                Ok(Ok(count)) if count > 0 => hold.grow(count)?,
                 Ok(_) => return Err(Failure::ClientGone),
                 Err(_) => return Err(Failure::ClientTooSlow),
             }
@@ -190,15 +187,11 @@ impl Wire {
         Ok(Body::new(bytes, hold))
     }
 
-    async fn chunked_body(
-        &mut self,
-        mut decoder: Chunked,
-        limit: usize,
-        room: &Arc<Room>,
-    ) -> Result<Body, Failure> {
+    async fn chunked_body(&mut self, mut decoder: Chunked, limit: usize, room: &Arc<Room>) -> Result<Body, Failure> {
         let mut hold = room.take(0)?;
         self.invite().await?;
         let mut bytes = Vec::new();
+        let pace = Pace::new(self.body_patience);
         loop {
             let before = bytes.len();
             let progress = decoder.read(&self.pending, |run| {
@@ -216,12 +209,12 @@ impl Wire {
                 }
                 Ok(Progress::More) => self.pending.clear(),
             }
-            self.read_more().await?;
+            self.read_more(pace.left(bytes.len())?).await?;
         }
     }
 
-    async fn read_more(&mut self) -> Result<(), Failure> {
-        match timeout(self.body_patience, self.stream.read_chunk()).await {
+    async fn read_more(&mut self, patience: Duration) -> Result<(), Failure> {
+        match timeout(patience, self.stream.read_chunk()).await {
             Ok(Ok(chunk)) if !chunk.is_empty() => {
                 self.pending.extend_from_slice(&chunk);
                 Ok(())
@@ -240,7 +233,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits until the client closes. What it sends meanwhile is kept for later.
+    /// Waits until the client closes. What it sends meanwhile is kept for later, up to a bound: past that its leaving
+    /// could not be seen any more, so sending that much ahead of an answer counts as leaving.
     pub(crate) async fn gone(&mut self) {
         while self.pending.len() < READ_AHEAD_BYTES {
             match self.stream.read_chunk().await {
@@ -248,7 +242,6 @@ impl Wire {
                 _ => return,
             }
         }
-        std::future::pending().await
     }
 
     /// Reads and drops what is left of a refused request's body. False where the connection must end instead.
@@ -261,6 +254,8 @@ impl Wire {
         let Unread::Length(mut left) = std::mem::replace(&mut self.unread, Unread::Nothing) else {
             return false;
         };
+        let pace = Pace::new(self.body_patience);
+        let whole = left;
         loop {
             let here = (self.pending.len() as u64).min(left);
             let _ = self.pending.split_to(here as usize);
@@ -268,7 +263,10 @@ impl Wire {
             if left == 0 {
                 return true;
             }
-            if self.read_more().await.is_err() {
+            let Ok(patience) = pace.left((whole - left) as usize) else {
+                return false;
+            };
+            if self.read_more(patience).await.is_err() {
                 return false;
             }
         }
@@ -340,6 +338,8 @@ impl Reply {
         let form = if self.http_10 && announced == Framing::Chunked { Form::Payload } else { Form::Wire };
         let framing = if form == Form::Payload { Framing::UntilClose } else { announced };
         let keep_alive = keep_alive && framing != Framing::UntilClose;
+        // Without a length and without chunks only a reset tells a cut from an end, however the cut comes about.
+        wire.stream.reset_on_close(framing == Framing::UntilClose);
         let head = self.head(status, fields, framing, keep_alive);
         // The head waits for the bytes that came with it, so that one write carries both.
         let mut piece = relay.early(form).await;
@@ -360,13 +360,14 @@ impl Reply {
                 Piece::Data(bytes) => self.send(wire, std::mem::take(&mut head), &bytes).await?,
                 Piece::Last(bytes) => {
                     self.send(wire, head, &bytes).await?;
+                    wire.stream.reset_on_close(false);
                     return Ok(keep_alive);
                 }
                 Piece::Cut => {
                     if !head.is_empty() {
                         self.send(wire, head, &Chunk::from(Vec::new())).await?;
                     }
-                    return Err(self.cut(wire, framing));
+                    return Err(Ended);
                 }
             }
         }
@@ -374,15 +375,6 @@ impl Reply {
 
     async fn send(&self, wire: &mut Wire, head: &[u8], bytes: &[u8]) -> Result<(), Ended> {
         self.in_time(wire.stream.write_two(head, bytes)).await
-    }
-
-    /// A cut must not look like an end. With a length or chunks the missing rest says it; without either, only
-    /// a reset does.
-    fn cut(&self, wire: &mut Wire, framing: Framing) -> Ended {
-        if framing == Framing::UntilClose {
-            wire.stream.reset_on_close();
-        }
-        Ended
     }
 
     async fn in_time(&self, write: impl Future<Output = io::Result<()>>) -> Result<(), Ended> {

@@ -13,13 +13,16 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
-use tollgate_wire::http1::RequestHead;
+use tollgate_wire::http1::{BadHead, RequestHead};
 
 use crate::answer::{Answer, AnswerBody, Failure};
-use crate::inbound::{Body, Client, Head, Inbound, Room};
+use crate::inbound::{Body, Client, Head, Inbound, Pace, Room};
 use crate::relay::{Form, Piece, Relay};
 use crate::stream::Stream;
 use crate::{Shared, pipeline};
+use streams::{Open, Streams};
+
+mod streams;
 
 /// Streams that one connection may have open.
 const STREAMS: u32 = 256;
@@ -27,11 +30,13 @@ const STREAMS: u32 = 256;
 /// Serves one connection until it ends.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: Stream, peer: IpAddr) {
     let limits = shared.head_limits();
+    let timeouts = shared.in_force().config.timeouts;
+    let streams = Arc::new(Streams::new());
     let service = {
-        let shared = shared.clone();
+        let (shared, streams) = (shared.clone(), streams.clone());
         hyper::service::service_fn(move |request| {
-            let shared = shared.clone();
-            async move { Ok::<_, Infallible>(answer(shared, request, peer).await) }
+            let (shared, stream) = (shared.clone(), streams.open());
+            async move { Ok::<_, Infallible>(answer(shared, request, peer, stream).await) }
         })
     };
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -45,6 +50,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: Stream, peer: IpAddr) {
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = streams.until_idle(timeouts.client_head, timeouts.keep_alive, timeouts.stream_idle) => return,
         () = shared.drain.begun() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -59,14 +65,15 @@ async fn answer(
     shared: Arc<Shared>,
     request: hyper::Request<Incoming>,
     peer: IpAddr,
+    stream: Arc<Open>,
 ) -> hyper::Response<ReplyBody> {
     let (parts, body) = request.into_parts();
     let limits = shared.head_limits();
     let head = as_http1(&parts);
     let parsed = match RequestHead::parse(&head, &limits) {
         Ok(Some(parsed)) => parsed,
-        Ok(None) => return refuse(&shared, Failure::BadHead(tollgate_wire::http1::BadHead::StartLine)),
-        Err(bad) => return refuse(&shared, Failure::BadHead(bad)),
+        Ok(None) => return refuse(&shared, Failure::BadHead(BadHead::StartLine), stream),
+        Err(bad) => return refuse(&shared, Failure::BadHead(bad), stream),
     };
     let head = Head::new(head, parsed);
     let endpoint = head.endpoint();
@@ -81,14 +88,14 @@ async fn answer(
         client: Client::Http2(body),
     };
     match pipeline::handle(&shared, inbound).await {
-        Some(answer) => respond(answer),
-        None => refuse(&shared, Failure::ClientGone),
+        Some(answer) => respond(answer, stream),
+        None => refuse(&shared, Failure::ClientGone, stream),
     }
 }
 
-fn refuse(shared: &Shared, failure: Failure) -> hyper::Response<ReplyBody> {
+fn refuse(shared: &Shared, failure: Failure, stream: Arc<Open>) -> hyper::Response<ReplyBody> {
     shared.metrics.refused_head(&failure);
-    respond(failure.answer(shared.new_request_id()))
+    respond(failure.answer(shared.new_request_id()), stream)
 }
 
 /// Writes the request's head as HTTP/1.1 would. Header values can hold no line ends here, and the parser that
@@ -119,7 +126,7 @@ fn put_field(head: &mut BytesMut, name: &[u8], value: &[u8]) {
     }
 }
 
-fn respond(answer: Answer) -> hyper::Response<ReplyBody> {
+fn respond(answer: Answer, stream: Arc<Open>) -> hyper::Response<ReplyBody> {
     let mut reply = hyper::Response::builder().status(answer.status);
     for line in answer.fields.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -128,17 +135,19 @@ fn respond(answer: Answer) -> hyper::Response<ReplyBody> {
         }
     }
     let body = match answer.body {
-        AnswerBody::Whole(bytes) => ReplyBody::Whole(Some(bytes)),
+        AnswerBody::Whole(bytes) => ReplyBody { part: Part::Whole(Some(bytes)), _stream: stream },
         AnswerBody::Relay(relay) => {
             if let tollgate_wire::http1::Framing::Length(length) = relay.framing() {
                 reply = reply.header(CONTENT_LENGTH, length);
             }
-            ReplyBody::Relay(Box::pin(next(relay, true)))
+            stream.hold(Box::pin(next(relay, true)));
+            ReplyBody { part: Part::Relay(stream.clone()), _stream: stream }
         }
     };
     reply.body(body).unwrap_or_else(|error| {
         tracing::warn!(%error, "the upstream's headers can not be sent over HTTP/2");
-        let mut reply = hyper::Response::new(ReplyBody::Whole(None));
+        let stream = Streams::new_open();
+        let mut reply = hyper::Response::new(ReplyBody { part: Part::Ended, _stream: stream });
         *reply.status_mut() = http::StatusCode::BAD_GATEWAY;
         reply
     })
@@ -155,8 +164,9 @@ impl RequestBody {
     pub(crate) async fn read(&mut self, limit: usize, room: &Arc<Room>) -> Result<Body, Failure> {
         let mut hold = room.take(0)?;
         let mut bytes = Vec::new();
+        let pace = Pace::new(self.patience);
         loop {
-            let frame = match timeout(self.patience, self.body.frame()).await {
+            let frame = match timeout(pace.left(bytes.len())?, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(_))) => return Err(Failure::ClientGone),
                 Ok(None) => return Ok(Body::new(bytes, hold)),
@@ -173,14 +183,17 @@ impl RequestBody {
     }
 }
 
-type Next = Pin<Box<dyn Future<Output = (Box<Relay>, Piece)> + Send>>;
+/// An answer's body over HTTP/2. Dropping it ends the relay, and with it the upstream's stream.
+pub(crate) struct ReplyBody {
+    part: Part,
+    _stream: Arc<Open>,
+}
 
-/// An answer's body over HTTP/2.
-pub(crate) enum ReplyBody {
+enum Part {
     /// All of it is here.
     Whole(Option<Bytes>),
-    /// It comes from the upstream; dropping this ends the relay, and with it the upstream's stream.
-    Relay(Next),
+    /// It comes from the upstream.
+    Relay(Arc<Open>),
     /// The last part was handed out.
     Ended,
 }
@@ -204,23 +217,26 @@ impl hyper::body::Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let this = self.get_mut();
         loop {
-            let (relay, piece) = match this {
-                ReplyBody::Whole(bytes) => {
-                    return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
-                }
-                ReplyBody::Ended => return Poll::Ready(None),
-                ReplyBody::Relay(future) => std::task::ready!(future.as_mut().poll(context)),
+            let open = match &mut this.part {
+                Part::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+                Part::Ended => return Poll::Ready(None),
+                Part::Relay(open) => open,
             };
-            let (chunk, after) = match piece {
-                Piece::Data(chunk) => (chunk, ReplyBody::Relay(Box::pin(next(relay, false)))),
-                Piece::Last(chunk) => (chunk, ReplyBody::Ended),
+            let chunk = match std::task::ready!(open.poll(context)) {
+                Some((relay, Piece::Data(chunk))) => {
+                    open.hold(Box::pin(next(relay, false)));
+                    chunk
+                }
+                Some((_, Piece::Last(chunk))) => {
+                    this.part = Part::Ended;
+                    chunk
+                }
                 // An error resets the stream, so that a cut stays a cut.
-                Piece::Cut => {
-                    *this = ReplyBody::Ended;
+                Some((_, Piece::Cut)) | None => {
+                    this.part = Part::Ended;
                     return Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionAborted.into())));
                 }
             };
-            *this = after;
             if !chunk.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&chunk)))));
             }
@@ -228,6 +244,6 @@ impl hyper::body::Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, ReplyBody::Ended | ReplyBody::Whole(None))
+        matches!(self.part, Part::Ended | Part::Whole(None))
     }
 }

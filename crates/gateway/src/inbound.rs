@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tollgate_policy::id::RequestId;
@@ -108,6 +108,26 @@ impl Client<'_> {
             Client::Http1(wire) => wire.gone().await,
             Client::Http2(_) => std::future::pending().await,
         }
+    }
+}
+
+/// How slowly a body may come: after a grace, at least [`Pace::BYTES_PER_SECOND`] on the whole.
+pub(crate) struct Pace {
+    begun: Instant,
+    grace: Duration,
+}
+
+impl Pace {
+    const BYTES_PER_SECOND: usize = 1024;
+
+    pub(crate) fn new(grace: Duration) -> Self {
+        Pace { begun: Instant::now(), grace }
+    }
+
+    /// How long the next bytes may take once `received` have come.
+    pub(crate) fn left(&self, received: usize) -> Result<Duration, Failure> {
+        let earned = Duration::from_millis((received * 1000 / Self::BYTES_PER_SECOND) as u64);
+        (self.grace + earned).checked_sub(self.begun.elapsed()).ok_or(Failure::ClientTooSlow)
     }
 }
 

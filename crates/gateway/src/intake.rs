@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
 use tollgate_wire::endpoint::Endpoint;
 use tollgate_wire::lens;
 
@@ -36,15 +37,42 @@ pub(crate) async fn intake(
         is_looked_at || matches!(inbound.endpoint, Endpoint::Batches | Endpoint::Files | Endpoint::Other);
     let limit = if takes_body { limit } else { SMALL_BODY_BYTES.min(limit) };
     let body = inbound.client.body(limit, room).await?;
+    if inbound.endpoint == Endpoint::Model {
+        let model = inbound.head.path().rsplit('/').next().map(str::to_owned);
+        return Ok((Call { model, ..Call::default() }, body));
+    }
     if !is_looked_at {
         return Ok((Call::default(), body));
     }
-    let call = match inbound.head.text_value("content-encoding") {
-        None | Some("" | "identity") => look(&body.bytes)?,
-        Some(coding) if coding.eq_ignore_ascii_case("gzip") => look(&gunzip(&body.bytes, limit, room)?)?,
-        Some(_) => return Err(Failure::Encoding),
+    let call = match coding(inbound)? {
+        Coding::Plain => look(&body.bytes)?,
+        Coding::Gzip => {
+            let (bytes, room) = (body.bytes.clone(), room.clone());
+            // Unpacking takes time that other requests on this thread must not wait for.
+            let looked = spawn_blocking(move || look(&gunzip(&bytes, limit, &room)?)).await;
+            looked.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?
+        }
     };
     Ok((call, body))
+}
+
+/// How a body is packed.
+enum Coding {
+    Plain,
+    Gzip,
+}
+
+/// What the body's content coding is, where it is one that can be looked into. Said twice, it could be read in two
+/// ways, and judged in the wrong one.
+fn coding(inbound: &Inbound<'_>) -> Result<Coding, Failure> {
+    let mut values =
+        inbound.head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding")).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(Coding::Plain),
+        (Some(value), None) if value.eq_ignore_ascii_case(b"identity") => Ok(Coding::Plain),
+        (Some(value), None) if value.eq_ignore_ascii_case(b"gzip") => Ok(Coding::Gzip),
+        _ => Err(Failure::Encoding),
+    }
 }
 
 fn look(body: &[u8]) -> Result<Call, Failure> {
@@ -59,9 +87,19 @@ fn look(body: &[u8]) -> Result<Call, Failure> {
 
 /// A readable copy of a packed body; what goes upstream stays packed.
 fn gunzip(body: &[u8], limit: usize, room: &Arc<Room>) -> Result<Vec<u8>, Failure> {
-    let _hold = room.take(limit)?;
+    let mut hold = room.take(0)?;
     let mut plain = Vec::new();
     let mut decoder = flate2::read::MultiGzDecoder::new(body).take(limit as u64 + 1);
-    decoder.read_to_end(&mut plain).map_err(|_| Failure::Unpackable)?;
-    if plain.len() > limit { Err(Failure::BodyTooLarge { limit }) } else { Ok(plain) }
+    let mut block = vec![0; 64 * 1024];
+    loop {
+        let count = decoder.read(&mut block).map_err(|_| Failure::Unpackable)?;
+        if count == 0 {
+            return Ok(plain);
+        }
+        hold.grow(count)?;
+        plain.extend_from_slice(&block[..count]);
+        if plain.len() > limit {
+            return Err(Failure::BodyTooLarge { limit });
+        }
+    }
 }

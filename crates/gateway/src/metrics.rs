@@ -179,7 +179,11 @@ impl Metrics {
         if settled.cost.0 == 0 && classes.iter().all(|(_, tokens)| *tokens == 0) {
             return;
         }
-        let model = self.model_label(settled.served_model.as_ref().or(settled.model.as_ref()));
+        let model = match settled.served_model.as_ref().or(settled.model.as_ref()) {
+            // A name without a price may be anything that a client wrote.
+            _ if settled.unknown_price => "other".to_owned(),
+            model => self.model_label(model),
+        };
         for (class, tokens) in classes {
             if tokens > 0 {
                 self.tokens.get_or_create_owned(&TokenLabels { model: model.clone(), class }).inc_by(tokens);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tollgate_policy::access::{Models, Permit};
-use tollgate_policy::denial::Denial;
 use tollgate_policy::entry::Outcome;
 use tollgate_policy::id::RequestId;
 use tollgate_wire::endpoint::Endpoint;
@@ -43,14 +42,6 @@ pub(crate) async fn or_forward(
                 .map(|model| entry(&model.id, model.display_name.as_deref()));
             own(list_of(data.collect()), request, admission).await
         }
-        Endpoint::Model => {
-            let id = head.path().rsplit('/').next().unwrap_or_default();
-            if !allowed.allows(id) {
-                admission.settle(Ending { outcome: Outcome::Failed, metered: None }).await;
-                return Err(Denial::ModelNotAllowed { model: id.to_owned() }.into());
-            }
-            forward(force, head, endpoint, request, body, admission).await
-        }
         Endpoint::Models if allowed.is_empty() => {
             in_time(forward(force, head, endpoint, request, body, admission)).await
         }
@@ -78,7 +69,7 @@ async fn filtered(
         return relay(force, reply, Endpoint::Models, request, admission).await;
     }
     let idle = force.config.timeouts.stream_idle;
-    let body = Relay::new(reply.source, reply.head.framing, 200, None, admission, idle);
+    let body = Relay::new(reply.source, reply.head.framing, 200, false, None, admission, idle);
     let list = collect(body).await.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let Some(Value::Object(list)) = list else {
         return Err(UpstreamFault::NotHttp.into());

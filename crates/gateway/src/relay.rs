@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tollgate_policy::entry::Outcome;
 use tollgate_wire::http1::{Chunked, Framing, Progress};
-use tollgate_wire::meter::Meter;
+use tollgate_wire::meter::{Meter, Metered};
 
 use crate::admission::{Admission, Ending};
 use crate::stream::Chunk;
@@ -36,6 +36,8 @@ pub(crate) struct Relay {
     framing: Framing,
     left: Left,
     meter: Option<Meter>,
+    metered: Option<Metered>,
+    is_stream: bool,
     admission: Option<Admission>,
     idle: Duration,
     status: u16,
@@ -61,6 +63,7 @@ impl Relay {
         source: Source,
         framing: Framing,
         status: u16,
+        is_stream: bool,
         meter: Option<Meter>,
         admission: Admission,
         idle: Duration,
@@ -71,7 +74,7 @@ impl Relay {
             Framing::Chunked => Left::Chunked(Chunked::default()),
             Framing::UntilClose => Left::UntilClose,
         };
-        Relay { source: Some(source), framing, left, meter, admission: Some(admission), idle, status }
+        Relay { source: Some(source), framing, left, meter, metered: None, is_stream, admission: Some(admission), idle, status }
     }
 
     /// How the body's end is told to an HTTP/1.1 client.
@@ -117,8 +120,12 @@ impl Relay {
         match taken {
             Taken::Wire(chunk) => self.pass_wire(chunk, form).await,
             Taken::Payload(chunk) => self.pass_payload(chunk, form).await,
+            // Only the protocol inside tells whether such an end is one.
+            Taken::End if matches!(self.left, Left::UntilClose) => match self.is_unfinished_stream() {
+                true => self.cut().await,
+                false => self.end(Chunk::from(Vec::new()), false).await,
+            },
             Taken::End => match (&self.left, &self.source) {
-                (Left::UntilClose, _) => self.end(Chunk::from(Vec::new()), false).await,
                 (Left::Chunked(_), Some(Source::Http2(_))) => {
                     let last = if form == Form::Wire { &b"0\r\n\r\n"[..] } else { &[] };
                     self.end(Chunk::from(last.to_vec()), true).await
@@ -214,8 +221,21 @@ impl Relay {
         }
     }
 
+    /// Reads what the meter has, once.
+    fn finish_meter(&mut self) {
+        if let Some(mut meter) = self.meter.take() {
+            self.metered = Some(meter.finish());
+        }
+    }
+
+    fn is_unfinished_stream(&mut self) -> bool {
+        self.finish_meter();
+        self.is_stream && self.metered.as_ref().is_some_and(|metered| !metered.complete && metered.error.is_none())
+    }
+
     fn ending(&mut self, outcome: Outcome) -> Ending {
-        let metered = self.meter.as_mut().map(Meter::finish);
+        self.finish_meter();
+        let metered = self.metered.take();
         let broke_off =
             outcome == Outcome::Complete && metered.as_ref().is_some_and(|metered| metered.error.is_some());
         let outcome = if broke_off || self.status >= 400 { Outcome::UpstreamError } else { outcome };

@@ -129,10 +129,10 @@ impl Stream {
         }
     }
 
-    /// Makes closing reset the connection, so that the other side can not take it for a clean end.
-    pub(crate) fn reset_on_close(&self) {
+    /// Whether closing shall reset the connection, so that the other side can not take it for a clean end.
+    pub(crate) fn reset_on_close(&self, reset: bool) {
         // An error only means that the peer is gone already.
-        let _ = socket2::SockRef::from(self.tcp()).set_linger(Some(std::time::Duration::ZERO));
+        let _ = socket2::SockRef::from(self.tcp()).set_linger(reset.then_some(std::time::Duration::ZERO));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reloading the configuration when its file changes, or when told to.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::running::{Gateway, Source};
 /// How often the file is read. Watching by events misses files that are swapped by symbolic links, as Kubernetes
 /// does, and reading a few kilobytes costs nothing.
 const INTERVAL: Duration = Duration::from_millis(400);
+
+/// Largest document that is read.
+const DOCUMENT_BYTES: u64 = 1024 * 1024;
 
 /// Follows the file at `path` for as long as the future is polled. `adjust` applies what the command line overrides;
 /// `applied` is told of each configuration that came into force. `nudge` asks for a reload even if the text is the same: secrets and certificates may have changed.
@@ -30,7 +34,7 @@ pub async fn follow(
             () = nudge.notified() => true,
             () = sleep(INTERVAL) => false,
         };
-        let found = match std::fs::read_to_string(path) {
+        let found = match read(path) {
             Ok(found) => found,
             // Editors replace files: it may be gone for a moment.
             Err(error) if nudged => {
@@ -57,6 +61,15 @@ pub async fn follow(
             Err(problems) => report(&name, &problems),
         }
     }
+}
+
+/// Reads the file, if it is one: reading a pipe in its place would wait for ever.
+fn read(path: &Path) -> io::Result<String> {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() || about.len() > DOCUMENT_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file of at most 1 MiB"));
+    }
+    std::fs::read_to_string(path)
 }
 
 fn report(name: &str, problems: &[Problem]) {

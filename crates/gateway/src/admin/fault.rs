@@ -1,6 +1,7 @@
 //! What the admin API answers when it can not do what was asked.
 
 use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -13,6 +14,9 @@ pub(crate) enum AdminFault {
     /// No token, or not this instance's.
     #[error("the admin token is missing or not this instance's: it is in instance.json of the data folder")]
     Unauthorised,
+    /// The request looks like one that a web page has sent.
+    #[error("the admin API answers no web pages: call it by address, without an Origin")]
+    NotForPages,
     /// No such path.
     #[error("there is no such path in the admin API")]
     NoSuchPath,
@@ -37,6 +41,7 @@ impl IntoResponse for AdminFault {
     fn into_response(self) -> Response {
         let (status, kind) = match self {
             AdminFault::Unauthorised => (StatusCode::UNAUTHORIZED, "authentication_error"),
+            AdminFault::NotForPages => (StatusCode::FORBIDDEN, "permission_error"),
             AdminFault::NoSuchPath | AdminFault::NoSuchKey(_) => (StatusCode::NOT_FOUND, "not_found_error"),
             AdminFault::BadRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request_error"),
             AdminFault::Conflict(_) => (StatusCode::CONFLICT, "conflict_error"),
@@ -63,5 +68,17 @@ impl From<DirectoryFault> for AdminFault {
             DirectoryFault::Journal(cause) => AdminFault::Unrecorded(cause.to_string()),
             DirectoryFault::NoRandom => AdminFault::Internal(fault.to_string()),
         }
+    }
+}
+
+impl From<JsonRejection> for AdminFault {
+    fn from(rejection: JsonRejection) -> Self {
+        AdminFault::BadRequest(rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for AdminFault {
+    fn from(rejection: QueryRejection) -> Self {
+        AdminFault::BadRequest(rejection.body_text())
     }
 }
