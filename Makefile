@@ -42,7 +42,8 @@ bench: ## measure the gateway and nginx side by side
 
 acceptance: ## run the acceptance tests, real clients and servers included
 	@scripts/setup.sh acceptance
-	cargo test -p tollgate-acceptance --test acceptance --test clients -- $(ARGS)
+	cargo test -p tollgate-acceptance --test acceptance -- $(ARGS)
+	cargo test -p tollgate-acceptance --test clients -- --include-ignored $(ARGS)
 
 advisories: ## look the dependencies up in the RustSec database (needs the network)
 	@scripts/setup.sh check

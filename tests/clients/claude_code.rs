@@ -154,6 +154,7 @@ fn a_refused_key_is_told_at_once_and_tried_once() {
 }
 
 #[test]
+#[ignore = "long: run by `make acceptance`"]
 fn a_key_helper_is_asked_again_and_given_up_soon() {
     loopback::run(async {
         let house = House::open().await;
@@ -201,38 +202,55 @@ fn a_model_that_the_key_may_not_use_is_a_403() {
 }
 
 #[test]
-fn the_upstreams_errors_are_shown_as_such() {
+fn the_upstreams_429_and_529_are_shown_as_such() {
     loopback::run(async {
-        let house = House::open().await;
-        let claude = claude(&house).with("ANTHROPIC_AUTH_TOKEN", &house.key("red").await);
-        let rows = [
+        errors_are_shown([
             ("status=429;should_retry=false", "API Error: Request rejected (429)", 1),
-            ("status=429;retry_after=3600", "API Error: Request rejected (429)", 1),
             ("status=529;should_retry=false", "API Error: 529 ", 1),
+        ])
+        .await;
+    });
+}
+
+#[test]
+#[ignore = "long: run by `make acceptance`"]
+fn the_upstreams_other_errors_are_shown_as_such() {
+    loopback::run(async {
+        errors_are_shown([
+            ("status=429;retry_after=3600", "API Error: Request rejected (429)", 1),
             ("status=402", "API Error: 402 ", 1),
             ("status=403", "Failed to authenticate. API Error: 403 ", 1),
             // Claude Code takes betas and fields away, and tries again each time.
             ("status=400", "API Error: 400 ", 6),
             ("status=404", "There's an issue with the selected model (claude-opus-5-5)", 2),
-        ];
-        let mut sum = 0;
-        for (directive, shown, requests) in rows {
-            let done = claude.ask(&format!("[[sim: {directive};message=as it is]]")).await;
-            assert_eq!(done.code, 1, "{directive}: {done:#?}");
-            assert!(done.stdout.starts_with(shown), "{directive}: {done:#?}");
-            assert!(done.stdout.contains("as it is") || directive == "status=404", "{directive}: {done:#?}");
-            sum += requests;
-            assert_eq!(house.simulator.record().served().requests, sum, "{directive}: tries");
-        }
-        let settled = house.wait_for("settled", sum as usize).await;
-        assert!(
-            settled.iter().all(|entry| entry["outcome"] == "upstream_error" && entry["cost_nano_usd"] == 0)
-        );
-        house.close().await;
+        ])
+        .await;
     });
 }
 
+/// What the upstream is told to do, how Claude Code begins to speak of it, and how many requests it makes.
+async fn errors_are_shown<const N: usize>(rows: [(&str, &str, u64); N]) {
+    let house = House::open().await;
+    let claude = claude(&house).with("ANTHROPIC_AUTH_TOKEN", &house.key("red").await);
+    let mut sum = 0;
+    for (directive, shown, requests) in rows {
+        let done = claude.ask(&format!("[[sim: {directive};message=as it is]]")).await;
+        assert_eq!(done.code, 1, "{directive}: {done:#?}");
+        assert!(done.stdout.starts_with(shown), "{directive}: {done:#?}");
+        assert!(done.stdout.contains("as it is") || directive == "status=404", "{directive}: {done:#?}");
+        sum += requests;
+        assert_eq!(house.simulator.record().served().requests, sum, "{directive}: tries");
+    }
+    let settled = house.wait_for("settled", sum as usize).await;
+    assert!(
+        settled.iter().all(|entry| entry["outcome"] == "upstream_error" && entry["cost_nano_usd"] == 0),
+        "{settled:#?}"
+    );
+    house.close().await;
+}
+
 #[test]
+#[ignore = "long: run by `make acceptance`"]
 fn an_upstream_that_asks_to_wait_is_waited_for() {
     loopback::run(async {
         let house = House::open().await;
@@ -250,6 +268,7 @@ fn an_upstream_that_asks_to_wait_is_waited_for() {
 }
 
 #[test]
+#[ignore = "long: run by `make acceptance`"]
 fn a_broken_stream_is_asked_for_again_and_both_are_booked() {
     loopback::run(async {
         // After a cut it streams again; after an error event it asks for a plain answer.
@@ -322,6 +341,7 @@ fn a_burst_of_counts_is_served_whole() {
 }
 
 #[test]
+#[ignore = "long: run by `make acceptance`"]
 fn tls_is_trusted_by_its_authority() {
     loopback::run(async {
         let folder = tempfile::tempdir().unwrap();

@@ -21,7 +21,7 @@ const CURE: &str = "the real clients are run in a network namespace, and none ca
                     kernel.apparmor_restrict_unprivileged_userns=0); in a container, add the capability SYS_ADMIN";
 
 /// Runs the test that calls it where nothing but loopback can be reached. The name of the test is taken from the
-/// type of its future.
+/// type of its future, which must be a block in the test's own body.
 pub(crate) fn run<T: Future<Output = ()>>(test: T) {
     crate::installed::folder();
     if !reaches_beyond() {
