@@ -34,7 +34,7 @@ fn a_prompt_is_answered_and_booked_to_its_session() {
             let said = claude.ask_for_json(prompt).await;
             assert_eq!(said["is_error"], false, "{said:#}");
             assert!(said["result"].as_str().unwrap().starts_with(answer), "{said:#}");
-            let seen = house.simulator.record().last().unwrap();
+            let seen = books::seen(&house).await.pop().unwrap();
             assert_eq!(seen.target, "/v1/messages?beta=true");
             assert_eq!(seen.header("x-claude-code-session-id"), said["session_id"].as_str());
             let usage = seen.answer.usage.unwrap();
@@ -72,7 +72,7 @@ fn a_tool_loop_runs_to_its_end() {
             r#"[[sim: tool=Bash:{"command":"echo tolls-$((40+2))","description":"count"};turns=3;thinking]]"#;
         let said = claude.arguments(&["--allowedTools", "Bash"]).ask_for_json(tool).await;
         assert!(said["result"].as_str().unwrap().contains("tolls-42"), "{said:#}");
-        let seen = house.simulator.record().requests();
+        let seen = books::seen(&house).await;
         let reasons: Vec<_> =
             seen.iter().map(|seen| seen.answer.stop_reason.as_deref().unwrap_or("")).collect();
         assert_eq!(reasons, ["tool_use", "tool_use", "tool_use", "end_turn"]);
@@ -92,7 +92,7 @@ fn a_subagent_is_booked_apart_in_the_same_session() {
         let tool = r#"[[sim: tool=Agent:{"description":"count","prompt":"Please count.","subagent_type":"general-purpose"}]]"#;
         let said = claude.arguments(&["--allowedTools", "Agent"]).ask_for_json(tool).await;
         assert_eq!(said["is_error"], false, "{said:#}");
-        let seen = house.simulator.record().requests();
+        let seen = books::seen(&house).await;
         let agent = seen.iter().find_map(|seen| seen.header("x-claude-code-agent-id"));
         let agent = agent.unwrap_or_else(|| panic!("no request of a subagent: {said:#}"));
         books::agree(&house, Books { settled: seen.len(), denied: 0 }).await;
@@ -229,7 +229,7 @@ fn the_upstreams_other_errors_are_shown_as_such() {
 }
 
 /// What the upstream is told to do, how Claude Code begins to speak of it, and how many requests it makes.
-async fn errors_are_shown<const N: usize>(rows: [(&str, &str, u64); N]) {
+async fn errors_are_shown<const N: usize>(rows: [(&str, &str, usize); N]) {
     let house = House::open().await;
     let claude = claude(&house).with("ANTHROPIC_AUTH_TOKEN", &house.key("red").await);
     let mut sum = 0;
@@ -239,9 +239,9 @@ async fn errors_are_shown<const N: usize>(rows: [(&str, &str, u64); N]) {
         assert!(done.stdout.starts_with(shown), "{directive}: {done:#?}");
         assert!(done.stdout.contains("as it is") || directive == "status=404", "{directive}: {done:#?}");
         sum += requests;
-        assert_eq!(house.simulator.record().served().requests, sum, "{directive}: tries");
+        assert_eq!(books::seen(&house).await.len(), sum, "{directive}: tries");
     }
-    let settled = house.wait_for("settled", sum as usize).await;
+    let settled = house.wait_for("settled", sum).await;
     assert!(
         settled.iter().all(|entry| entry["outcome"] == "upstream_error" && entry["cost_nano_usd"] == 0),
         "{settled:#?}"
@@ -258,7 +258,7 @@ fn an_upstream_that_asks_to_wait_is_waited_for() {
         let done = claude.ask("[[sim: status=429;retry_after=1;times=1]]").await;
         assert_eq!(done.code, 0, "{done:#?}");
         assert!(done.stdout.starts_with("Hello from the Tollgate simulator."), "{done:#?}");
-        let seen = house.simulator.record().requests();
+        let seen = books::seen(&house).await;
         let statuses: Vec<_> = seen.iter().map(|seen| seen.answer.status).collect();
         assert_eq!(statuses, [Some(429), Some(200)]);
         assert!(seen[1].at_ms - seen[0].at_ms >= 1000, "{seen:#?}");
@@ -287,7 +287,7 @@ fn a_broken_stream_is_asked_for_again_and_both_are_booked() {
             let outcomes: Vec<_> = settled.iter().map(|entry| &entry["outcome"]).collect();
             assert_eq!(outcomes, [outcome, "complete"]);
             assert_eq!(house.entries("admitted")[1]["stream"] == true, streams);
-            let (broken, whole) = (&settled[0], house.simulator.record().last().unwrap());
+            let (broken, whole) = (&settled[0], books::seen(&house).await.pop().unwrap());
             // Half of 4 KB had come when it broke: a token for four characters.
             assert_eq!(
                 (&broken["estimated"], &broken["usage"]["output_tokens"]),
@@ -326,7 +326,7 @@ fn a_burst_of_counts_is_served_whole() {
         let done = claude.ask("/context").await;
         assert_eq!(done.code, 0, "{done:#?}");
         assert!(done.stdout.contains("Context Usage"), "{done:#?}");
-        let seen = house.simulator.record().requests();
+        let seen = books::seen(&house).await;
         assert!(seen.len() > 20, "a burst: {}", seen.len());
         assert!(
             seen.iter().all(|seen| seen.target == "/v1/messages/count_tokens?beta=true"

@@ -64,7 +64,7 @@ fn messages_streams_and_tools_come_through() {
                 { "do": "tools", "prompt": weather },
             ]);
             let results = sdk.ask(&house, &key, steps).await;
-            let seen = house.simulator.record().requests();
+            let seen = books::seen(&house).await;
             assert_eq!(seen.len(), 5, "{sdk:?}");
             let [message, stream, large, tools] = &results[..] else { unreachable!("as many as steps") };
             assert_eq!(
@@ -118,7 +118,7 @@ fn tokens_are_counted_and_models_listed() {
                 { "do": "model", "key": limited, "model": "claude-opus-5-5" },
             ]);
             let results = sdk.ask(&house, &key, steps).await;
-            let count = house.simulator.record().requests()[0].clone();
+            let count = books::seen(&house).await[0].clone();
             assert_eq!(results[0]["input_tokens"], count.body_bytes.div_ceil(4), "{sdk:?}: {}", results[0]);
             let all = results[1]["ids"].as_array().unwrap();
             assert!(all.len() > 5 && all.contains(&json!("claude-opus-5-5")), "{sdk:?}: all pages: {all:?}");
@@ -171,7 +171,7 @@ fn errors_have_the_types_that_programs_catch() {
             ];
             let steps = rows.iter().map(|(step, ..)| step.clone()).collect();
             let results = sdk.ask(&house, &key, steps).await;
-            let seen = house.simulator.record().requests();
+            let seen = books::seen(&house).await;
             assert_eq!(seen.len(), 7, "{sdk:?}: what is denied does not go upstream");
             for (number, (result, (step, class, status, kind))) in results.iter().zip(&rows).enumerate() {
                 assert_eq!(result["error"], *class, "{sdk:?} {step}: {result}");
@@ -210,7 +210,7 @@ fn the_sdk_retries_by_the_upstreams_word_and_each_try_is_booked() {
             assert_eq!(results[0]["stop_reason"], "end_turn", "{sdk:?}: {}", results[0]);
             assert_eq!(results[1]["error"], "OverloadedError", "{sdk:?}");
             assert_eq!(results[2]["error"], "AuthenticationError", "{sdk:?}");
-            let seen = house.simulator.record().requests();
+            let seen = books::seen(&house).await;
             let tries: Vec<_> =
                 seen.iter().map(|seen| seen.header("x-stainless-retry-count").unwrap_or("")).collect();
             assert_eq!(tries, ["0", "1", "2", "0"], "{sdk:?}");
@@ -237,7 +237,7 @@ fn a_stream_that_is_left_is_settled_as_aborted() {
                 (&json!("aborted"), &json!(true)),
                 "{sdk:?}"
             );
-            let seen = house.simulator.record().last().unwrap();
+            let seen = books::seen(&house).await.pop().unwrap();
             assert_eq!(
                 settled["usage"]["input_tokens"],
                 seen.answer.usage.unwrap().input,
