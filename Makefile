@@ -2,6 +2,9 @@
 
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
+# Where scripts/setup.sh puts the real clients; tests/clients looks for them here.
+export TOLLGATE_CLIENTS := $(CURDIR)/target/clients
+
 # Passed on to the demo, the benches and the acceptance tests: make demo ARGS=--exit
 ARGS ?=
 
@@ -22,8 +25,8 @@ demo: ## run a whole gateway before a simulated API, without an account
 	@scripts/setup.sh build
 	cargo run --release -p tollgate -- demo $(ARGS)
 
-test: ## run all tests
-	@scripts/setup.sh build
+test: ## run all tests, with the real clients
+	@scripts/setup.sh build acceptance
 	cargo test --workspace
 
 check: ## formatting, lints, documentation, licences and sources
@@ -40,6 +43,7 @@ bench: ## measure the gateway and nginx side by side
 acceptance: ## run the acceptance tests, real clients and servers included
 	@scripts/setup.sh acceptance
 	cargo test -p tollgate-acceptance --test acceptance -- $(ARGS)
+	cargo test -p tollgate-acceptance --test clients -- --include-ignored $(ARGS)
 
 advisories: ## look the dependencies up in the RustSec database (needs the network)
 	@scripts/setup.sh check

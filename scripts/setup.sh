@@ -5,8 +5,11 @@
 #
 # System packages come from apt, as root or by sudo without a password. Where neither works, the
 # script prints the one line to run and stops. Rust itself comes from rustup and is not installed
-# here: rust-toolchain.toml then picks the version.
+# here: rust-toolchain.toml then picks the version. The real clients of the acceptance tests come
+# from npm and PyPI, pinned by hash, into target/clients.
 set -euo pipefail
+
+cd "$(dirname "$0")/.."
 
 readonly CARGO_DENY_VERSION=0.20.2
 
@@ -39,6 +42,9 @@ need_acceptance() {
     need_command nginx nginx
     need_command node nodejs
     need_command npm npm
+    # The clients run in a network namespace, whose loopback must be brought up.
+    need_command unshare util-linux
+    need_command ip iproute2
     # Debian ships venv apart from python3.
     { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; } || packages+=(python3-venv)
 }
@@ -63,16 +69,32 @@ install_cargo_deny() {
     cargo install --locked --quiet cargo-deny --version "$CARGO_DENY_VERSION" </dev/null
 }
 
+# Nothing that these packages bring is run while they are installed.
+install_clients() {
+    local pins=tests/clients folder=target/clients stamp
+    stamp=$(cat "$pins/package-lock.json" "$pins/requirements.txt" <(python3 --version) | sha256sum)
+    [ "$(cat "$folder/installed" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing: Claude Code and the Anthropic SDKs (into $folder, once)"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$pins/package.json" "$pins/package-lock.json" "$folder"
+    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
+    python3 -m venv "$folder/python"
+    "$folder/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+        --requirement "$pins/requirements.txt" </dev/null
+    echo "$stamp" >"$folder/installed"
+}
+
 [ "$#" -gt 0 ] || set -- build check bench acceptance
 
-deny=false
+deny=false clients=false
 for want in "$@"; do
     need_build
     case "$want" in
         build) ;;
         check) deny=true ;;
         bench) need_command nginx nginx ;;
-        acceptance) need_acceptance ;;
+        acceptance) need_acceptance; clients=true ;;
         *) stop "unknown: $want (known: build, check, bench, acceptance)" ;;
     esac
 done
@@ -80,3 +102,4 @@ done
 mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u | sed '/^$/d')
 install_packages
 if "$deny"; then install_cargo_deny; fi
+if "$clients"; then install_clients; fi

@@ -30,9 +30,7 @@ fn connector(certificate: &Certificate, alpn: &[&str]) -> TlsConnector {
 }
 
 fn tls_plan(certificate: &Certificate) -> Plan {
-    let listen =
-        format!("tls:\n  cert: {}\n  key: {}", certificate.cert.display(), certificate.key.display());
-    Plan { listen, ..Plan::default() }
+    Plan { listen: certificate.listen(), ..Plan::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

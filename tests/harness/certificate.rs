@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Files in PEM: the authority's certificate, and a server's certificate and key for `localhost` and `127.0.0.1`.
 pub struct Certificate {
@@ -15,6 +15,8 @@ impl Certificate {
     pub fn make(folder: &Path) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate with the name of its issuer for one that signed itself.
+        params.distinguished_name.push(DnType::CommonName, "An authority for one test");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let server_key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
@@ -28,5 +30,10 @@ impl Certificate {
         std::fs::write(&files.cert, server.pem()).unwrap();
         std::fs::write(&files.key, server_key.serialize_pem()).unwrap();
         files
+    }
+
+    /// Lines for a gateway's `listen` that make it speak TLS.
+    pub fn listen(&self) -> String {
+        format!("tls:\n  cert: {}\n  key: {}", self.cert.display(), self.key.display())
     }
 }

@@ -22,6 +22,11 @@ pub(crate) const ERROR_SOURCE: &str = "x-tollgate-error-source";
 /// What the holder of a key should know about it.
 pub(crate) const KEY_WARNING: &str = "x-tollgate-key-warning";
 
+/// `retry-after` of a denial, in seconds. Without `x-should-retry: false` Claude Code tries a refused credential for
+/// three minutes; where its key comes from an `apiKeyHelper` it does so in spite of it, and gives up only if it is
+/// asked to wait for more than a minute.
+const DENIED_AFTER: Option<u32> = Some(120);
+
 /// An answer to a client.
 pub(crate) struct Answer {
     /// The status code.
@@ -210,11 +215,12 @@ impl Failure {
             Failure::Encoding => shown(415, InvalidRequest, "content_encoding"),
             Failure::Unpackable => shown(400, InvalidRequest, "content_encoding"),
             Failure::Malformed(_) => shown(400, InvalidRequest, "malformed_body"),
-            // Without the hint Claude Code would try a refused credential for three minutes.
             Failure::Denied(denial @ Denial::Unauthenticated(_)) => {
-                Shown { retry: Some(false), ..shown(401, Authentication, denial.code()) }
+                Shown { retry: Some(false), after: DENIED_AFTER, ..shown(401, Authentication, denial.code()) }
             }
-            Failure::Denied(denial) => Shown { retry: Some(false), ..shown(403, Permission, denial.code()) },
+            Failure::Denied(denial) => {
+                Shown { retry: Some(false), after: DENIED_AFTER, ..shown(403, Permission, denial.code()) }
+            }
             Failure::NotFound { .. } => shown(404, NotFound, "no_such_endpoint"),
             Failure::Overloaded => Shown { after: Some(1), ..shown(529, Overloaded, "gateway_overloaded") },
             Failure::Journal(_) => Shown { after: Some(2), ..shown(503, Api, "journal_refused") },

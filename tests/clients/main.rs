@@ -1,0 +1,14 @@
+//! The clients that people really use, run as they run them, before a gateway and the simulator.
+//!
+//! `make test` installs them, pinned, and says where they are in `TOLLGATE_CLIENTS`. Each test runs in a network
+//! that has loopback and nothing else: what a client tries to reach beyond the gateway, it does not reach.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod books;
+mod claude;
+mod claude_code;
+mod installed;
+mod loopback;
+mod process;
+mod sdk;
