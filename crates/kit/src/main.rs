@@ -8,6 +8,7 @@
 mod admin;
 mod cli;
 mod command;
+mod descriptors;
 mod fault;
 mod http;
 mod log;

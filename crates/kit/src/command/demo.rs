@@ -3,6 +3,7 @@
 use crate::{
     admin::Admin,
     command::{audit, usage::Report},
+    descriptors,
     fault::Fault,
     log::Log,
     printer::Printer,
@@ -54,6 +55,7 @@ impl Demo {
     pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
         // The demo provokes faults, so what the gateway thinks of them is of no interest.
         Log::start(LogFormat::Pretty, LogLevel::Error);
+        descriptors::raise();
         runtime::serve(self.perform(printer))
     }
 

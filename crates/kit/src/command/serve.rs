@@ -1,6 +1,7 @@
 //! `tollgate serve`: the gateway.
 
 use crate::{
+    descriptors,
     fault::Fault,
     log::{Form, Log},
     printer::Printer,
@@ -65,7 +66,7 @@ async fn serve(
     let Wish { name, text, snapshot } = wish;
     let mut stop = Stop::listen()?;
     let mut hangup = Hangup::listen()?;
-    let announcement = Announcement::of(&snapshot);
+    let announcement = Announcement::of(&snapshot, descriptors::raise());
     let gateway = tokio::select! {
         started = Gateway::start(snapshot, Source { name: &name, text: &text }) => started?,
         () = stop.next() => return Ok(Status::Done),
@@ -133,12 +134,14 @@ struct Announcement {
 }
 
 impl Announcement {
-    fn of(snapshot: &tollgate_gateway::Snapshot) -> Self {
+    /// `descriptors` is how many files may be open at once.
+    fn of(snapshot: &Snapshot, descriptors: Option<u64>) -> Self {
+        let shortage = descriptors::shortage(descriptors, snapshot.limits.connections);
         Self {
             data: snapshot.data.clone(),
             scheme: if snapshot.listen.tls.is_some() { "https" } else { "http" },
             upstream: snapshot.upstream.url.to_string(),
-            warnings: snapshot.warnings.iter().map(ToString::to_string).collect(),
+            warnings: snapshot.warnings.iter().map(ToString::to_string).chain(shortage).collect(),
         }
     }
 

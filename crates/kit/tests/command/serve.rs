@@ -1,7 +1,7 @@
 //! `tollgate serve`.
 
 use crate::run::{Gateway, Server, Simulator, message, ran, run, send, text, tollgate};
-use std::{fs, io::Read, net::TcpListener};
+use std::{fs, io::Read, net::TcpListener, process::Command};
 
 /// Nothing listens there, and nothing is sent there.
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -109,6 +109,22 @@ fn a_changed_file_is_read_again_and_the_command_line_still_holds() {
     fs::write(&path, "limits: { connections: 5 }").unwrap();
     gateway.server.line("limits.connections can change only by a restart");
     gateway.stop();
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_and_warned_of_if_that_is_not_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -S -n 256; ulimit -H -n 512; exec \"$0\" \"$@\""]);
+    command.args([env!("CARGO_BIN_EXE_tollgate"), "serve", "--upstream", NOWHERE, "--data", text(&data)]);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.env("ANTHROPIC_API_KEY", "sk-ant-canary");
+    let server = Server::start(command);
+    let warning = server.line("LimitNOFILE=20064");
+    assert!(warning.contains("may open only 512"), "{warning}");
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(0));
 }
 
 #[test]
