@@ -145,6 +145,8 @@ pub enum Event {
     ConfigApplied(ConfigApplied),
     /// The journal can be written again after an outage.
     Resumed(Resumed),
+    /// What could show that the end of the journal is missing was not there at the start.
+    WitnessLost(WitnessLost),
     /// The head of the chain was signed.
     Checkpoint(Checkpoint),
     /// The instance stopped in good order.
@@ -165,6 +167,7 @@ impl Event {
             Self::KeyRevoked(_) => "key_revoked",
             Self::ConfigApplied(_) => "config_applied",
             Self::Resumed(_) => "resumed",
+            Self::WitnessLost(_) => "witness_lost",
             Self::Checkpoint(_) => "checkpoint",
             Self::Closed => "closed",
         }
@@ -393,6 +396,24 @@ pub struct Resumed {
     pub since: UnixMs,
     /// How many entries were refused and are not in the journal. Settlements are never among them.
     pub refused: u64,
+}
+
+/// A journal with checkpoints was opened without the files that also remember its end. So entries before this one may
+/// have been cut off unseen; only a copy of the checkpoints kept elsewhere can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessLost {
+    /// What was missing.
+    pub what: Vec<Witness>,
+}
+
+/// What remembers the end of a journal beside the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Witness {
+    /// The file with a copy of each checkpoint.
+    Checkpoints,
+    /// The database of the ledger.
+    Ledger,
 }
 
 /// The head of the chain, signed. Kept elsewhere too, it shows that nothing before it was changed or cut

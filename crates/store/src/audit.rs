@@ -5,7 +5,9 @@
 //! missing or that all of it was written anew. For that there are witnesses: the sidecar of checkpoints, the head that
 //! the ledger has booked, and an anchor: an older copy of the sidecar, kept where nobody could change it.
 //!
-//! Needs no lock and disturbs nobody: a journal that is being written is verified up to where it was at the start.
+//! What the ledger has booked is compared with what the journal says, settlement by settlement.
+//!
+//! Keeps no lock and disturbs nobody: a journal that is being written is verified up to where it was at the start.
 
 use std::fs;
 use std::io;
@@ -17,10 +19,10 @@ use serde::Serialize;
 use tollgate_policy::entry::Hash;
 use tollgate_policy::unit::UnixMs;
 
-use crate::folder::{LEDGER, PUBLIC_KEY};
+use crate::folder::{LEDGER, PUBLIC_KEY, is_held};
 use crate::journal::checkpoint::{PublicKey, SIDECAR};
 use crate::journal::segment;
-use crate::ledger;
+use crate::ledger::{self, Books};
 
 mod diagnosis;
 mod trail;
@@ -68,6 +70,17 @@ pub struct Report {
     pub torn_bytes: u64,
     /// What could not be checked, in sentences.
     pub unchecked: Vec<String>,
+    /// What a journal in good hands does not show, in sentences: a witness that should be here is missing, the end
+    /// cannot be proven, or the ledger was altered.
+    pub doubts: Vec<String>,
+}
+
+impl Report {
+    /// Whether everything is as it was written, as far as can be told from here.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.fault.is_none() && self.doubts.is_empty()
+    }
 }
 
 /// The first thing that is wrong.
@@ -177,28 +190,33 @@ pub fn verify(path: &Path, options: &Options) -> Result<Report, AuditFault> {
 fn verify_once(path: &Path, options: &Options) -> Result<Report, AuditFault> {
     let folder = journal_folder(path);
     let data = folder.parent().filter(|_| folder != path);
-    let mut unchecked = Vec::new();
+    let was_held = data.is_some_and(is_held);
+    let (mut unchecked, mut doubts) = (Vec::new(), Vec::new());
 
     // The witnesses first: what they saw by now must be in the journal that is read after.
-    let booked = data.map(|data| data.join(LEDGER)).filter(|ledger| ledger.exists());
-    let ledger = booked.as_deref().and_then(ledger::head);
+    let path_of_ledger = data.map(|data| data.join(LEDGER)).filter(|ledger| ledger.exists());
+    let booked = path_of_ledger.as_deref().and_then(|path| booked(path, &mut doubts));
+    let ledger = path_of_ledger.as_deref().and_then(ledger::head);
     if ledger.is_none() {
         unchecked.push("there is no readable ledger to compare the end of the journal with".to_owned());
     }
-    let public = match &options.public_key {
-        Some(key) => Some(key.clone()),
-        None => data.map(|data| public_key(&data.join("secrets").join(PUBLIC_KEY))).transpose()?.flatten(),
+    let public = match (&options.public_key, data) {
+        (Some(key), _) => Some(key.clone()),
+        (None, Some(data)) => own_public_key(data, &mut doubts)?,
+        (None, None) => None,
     };
     if public.is_none() {
         unchecked.push("no public key is given, so signatures were not checked".to_owned());
     }
+    let segments = segment::list(&folder).map_err(AuditFault::unreadable(&folder))?;
     let sidecar = folder.join(SIDECAR);
     let mut trails = Vec::new();
     match Trail::open(&sidecar) {
         Ok(trail) => trails.push(trail),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            unchecked.push(format!("{} is missing", sidecar.display()));
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => doubts.push(format!(
+            "{} is missing, which remembers how far the journal went: its end may have been cut off unseen",
+            sidecar.display()
+        )),
         Err(error) => return Err(AuditFault::unreadable(&sidecar)(error)),
     }
     match &options.anchor {
@@ -207,12 +225,57 @@ fn verify_once(path: &Path, options: &Options) -> Result<Report, AuditFault> {
             unchecked.push("no anchor is given: whoever can write here can also have it all anew".to_owned())
         }
     }
-
-    let segments = segment::list(&folder).map_err(AuditFault::unreadable(&folder))?;
     if segments.is_empty() && trails.is_empty() && ledger.is_none() {
         return Err(AuditFault::NoJournal { path: path.to_path_buf() });
     }
-    Walk::new(&folder, &segments, public.as_ref(), trails, ledger).verify(unchecked)
+    let has_ledger = ledger.is_some();
+    let walk = Walk::new(&folder, &segments, public.as_ref(), trails, ledger, booked);
+    let mut report = walk.verify(unchecked)?;
+    report.doubts.append(&mut doubts);
+    // A gateway that holds the folder now or held it before is, or was, writing at the end.
+    if report.fault.is_none() && !was_held && !data.is_some_and(is_held) {
+        doubt_the_end(&mut report, has_ledger);
+    }
+    Ok(report)
+}
+
+/// Doubts the end of a journal that nobody is writing.
+fn doubt_the_end(report: &mut Report, has_ledger: bool) {
+    if report.torn_bytes > 0 {
+        report.doubts.push(format!(
+            "{} bytes after the last entry are no entry: a crash left them, and the next start cuts them off, or \
+             somebody put them there",
+            report.torn_bytes
+        ));
+    }
+    if !report.closed && !has_ledger {
+        report.doubts.push(
+            "the journal does not end in good order, and there is no ledger to compare it with: that this is its \
+             end cannot be proven"
+                .to_owned(),
+        );
+    }
+}
+
+/// What the ledger has booked.
+fn booked(path: &Path, doubts: &mut Vec<String>) -> Option<(Books, u64)> {
+    match Books::of_ledger(path) {
+        Ok(booked) => booked,
+        Err(fault) => {
+            doubts.push(format!("{} cannot be compared with the journal: {fault}", path.display()));
+            None
+        }
+    }
+}
+
+/// The public key in the data folder.
+fn own_public_key(data: &Path, doubts: &mut Vec<String>) -> Result<Option<PublicKey>, AuditFault> {
+    let path = data.join("secrets").join(PUBLIC_KEY);
+    let key = public_key(&path)?;
+    if key.is_none() {
+        doubts.push(format!("{} is missing: no signature could be checked", path.display()));
+    }
+    Ok(key)
 }
 
 fn journal_folder(path: &Path) -> PathBuf {

@@ -41,6 +41,17 @@ pub enum StoreFault {
         /// The permission bits it must have.
         cure: u32,
     },
+    /// Others can write to the data folder.
+    #[error(
+        "{} can be written by other users (mode {mode:03o}), who could exchange what is in it; run `chmod 700 {}`",
+        path.display(), path.display()
+    )]
+    Writable {
+        /// The data folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// A secret file does not hold what it should.
     #[error("{} {why}; restore it from a backup", path.display())]
     BadSecret {

@@ -11,10 +11,12 @@
 //! ledger.db                 SQLite view of the journal; may be deleted
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -39,6 +41,7 @@ impl Folder {
     /// [`StoreFault::InUse`] when another process has it; [`StoreFault::Io`], [`StoreFault::Exposed`].
     pub(crate) fn claim(root: &Path) -> Result<Self, StoreFault> {
         create_private_folder(root)?;
+        refuse_writable(root)?;
         let path = root.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -48,7 +51,7 @@ impl Folder {
             .mode(0o600)
             .open(&path)
             .map_err(StoreFault::io("open", &path))?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -161,6 +164,44 @@ fn refuse_exposed(path: &Path, cure: u32) -> Result<(), StoreFault> {
         return Ok(());
     }
     Err(StoreFault::Exposed { path: path.to_path_buf(), mode, cure })
+}
+
+/// Whoever can write to a folder can exchange what is in it, whatever the mode of the files.
+fn refuse_writable(path: &Path) -> Result<(), StoreFault> {
+    let metadata = fs::metadata(path).map_err(StoreFault::io("look at", path))?;
+    match metadata.permissions().mode() & 0o777 {
+        mode if mode & 0o022 == 0 => Ok(()),
+        mode => Err(StoreFault::Writable { path: path.to_path_buf(), mode }),
+    }
+}
+
+/// Takes from everybody else what they may do with a file, if it is there.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 == 0 => Ok(()),
+        Ok(_) => fs::set_permissions(path, Permissions::from_mode(0o600)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a running gateway holds the data folder. The look takes the lock for an instant when nobody has it;
+/// [`Folder::claim`] lets such an instant pass.
+pub(crate) fn is_held(root: &Path) -> bool {
+    let lock = File::open(root.join("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Takes the lock. Somebody who only looks whether it is taken is waited for.
+fn try_lock(lock: &File) -> Result<(), TryLockError> {
+    const LOOKS_MAX: u32 = 10;
+    for _ in 1..LOOKS_MAX {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+            taken => return taken,
+        }
+    }
+    lock.try_lock()
 }
 
 /// Reads a secret file, or makes it where that cannot void anything.

@@ -17,6 +17,7 @@ use crate::folder::Folder;
 use crate::journal::Journal;
 use crate::journal::recovery::Witness;
 
+mod books;
 mod projector;
 mod report;
 mod schema;
@@ -24,6 +25,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use books::Books;
 pub use report::{Dimension, Query, ReportRow};
 
 use projector::Projector;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_policy::entry::{Durability, Event, Opened, Outcome, Settled};
+use tollgate_policy::entry::{self, Durability, Event, Opened, Outcome, Settled, WitnessLost};
 use tollgate_policy::id::InstanceId;
 use tollgate_policy::unit::UnixMs;
 use tollgate_policy::usage::Usage;
@@ -94,8 +94,8 @@ impl Store {
         let journal_folder = folder.journal();
         let segments = segment::list(&journal_folder).map_err(StoreFault::io("list", &journal_folder))?;
         let Secrets { pepper, signer } = folder.secrets(segments.is_empty())?;
-        let (witnesses, sidecar_len) = witnesses(&folder)?;
-        let recovered = recovery::recover(&journal_folder, &signer.public_key(), &witnesses)?;
+        let Witnesses { seen, lost, sidecar_len } = Witnesses::find(&folder)?;
+        let recovered = recovery::recover(&journal_folder, &signer.public_key(), &seen)?;
 
         let instance = match recovered.instance {
             Some(instance) => instance,
@@ -117,7 +117,14 @@ impl Store {
             torn_bytes: recovered.torn_bytes,
         });
         let unknown = recovered.open.iter().map(|open| Event::Settled(unknown(open, now)));
-        let events = std::iter::once(opened).chain(unknown).collect();
+        let lost = Some(lost).filter(|lost| recovered.has_checkpoint && !lost.is_empty()).map(|what| {
+            tracing::warn!(
+                ?what,
+                "files that remember the end of the journal are gone: it may have been cut"
+            );
+            Event::WitnessLost(WitnessLost { what })
+        });
+        let events = std::iter::once(opened).chain(lost).chain(unknown).collect();
         let start = Start {
             signer,
             instance,
@@ -157,14 +164,30 @@ impl Drop for Store {
     }
 }
 
-/// Who saw which entry safely on disk; and the good length of the sidecar.
-fn witnesses(folder: &Folder) -> Result<(Vec<Witness>, u64), StoreFault> {
-    let path = folder.journal().join(SIDECAR);
-    let (last, len) = checkpoint::last_of_sidecar(&folder.journal())
-        .map_err(StoreFault::io("find the last checkpoint in", &path))?;
-    let by_sidecar = last.map(|entry| Witness { seq: entry.link.seq, hash: entry.link.hash, file: path });
-    let by_ledger = ledger::head(&folder.ledger());
-    Ok((by_sidecar.into_iter().chain(by_ledger).collect(), len))
+/// What remembers the end of the journal, beside the journal.
+struct Witnesses {
+    /// Who saw which entry safely on disk.
+    seen: Vec<Witness>,
+    /// Who should have and is not there.
+    lost: Vec<entry::Witness>,
+    /// The good length of the sidecar.
+    sidecar_len: u64,
+}
+
+impl Witnesses {
+    fn find(folder: &Folder) -> Result<Self, StoreFault> {
+        let path = folder.journal().join(SIDECAR);
+        let (last, sidecar_len) = checkpoint::last_of_sidecar(&folder.journal())
+            .map_err(StoreFault::io("find the last checkpoint in", &path))?;
+        let by_sidecar = last.map(|entry| Witness { seq: entry.link.seq, hash: entry.link.hash, file: path });
+        let by_ledger = ledger::head(&folder.ledger());
+        let lost = [
+            by_sidecar.is_none().then_some(entry::Witness::Checkpoints),
+            by_ledger.is_none().then_some(entry::Witness::Ledger),
+        ];
+        let seen = by_sidecar.into_iter().chain(by_ledger).collect();
+        Ok(Self { seen, lost: lost.into_iter().flatten().collect(), sidecar_len })
+    }
 }
 
 /// Opens the sidecar, without what a crash left after its last line.

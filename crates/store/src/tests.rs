@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use tollgate_policy::entry::{Event, Witness, read_line};
 use tollgate_policy::key::KeyState;
 
 use crate::fault::{JournalFault, StoreFault};
@@ -129,4 +130,63 @@ fn nobody_else_may_read_the_folder_and_nothing_secret_is_shown() {
     }
     let pepper = fs::read_to_string(options.data.join("secrets/pepper")).unwrap();
     assert!(!format!("{store:?}").contains(pepper.trim()));
+}
+
+#[test]
+fn a_folder_that_others_can_write_is_refused_with_a_cure() {
+    for mode in [0o720, 0o702, 0o777, 0o775] {
+        let folder = folder();
+        let options = options(folder.path());
+        fs::create_dir(&options.data).unwrap();
+        fs::set_permissions(&options.data, fs::Permissions::from_mode(mode)).unwrap();
+        let text = Store::open(&options, NOW).unwrap_err().to_string();
+        assert!(text.contains(&format!("chmod 700 {}", options.data.display())), "{text}");
+        assert_eq!(fs::read_dir(&options.data).unwrap().count(), 0, "nothing was made in it");
+        fs::set_permissions(&options.data, fs::Permissions::from_mode(0o755)).unwrap();
+        open(&options);
+    }
+}
+
+#[test]
+fn a_ledger_that_others_can_read_is_taken_from_them() {
+    let folder = folder();
+    let options = options(folder.path());
+    open(&options).close(NOW).unwrap();
+    let path = |suffix: &str| options.data.join(format!("ledger.db{suffix}"));
+    fs::set_permissions(path(""), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(&options.data, fs::Permissions::from_mode(0o755)).unwrap();
+    let store = open(&options);
+    serve(&store, 1);
+    store.ledger.report(&Query::default()).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        assert_eq!(fs::metadata(path(suffix)).unwrap().permissions().mode() & 0o077, 0, "{suffix}");
+    }
+}
+
+#[test]
+fn a_witness_that_is_gone_is_on_record() {
+    type Row<'a> = (&'a [&'a str], &'a [Witness]);
+    let rows: [Row<'_>; 4] = [
+        (&[], &[]),
+        (&["ledger.db"], &[Witness::Ledger]),
+        (&["journal/checkpoints"], &[Witness::Checkpoints]),
+        (&["journal/checkpoints", "ledger.db"], &[Witness::Checkpoints, Witness::Ledger]),
+    ];
+    for (gone, expected) in rows {
+        let folder = folder();
+        let options = options(folder.path());
+        open(&options).close(NOW).unwrap();
+        gone.iter().for_each(|name| fs::remove_file(options.data.join(name)).unwrap());
+        open(&options).close(NOW).unwrap();
+        let journal = fs::read(options.data.join("journal/00000000000000000001.jsonl")).unwrap();
+        let lines = journal.split_inclusive(|byte| *byte == b'\n');
+        let lost: Vec<_> = lines
+            .filter_map(|line| match read_line(line).unwrap().event {
+                Event::WitnessLost(lost) => Some(lost.what),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        assert_eq!(lost, expected, "{gone:?}");
+    }
 }

@@ -62,7 +62,7 @@ impl Audit {
         let path = wish.path.unwrap_or(wish.data.path);
         let report = audit(&path, &Options { anchor: wish.anchor, public_key })?;
         printer.answer(&if wish.json { json(&report) } else { facts(&report) })?;
-        Ok(if report.fault.is_none() { Status::Done } else { Status::Failed })
+        Ok(if report.is_proven() { Status::Done } else { Status::Failed })
     }
 }
 
@@ -73,7 +73,7 @@ impl Audit {
 /// [`Fault::Journal`].
 pub(crate) fn check(data: &Path) -> Result<(bool, String), Fault> {
     let report = audit(data, &Options::default())?;
-    Ok((report.fault.is_none(), facts(&report)))
+    Ok((report.is_proven(), facts(&report)))
 }
 
 fn audit(path: &Path, options: &Options) -> Result<Report, Fault> {
@@ -96,12 +96,13 @@ fn facts(report: &Report) -> String {
         _ => "never".to_owned(),
     };
     let end = match (report.closed, report.torn_bytes) {
-        (true, _) => "in good order".to_owned(),
+        (true, 0) => "in good order".to_owned(),
         (false, 0) => "open: a gateway is writing, or died".to_owned(),
-        (false, bytes) => format!("{} of a line that is not finished", plural(bytes, "byte")),
+        (_, bytes) => format!("{} of a line that is not finished", plural(bytes, "byte")),
     };
     let verdict = match &report.fault {
-        None => "as it was written".to_owned(),
+        None if report.is_proven() => "as it was written".to_owned(),
+        None => "NOT PROVEN: each entry follows the one before it, but see the doubts below".to_owned(),
         Some(fault) => format!("WRONG: {}", visible(&fault.to_string())),
     };
     let mut facts = vec![
@@ -112,6 +113,7 @@ fn facts(report: &Report) -> String {
         ("open", plural(report.open, "request")),
         ("end", end),
     ];
+    facts.extend(report.doubts.iter().map(|what| ("doubt", visible(what))));
     facts.extend(report.unchecked.iter().map(|what| ("not checked", visible(what))));
     facts.iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
 }

@@ -12,7 +12,10 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Admitted, Checkpoint, ConfigApplied, Denied, Event, Hash, KeyChange, Opened, Resumed, Settled};
+use super::{
+    Admitted, Checkpoint, ConfigApplied, Denied, Event, Hash, KeyChange, Opened, Resumed, Settled,
+    WitnessLost,
+};
 use crate::unit::{INSTANT_BYTES, UnixMs};
 
 /// The longest line, its end included. The limits on texts and lists keep every written line below it.
@@ -138,6 +141,7 @@ pub fn read_line(line: &[u8]) -> Result<Entry, BadLine> {
         b"key_revoked" => Event::KeyRevoked(parse::<KeyChange>(line)?),
         b"config_applied" => Event::ConfigApplied(parse::<ConfigApplied>(line)?),
         b"resumed" => Event::Resumed(parse::<Resumed>(line)?),
+        b"witness_lost" => Event::WitnessLost(parse::<WitnessLost>(line)?),
         b"checkpoint" => Event::Checkpoint(parse::<Checkpoint>(line)?),
         b"closed" => Event::Closed,
         other => {

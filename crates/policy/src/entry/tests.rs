@@ -139,6 +139,7 @@ fn every_kind() -> Vec<Event> {
             signature: "c2lnbmF0dXJl".to_owned(),
         }),
         Event::Resumed(Resumed { since: UnixMs(1_795_000_000_000), refused: 12 }),
+        Event::WitnessLost(WitnessLost { what: vec![Witness::Checkpoints, Witness::Ledger] }),
         Event::Closed,
     ]
 }
@@ -159,7 +160,7 @@ fn every_kind_of_entry_comes_back_and_chains() {
         assert!(String::from_utf8_lossy(line).contains(&format!("\"kind\":\"{}\"", event.kind())));
         chain.follow(&entry).unwrap();
     }
-    assert_eq!(chain, Chain { next_seq: 12, prev });
+    assert_eq!(chain, Chain { next_seq: 13, prev });
 }
 
 fn line_of(event: &Event) -> Vec<u8> {

@@ -70,7 +70,7 @@ fn rechain(lines: &mut [Vec<u8>], from: usize) {
 fn an_untouched_journal_verifies() {
     let (_folder, data) = closed_folder(20);
     let report = verdict(&data);
-    assert_eq!(report.fault, None);
+    assert!(report.is_proven(), "{report:?}");
     // Opened, checkpoint, 20 times two, a key, closed, checkpoint.
     assert_eq!((report.head_seq, report.checkpoints, report.signed_seq), (45, 2, 45));
     assert_eq!((report.open, report.closed, report.torn_bytes), (0, true, 0));
@@ -84,7 +84,8 @@ fn a_running_journal_verifies_without_its_lock() {
     serve(&store, 1);
     let _open = store.journal.admit(NOW, admitted(2)).wait().unwrap();
     let report = verdict(&options.data);
-    assert_eq!((report.fault, report.open, report.closed), (None, 1, false));
+    assert!(report.is_proven(), "{report:?}");
+    assert_eq!((report.open, report.closed), (1, false));
 }
 
 type Forgery = fn(&mut Vec<Vec<u8>>);
@@ -196,7 +197,13 @@ fn a_rewritten_history_is_found_by_what_was_kept_elsewhere() {
     fs::remove_file(data.join(LEDGER)).unwrap();
     let alone = verdict(&data);
     assert_eq!((alone.fault, alone.signed_seq), (None, 0));
-    assert_eq!(alone.unchecked.len(), 3, "{:?}", alone.unchecked);
+    assert_eq!(
+        (alone.unchecked.len(), alone.doubts.len()),
+        (2, 2),
+        "{:?} {:?}",
+        alone.unchecked,
+        alone.doubts
+    );
     let anchored = Options { anchor: Some(anchor), ..Options::default() };
     let fault = verify(&data, &anchored).unwrap().fault.unwrap();
     assert_eq!(fault.kind, Kind::Forged);
@@ -407,4 +414,75 @@ fn a_store_that_was_never_closed_verifies_after_recovery() {
     Store::open(&options, NOW).unwrap().close(NOW).unwrap();
     let report = verdict(&options.data);
     assert_eq!((report.fault, report.open), (None, 0));
+}
+
+type Harm = fn(&Path);
+
+fn remove(data: &Path, names: &[&str]) {
+    names.iter().for_each(|name| fs::remove_file(data.join(name)).unwrap());
+}
+
+fn append(data: &Path, bytes: &[u8]) {
+    let path = first_segment(data);
+    fs::write(&path, [fs::read(&path).unwrap(), bytes.to_vec()].concat()).unwrap();
+}
+
+fn alter(data: &Path, sql: &str) {
+    rusqlite::Connection::open(data.join(LEDGER)).unwrap().execute_batch(sql).unwrap();
+}
+
+fn cut_end(data: &Path) {
+    let path = first_segment(data);
+    let mut lines = lines_of(&path);
+    lines.truncate(lines.len() - 5);
+    put(&path, &lines);
+}
+
+#[test]
+fn what_cannot_be_proven_is_not_called_good() {
+    let rows: [(&str, Harm, &str); 10] = [
+        (
+            "cut, and every witness removed",
+            |data| {
+                cut_end(data);
+                remove(data, &[LEDGER, "journal/checkpoints"]);
+            },
+            "cannot be proven",
+        ),
+        ("the sidecar gone", |data| remove(data, &["journal/checkpoints"]), "checkpoints is missing"),
+        ("the public key gone", |data| remove(data, &["secrets/journal.pub"]), "journal.pub is missing"),
+        ("junk at the end", |data| append(data, b"junk"), "4 bytes after the last entry"),
+        ("zeros at the end", |data| append(data, &[0; 512]), "512 bytes after the last entry"),
+        ("cheaper", |data| alter(data, "UPDATE usage SET cost_nano_usd = 1 WHERE seq = 4"), "was altered"),
+        ("another team", |data| alter(data, "UPDATE usage SET team = 'x' WHERE seq = 4"), "was altered"),
+        ("one less", |data| alter(data, "DELETE FROM usage WHERE seq = 4"), "was altered"),
+        (
+            "a row to come",
+            |data| alter(data, "UPDATE usage SET seq = 999 WHERE seq = 42"),
+            "20 settlements at",
+        ),
+        (
+            "a trigger",
+            |data| alter(data, "CREATE TRIGGER t AFTER INSERT ON usage BEGIN DELETE FROM usage; END"),
+            "cannot be compared",
+        ),
+    ];
+    for (name, harm, expected) in rows {
+        let (_folder, data) = closed_folder(20);
+        harm(&data);
+        let report = verdict(&data);
+        assert_eq!(report.fault, None, "{name}");
+        assert!(report.doubts.iter().any(|doubt| doubt.contains(expected)), "{name}: {:?}", report.doubts);
+        assert!(!report.is_proven());
+    }
+}
+
+#[test]
+fn a_ledger_that_was_deleted_leaves_the_proof_to_the_sidecar() {
+    let (_folder, data) = closed_folder(20);
+    remove(&data, &[LEDGER]);
+    let report = verdict(&data);
+    assert!(report.is_proven(), "{report:?}");
+    cut_end(&data);
+    assert_eq!(fault(&data).kind, Kind::Truncated);
 }

@@ -13,6 +13,7 @@ use super::{AuditFault, Fault, Kind, Report};
 use crate::journal::checkpoint::{ENTRIES_MAX, PublicKey};
 use crate::journal::recovery::Witness;
 use crate::journal::segment::{self, End, Line, Lines};
+use crate::ledger::Books;
 
 /// Where the walk is, and what it has seen.
 pub(super) struct Walk<'a> {
@@ -21,6 +22,12 @@ pub(super) struct Walk<'a> {
     public: Option<&'a PublicKey>,
     trails: Vec<Trail>,
     ledger: Option<Witness>,
+    /// What the ledger has booked, and up to which entry.
+    booked: Option<(Books, u64)>,
+    /// What it should have booked up to that entry.
+    books: Books,
+    /// How many starts found a witness missing.
+    witness_losses: u64,
     chain: Chain,
     /// The last good entry.
     last: Option<Link>,
@@ -55,6 +62,7 @@ impl<'a> Walk<'a> {
         public: Option<&'a PublicKey>,
         trails: Vec<Trail>,
         ledger: Option<Witness>,
+        booked: Option<(Books, u64)>,
     ) -> Self {
         Self {
             folder,
@@ -62,6 +70,9 @@ impl<'a> Walk<'a> {
             public,
             trails,
             ledger,
+            booked,
+            books: Books::new(),
+            witness_losses: 0,
             chain: Chain::new(),
             last: None,
             first_at: None,
@@ -91,6 +102,14 @@ impl<'a> Walk<'a> {
                 self.newer_kinds
             ));
         }
+        if self.witness_losses > 0 {
+            unchecked.push(format!(
+                "{} times the gateway started without the checkpoints or the ledger beside the journal; whether \
+                 entries were cut off before is not known",
+                self.witness_losses
+            ));
+        }
+        let doubts = self.doubt_about_ledger().filter(|_| fault.is_none()).into_iter().collect();
         Ok(Report {
             fault,
             head_seq: self.chain.next_seq - 1,
@@ -104,6 +123,20 @@ impl<'a> Walk<'a> {
             closed: self.closed,
             torn_bytes: self.torn_bytes,
             unchecked,
+            doubts,
+        })
+    }
+
+    /// Whether the ledger says something else than the journal.
+    fn doubt_about_ledger(&self) -> Option<String> {
+        let (booked, seq) = self.booked.as_ref()?;
+        (booked.hash() != self.books.hash()).then(|| {
+            format!(
+                "ledger.db was altered: up to entry {seq} it has {}, the journal {}; delete it and its -wal and -shm \
+                 files, and the next start makes it again",
+                booked.totals(),
+                self.books.totals()
+            )
         })
     }
 
@@ -208,7 +241,13 @@ impl<'a> Walk<'a> {
             Some(Event::Admitted(admitted)) => {
                 self.open.insert(link.seq, admitted.request);
             }
-            Some(Event::Settled(settled)) => self.close_admission(link, &settled)?,
+            Some(Event::Settled(settled)) => {
+                self.close_admission(link, &settled)?;
+                if self.booked.as_ref().is_some_and(|(_, seq)| link.seq <= *seq) {
+                    self.books.book(link.seq, link.at, &settled);
+                }
+            }
+            Some(Event::WitnessLost(_)) => self.witness_losses += 1,
             Some(Event::Checkpoint(checkpoint)) => {
                 let signs_head = checkpoint.head_seq.checked_add(1) == Some(link.seq)
                     && head.map(|head| head.hash) == Some(checkpoint.head);

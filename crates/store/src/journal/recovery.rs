@@ -55,6 +55,8 @@ pub(crate) struct Recovered {
     pub(crate) len: u64,
     /// How many entries stand after the last checkpoint.
     pub(crate) since_checkpoint: u64,
+    /// Whether there is a checkpoint in it.
+    pub(crate) has_checkpoint: bool,
     /// How many bytes a crash left after the last good entry; now in a file of their own.
     pub(crate) torn_bytes: u64,
     /// The admissions without a settlement, oldest first.
@@ -101,6 +103,7 @@ pub(crate) fn recover(
         segment: scan.segment,
         len,
         since_checkpoint: scan.since_checkpoint,
+        has_checkpoint: found.is_some(),
         torn_bytes,
         open,
         instance: segments.first().and_then(|first| instance(&segment::path(folder, *first))),

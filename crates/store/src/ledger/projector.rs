@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Transaction, params, params_from_iter};
 use tollgate_policy::entry::{Event, Outcome, Settled};
 use tollgate_policy::unit::UnixMs;
 use tollgate_policy::usage::{COUNT_MAX, Usage};
@@ -81,9 +82,7 @@ impl Projector {
 
 /// Makes an empty ledger in the place of whatever is there.
 fn create(path: &Path) -> Result<Connection, LedgerFault> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
+    for file in schema::files(path) {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(LedgerFault::Database(format!("cannot remove {}: {error}", file.display())));
@@ -106,39 +105,48 @@ fn book_usage(
     at: UnixMs,
     settled: &Settled,
 ) -> Result<(), LedgerFault> {
-    let scope = &settled.scope;
-    let tokens = Tokens::of(&settled.usage);
     transaction
         .prepare_cached(
-            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
-             ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+             ?18, ?19, ?20, ?21, ?22, ?23)",
         )?
-        .execute(params![
-            seq,
-            at.0,
-            settled.request.to_string(),
-            settled.key.to_string(),
-            scope.org.as_str(),
-            scope.team.as_str(),
-            scope.project.as_ref().map(|name| name.as_str()),
-            scope.user.as_ref().map(|name| name.as_str()),
-            settled.endpoint,
-            settled.served_model.as_ref().or(settled.model.as_ref()),
-            settled.upstream,
-            settled.session,
-            settled.agent,
-            outcome_word(settled.outcome),
-            settled.status,
-            tokens.input,
-            tokens.output,
-            tokens.cache_write_5m,
-            tokens.cache_write_1h,
-            tokens.cache_read,
-            settled.cost.0,
-            settled.estimated,
-            settled.unknown_price,
-        ])?;
+        .execute(params_from_iter(row(seq, at, settled)))?;
     Ok(())
+}
+
+/// Columns of the table of usage.
+pub(super) const COLUMNS: usize = 23;
+
+/// What is booked for a settlement, in the order of the columns.
+pub(super) fn row(seq: u64, at: UnixMs, settled: &Settled) -> [Value; COLUMNS] {
+    let scope = &settled.scope;
+    let tokens = Tokens::of(&settled.usage);
+    [
+        // A sequence number cannot come near the end of this range.
+        i64::try_from(seq).unwrap_or(i64::MAX).into(),
+        at.0.into(),
+        settled.request.to_string().into(),
+        settled.key.to_string().into(),
+        scope.org.to_string().into(),
+        scope.team.to_string().into(),
+        scope.project.as_ref().map(ToString::to_string).into(),
+        scope.user.as_ref().map(ToString::to_string).into(),
+        settled.endpoint.clone().into(),
+        settled.served_model.clone().or_else(|| settled.model.clone()).into(),
+        settled.upstream.clone().into(),
+        settled.session.clone().into(),
+        settled.agent.clone().into(),
+        outcome_word(settled.outcome).to_owned().into(),
+        settled.status.map(i64::from).into(),
+        tokens.input.into(),
+        tokens.output.into(),
+        tokens.cache_write_5m.into(),
+        tokens.cache_write_1h.into(),
+        tokens.cache_read.into(),
+        settled.cost.0.into(),
+        settled.estimated.into(),
+        settled.unknown_price.into(),
+    ]
 }
 
 /// The outcome as the journal spells it.

@@ -2,12 +2,13 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use crate::fault::LedgerFault;
+use crate::folder::make_private;
 use crate::projection::Place;
 
 /// The layout below. A database with another one is made again.
@@ -65,9 +66,18 @@ impl From<rusqlite::Error> for LedgerFault {
     }
 }
 
+/// The database and its side files.
+pub(super) fn files(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        file.into()
+    })
+}
+
 /// Opens the database to write, and makes its tables if it is new.
 pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
-    // Made here, because SQLite would let others read it; its side files take after it.
+    // Made here, because SQLite would let others read it; side files that it makes take after it.
     OpenOptions::new()
         .write(true)
         .create(true)
@@ -75,6 +85,10 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
         .mode(0o600)
         .open(path)
         .map_err(|error| LedgerFault::Database(format!("cannot open {}: {error}", path.display())))?;
+    for file in files(path) {
+        make_private(&file)
+            .map_err(|error| LedgerFault::Database(format!("cannot protect {}: {error}", file.display())))?;
+    }
     let database = Connection::open(path)?;
     database.busy_timeout(Duration::from_secs(5))?;
     database.pragma_update(None, "journal_mode", "wal")?;
@@ -82,18 +96,25 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
     database.pragma_update(None, "synchronous", "normal")?;
     let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (version, tables) {
-        (VERSION, _) if layout(&database)? == layout(&pristine()?)? => Ok(database),
-        (VERSION, _) => Err(LedgerFault::Damaged("its tables are not as they were made".to_owned())),
-        (0, 0) => {
-            let version = format!("PRAGMA user_version = {VERSION};");
-            database.execute_batch(&format!("BEGIN; {TABLES} {version} COMMIT;"))?;
-            Ok(database)
-        }
-        (other, _) => {
-            Err(LedgerFault::Damaged(format!("its layout has version {other}, this program uses {VERSION}")))
-        }
+    if (version, tables) == (0, 0) {
+        let version = format!("PRAGMA user_version = {VERSION};");
+        database.execute_batch(&format!("BEGIN; {TABLES} {version} COMMIT;"))?;
     }
+    check_layout(&database)?;
+    Ok(database)
+}
+
+/// Refuses a database that this program did not make like this.
+pub(super) fn check_layout(database: &Connection) -> Result<(), LedgerFault> {
+    let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != VERSION {
+        let why = format!("its layout has version {version}, this program uses {VERSION}");
+        return Err(LedgerFault::Damaged(why));
+    }
+    if layout(database)? != layout(&pristine()?)? {
+        return Err(LedgerFault::Damaged("its tables are not as they were made".to_owned()));
+    }
+    Ok(())
 }
 
 /// A database with nothing but the tables.
