@@ -50,7 +50,8 @@ async fn a_body_that_drips_is_refused_and_an_announcement_takes_no_room() {
         connection.send(format!("{start}Content-Length: {}\r\n\r\n{{", 32 << 20).as_bytes()).await;
         announcing.push(connection);
     }
-    let head = client::head("POST", "/v1/messages", &[&format!("x-api-key: {key}"), VERSION], Some(BODY.len()));
+    let head =
+        client::head("POST", "/v1/messages", &[&format!("x-api-key: {key}"), VERSION], Some(BODY.len()));
     let served = client::request(house.address(), &head, BODY.as_bytes()).await.unwrap();
     assert_eq!(served.status, 200, "{}", served.text());
 
@@ -138,7 +139,11 @@ async fn an_http2_client_that_makes_no_room_is_ended_by_the_clock() {
 async fn a_body_that_announces_two_codings_is_refused() {
     let house = House::open().await;
     let key = format!("x-api-key: {}", house.key("red").await);
-    for codings in [&["content-encoding: identity", "content-encoding: gzip"][..], &["content-encoding: br"], &["content-encoding: \u{ff}"]] {
+    for codings in [
+        &["content-encoding: identity", "content-encoding: gzip"][..],
+        &["content-encoding: br"],
+        &["content-encoding: \u{ff}"],
+    ] {
         let mut headers = vec![key.as_str(), VERSION];
         headers.extend(codings);
         let head = client::head("POST", "/v1/messages", &headers, Some(BODY.len()));

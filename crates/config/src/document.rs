@@ -309,7 +309,7 @@ impl Default for Limits {
             head: Size::from_kb(64),
             uri: Size::from_kb(16),
             headers: 200,
-            connections: 10_000,
+            connections: 8_000,
             buffered: Size::from_mb(2048),
         }
     }

@@ -99,7 +99,11 @@ async fn connection(tcp: TcpStream, router: Router, _open: Open) {
 }
 
 /// Refuses requests that a web page may have sent: by a name that was made to point here, or across origins.
-async fn from_no_page(State(admin): State<Admin>, request: Request, next: Next) -> Result<Response, AdminFault> {
+async fn from_no_page(
+    State(admin): State<Admin>,
+    request: Request,
+    next: Next,
+) -> Result<Response, AdminFault> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
     let is_address = name == "localhost" || name.parse::<std::net::IpAddr>().is_ok();

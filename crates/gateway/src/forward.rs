@@ -106,7 +106,9 @@ fn request_head(upstream: &Upstream, outgoing: &Outgoing<'_>) -> Vec<u8> {
     let options = connection_options(head);
     for (name, value) in head.fields() {
         match request_action(name) {
-            Action::Forward if !options.iter().any(|option| name.eq_ignore_ascii_case(option)) => push_field(&mut out, name, value),
+            Action::Forward if !options.iter().any(|option| name.eq_ignore_ascii_case(option)) => {
+                push_field(&mut out, name, value)
+            }
             Action::Replace if name.eq_ignore_ascii_case(b"accept-encoding") => {
                 packs_gzip |= allows_gzip(value)
             }

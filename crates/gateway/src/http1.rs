@@ -187,7 +187,12 @@ impl Wire {
         Ok(Body::new(bytes, hold))
     }
 
-    async fn chunked_body(&mut self, mut decoder: Chunked, limit: usize, room: &Arc<Room>) -> Result<Body, Failure> {
+    async fn chunked_body(
+        &mut self,
+        mut decoder: Chunked,
+        limit: usize,
+        room: &Arc<Room>,
+    ) -> Result<Body, Failure> {
         let mut hold = room.take(0)?;
         self.invite().await?;
         let mut bytes = Vec::new();

@@ -65,8 +65,11 @@ enum Coding {
 /// What the body's content coding is, where it is one that can be looked into. Said twice, it could be read in two
 /// ways, and judged in the wrong one.
 fn coding(inbound: &Inbound<'_>) -> Result<Coding, Failure> {
-    let mut values =
-        inbound.head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding")).map(|(_, value)| value);
+    let mut values = inbound
+        .head
+        .fields()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"))
+        .map(|(_, value)| value);
     match (values.next(), values.next()) {
         (None, _) => Ok(Coding::Plain),
         (Some(value), None) if value.eq_ignore_ascii_case(b"identity") => Ok(Coding::Plain),

@@ -74,7 +74,17 @@ impl Relay {
             Framing::Chunked => Left::Chunked(Chunked::default()),
             Framing::UntilClose => Left::UntilClose,
         };
-        Relay { source: Some(source), framing, left, meter, metered: None, is_stream, admission: Some(admission), idle, status }
+        Relay {
+            source: Some(source),
+            framing,
+            left,
+            meter,
+            metered: None,
+            is_stream,
+            admission: Some(admission),
+            idle,
+            status,
+        }
     }
 
     /// How the body's end is told to an HTTP/1.1 client.
@@ -236,7 +246,8 @@ impl Relay {
 
     fn is_unfinished_stream(&mut self) -> bool {
         self.finish_meter();
-        self.is_stream && self.metered.as_ref().is_some_and(|metered| !metered.complete && metered.error.is_none())
+        self.is_stream
+            && self.metered.as_ref().is_some_and(|metered| !metered.complete && metered.error.is_none())
     }
 
     fn ending(&mut self, outcome: Outcome) -> Ending {
