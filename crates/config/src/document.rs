@@ -139,7 +139,7 @@ pub struct Limits {
     /// The most header lines of a request; beyond it the answer is 431.
     #[schemars(range(min = 16, max = 1000))]
     pub headers: u32,
-    /// The most client connections at once; further ones wait to be accepted.
+    /// The most client connections at once; further ones are closed.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: u32,
     /// The most memory that request bodies may take together; beyond it the answer is 529.
