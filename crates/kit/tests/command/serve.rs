@@ -121,7 +121,7 @@ fn the_limit_of_open_files_is_raised_and_warned_of_if_that_is_not_enough() {
     command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     command.env("ANTHROPIC_API_KEY", "sk-ant-canary");
     let server = Server::start(command);
-    let warning = server.line("LimitNOFILE=20064");
+    let warning = server.line("LimitNOFILE=16064");
     assert!(warning.contains("may open only 512"), "{warning}");
     server.signal("TERM");
     assert_eq!(server.end().code(), Some(0));
