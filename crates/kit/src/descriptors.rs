@@ -55,7 +55,7 @@ mod tests {
             assert_eq!(shortage(limit, connections).is_some(), told, "{limit:?} for {connections}");
         }
         let sentence = shortage(Some(1024), 10_000).unwrap();
-        for part in ["limits.connections", "ulimit -n 16064", "LimitNOFILE=16064", "1024"] {
+        for part in ["limits.connections", "ulimit -n 20064", "LimitNOFILE=20064", "1024"] {
             assert!(sentence.contains(part), "{sentence}");
         }
     }
