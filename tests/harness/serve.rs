@@ -105,6 +105,19 @@ impl Serve {
         &self.data
     }
 
+    /// Runs a command of tollgate where this process is, and gives its exit code and what it said.
+    pub fn run_beside(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = Command::new("nsenter");
+        command.args([
+            "--target",
+            &self.child.id().to_string(),
+            "--user",
+            "--mount",
+            "--preserve-credentials",
+        ]);
+        said(command.arg(tollgate()).args(arguments))
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -134,7 +147,11 @@ impl Drop for Serve {
 
 /// Runs a command of tollgate and gives its exit code and what it said.
 pub fn run(arguments: &[&str]) -> (i32, String) {
-    let output = Command::new(tollgate()).args(arguments).stdin(Stdio::null()).output().unwrap();
+    said(Command::new(tollgate()).args(arguments))
+}
+
+fn said(command: &mut Command) -> (i32, String) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
 }
