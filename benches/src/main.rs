@@ -45,6 +45,9 @@ struct Arguments {
     /// Run only this workload. May be repeated.
     #[arg(long, value_name = "NAME", value_parser = workload)]
     only: Vec<&'static Workload>,
+    /// Also measure the gateway of another build of this program: before a change, say.
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
     /// Also write all figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -133,6 +136,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         duration: Duration::from_secs_f64(arguments.seconds),
         rounds: arguments.rounds,
         cores: Cores::share()?,
+        against: arguments.against.clone(),
     };
     let mut table = Table::begin(&settings)?;
     for workload in &ALL {

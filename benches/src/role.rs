@@ -4,6 +4,7 @@
 //! A role ends when its input ends. So none outlives the bench, however that ends.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin, stdin};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::nginx;
 
 /// How long a role may take to say its line, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,7 +70,16 @@ pub(crate) struct Role {
 impl Role {
     /// Starts this program again as `name`, pinned to a core.
     pub(crate) fn start(name: &'static str, core: Option<usize>, args: Vec<OsString>) -> Result<Self> {
-        let program = std::env::current_exe()?;
+        Self::start_of(&std::env::current_exe()?, name, core, args)
+    }
+
+    /// Starts another build of this program as `name`, pinned to a core.
+    pub(crate) fn start_of(
+        program: &Path,
+        name: &'static str,
+        core: Option<usize>,
+        args: Vec<OsString>,
+    ) -> Result<Self> {
         let mut command = match core {
             Some(core) => {
                 let mut pinned = Command::new("taskset");
@@ -78,6 +90,8 @@ impl Role {
         };
         command.args(["-c", RAISE_FILES]).arg(program).arg(name).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // The one that holds nginx must live on to end it.
+        command.kill_on_drop(name != nginx::ROLE);
         let mut child = command.spawn().with_context(|| format!("{name} can not be started"))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (input, output) = input.zip(output).context("a role without input and output")?;
