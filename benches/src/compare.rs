@@ -1,7 +1,7 @@
 //! One workload through each proxy in turn, and the proof that the gateway did its work.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::gateway::{Build, Measured};
-use crate::load::{OPEN, Seen};
+use crate::load::Seen;
 use crate::nginx::{self, Bodies};
+use crate::peers::Peers;
+use crate::process::Tree;
 use crate::proxy::{Proxy, TOLLGATE};
-use crate::role::{Cores, Role};
-use crate::upstream;
+use crate::role::Cores;
 use crate::workload::{Traffic, Workload};
 
 /// How long each proxy is warmed up before the first round.
@@ -82,7 +83,7 @@ pub(crate) async fn compare(workload: &'static Workload, settings: &Settings) ->
 struct Field<'a> {
     workload: &'static Workload,
     settings: &'a Settings,
-    upstream: Role,
+    peers: Peers,
     nginx: Vec<Proxy>,
     /// This build's is the last.
     gateways: Vec<Measured>,
@@ -92,8 +93,8 @@ struct Field<'a> {
 impl<'a> Field<'a> {
     async fn open(workload: &'static Workload, settings: &'a Settings, folder: &'a Path) -> Result<Self> {
         let cores = settings.cores;
-        let mut upstream = Role::start("upstream", cores.upstream, vec![workload.name.into()])?;
-        let address = upstream.line().await?.parse()?;
+        let peers = Peers::start(workload, cores.peers).await?;
+        let address = peers.upstream;
         let mut gateways = Vec::new();
         if let Some(other) = &settings.against {
             let folder = folder.join("other");
@@ -109,7 +110,7 @@ impl<'a> Field<'a> {
         for gateway in &gateways {
             std::fs::write(keys_of(gateway, folder), gateway.keys.join("\n"))?;
         }
-        Ok(Field { workload, settings, upstream, nginx, gateways, folder })
+        Ok(Field { workload, settings, peers, nginx, gateways, folder })
     }
 
     /// The proxies, the gateways last.
@@ -142,12 +143,10 @@ impl<'a> Field<'a> {
     /// Sends requests for as long as given, waits until the proxy rests, and shares its CPU time out. What it does
     /// later or beside (the gateway's journal is synced, its ledger written) is so in the figure.
     async fn cpu_of(&mut self, place: usize, duration: Duration) -> Result<Figure> {
-        let proxy = self.proxies().nth(place).context("no such proxy")?;
-        let tree = proxy.tree.clone();
+        let (address, tree, keys) = self.proxy(place)?;
         let before = tree.at_rest().await?;
-        let mut load = self.load(proxy, duration)?;
-        let seen = self.seen(&mut load, place).await?;
-        load.end().await?;
+        self.peers.begin(address, &keys, duration).await?;
+        let seen = self.seen(place).await?;
         let used = tree.at_rest().await?.since(&before);
         Ok(Figure { cost: used as f64 / 1e3 / self.workload.units(seen.answers) as f64, seen })
     }
@@ -156,35 +155,32 @@ impl<'a> Field<'a> {
     async fn memory(&mut self, streams: usize) -> Result<Vec<Column>> {
         let mut columns = self.columns();
         for (place, column) in columns.iter_mut().enumerate() {
-            let proxy = self.proxies().nth(place).context("no such proxy")?;
-            let tree = proxy.tree.clone();
+            let (address, tree, keys) = self.proxy(place)?;
             tree.at_rest().await?;
             let before = tree.resident_kb()?;
-            let mut load = self.load(proxy, Duration::ZERO)?;
-            while load.line().await? != OPEN {}
+            self.peers.begin(address, &keys, Duration::ZERO).await?;
+            self.peers.open().await?;
             sleep(SETTLING).await;
             let more = tree.resident_kb()?.saturating_sub(before);
-            self.upstream.order(upstream::GO).await?;
-            let seen = self.seen(&mut load, place).await?;
-            load.end().await?;
+            self.peers.release().await?;
+            let seen = self.seen(place).await?;
             column.rounds.push(Figure { cost: more as f64 / streams as f64, seen });
         }
         Ok(columns)
     }
 
-    fn load(&self, proxy: &Proxy, duration: Duration) -> Result<Role> {
-        let milliseconds = duration.as_millis().to_string();
+    /// Where a proxy listens, what is measured of it, and the credentials of its clients.
+    fn proxy(&self, place: usize) -> Result<(SocketAddr, Tree, PathBuf)> {
+        let proxy = self.proxies().nth(place).context("no such proxy")?;
         // nginx looks at no key, but gets requests of the same length.
         let gateway = self.gateways.iter().find(|gateway| gateway.proxy.name == proxy.name);
         let keys = keys_of(gateway.or(self.gateways.last()).context("no gateway")?, self.folder);
-        let args: [OsString; 4] =
-            [self.workload.name.into(), proxy.address.to_string().into(), keys.into(), milliseconds.into()];
-        Role::start("load", self.settings.cores.load, args.into())
+        Ok((proxy.address, proxy.tree.clone(), keys))
     }
 
     /// What the clients of a run saw. For a gateway it is kept, to compare its books with it.
-    async fn seen(&mut self, load: &mut Role, place: usize) -> Result<Seen> {
-        let seen: Seen = serde_json::from_str(&load.line().await?)?;
+    async fn seen(&mut self, place: usize) -> Result<Seen> {
+        let seen = self.peers.seen().await?;
         if let Some(gateway) =
             place.checked_sub(self.nginx.len()).and_then(|place| self.gateways.get_mut(place))
         {
@@ -201,7 +197,7 @@ impl<'a> Field<'a> {
         for proxy in self.nginx {
             proxy.role.end().await?;
         }
-        self.upstream.end().await
+        self.peers.end().await
     }
 }
 

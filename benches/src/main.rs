@@ -8,6 +8,7 @@ mod compare;
 mod gateway;
 mod load;
 mod nginx;
+mod peers;
 mod process;
 mod proxy;
 mod role;
@@ -58,22 +59,16 @@ struct Arguments {
 #[command(hide = true)]
 enum RoleArguments {
     #[command(hide = true)]
-    Upstream {
+    Peers {
         #[arg(value_parser = workload)]
         workload: &'static Workload,
+        #[arg(long)]
+        spin: bool,
     },
     #[command(hide = true)]
     Gateway { folder: PathBuf, upstream: SocketAddr },
     #[command(hide = true)]
     Nginx { folder: PathBuf, address: SocketAddr },
-    #[command(hide = true)]
-    Load {
-        #[arg(value_parser = workload)]
-        workload: &'static Workload,
-        address: SocketAddr,
-        keys: PathBuf,
-        milliseconds: u64,
-    },
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -92,16 +87,11 @@ fn main() -> Result<()> {
         return one_thread()?.block_on(bench(arguments));
     };
     match role {
-        RoleArguments::Upstream { workload } => {
-            one_thread()?.block_on(async { upstream::serve(workload, Orders::new()).await })
+        RoleArguments::Peers { workload, spin } => {
+            one_thread()?.block_on(async { peers::serve(workload, spin, Orders::new()).await })
         }
         RoleArguments::Nginx { folder, address } => {
             one_thread()?.block_on(async { nginx::hold(&folder, address, Orders::new()).await })
-        }
-        RoleArguments::Load { workload, address, keys, milliseconds } => {
-            let keys = std::fs::read_to_string(keys)?;
-            let keys: Vec<_> = keys.lines().map(str::to_owned).collect();
-            one_thread()?.block_on(load::drive(workload, address, &keys, Duration::from_millis(milliseconds)))
         }
         RoleArguments::Gateway { folder, upstream } => {
             tracing_subscriber::fmt()

@@ -25,10 +25,8 @@ const RAISE_FILES: &str = r#"ulimit -n "$(ulimit -Hn)" && exec "$0" "$@""#;
 pub(crate) struct Cores {
     /// Of what is measured.
     pub(crate) proxy: Option<usize>,
-    /// Of the upstream.
-    pub(crate) upstream: Option<usize>,
-    /// Of the clients.
-    pub(crate) load: Option<usize>,
+    /// Of clients and upstream.
+    pub(crate) peers: Option<usize>,
 }
 
 impl Cores {
@@ -38,14 +36,9 @@ impl Cores {
         let list =
             status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
         Ok(match allowed(list).as_slice() {
-            [proxy, upstream, load, ..] => Self::of(*proxy, *upstream, *load),
-            [proxy, rest] => Self::of(*proxy, *rest, *rest),
+            [proxy, peers, ..] => Cores { proxy: Some(*proxy), peers: Some(*peers) },
             _ => Self::default(),
         })
-    }
-
-    fn of(proxy: usize, upstream: usize, load: usize) -> Self {
-        Cores { proxy: Some(proxy), upstream: Some(upstream), load: Some(load) }
     }
 }
 
