@@ -1,7 +1,7 @@
 //! One workload through each proxy in turn, and the proof that the gateway did its work.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::gateway::Measured;
-use crate::load::{OPEN, Seen};
+use crate::gateway::{Build, Measured};
+use crate::load::Seen;
 use crate::nginx::{self, Bodies};
-use crate::proxy::{NGINX, Proxy, TOLLGATE};
-use crate::role::{Cores, Role};
-use crate::upstream;
+use crate::peers::Peers;
+use crate::process::Tree;
+use crate::proxy::{Proxy, TOLLGATE};
+use crate::role::Cores;
 use crate::workload::{Traffic, Workload};
 
 /// How long each proxy is warmed up before the first round.
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) rounds: u32,
     /// Which cores are used.
     pub(crate) cores: Cores,
+    /// Another build of this program, whose gateway is measured too.
+    pub(crate) against: Option<PathBuf>,
 }
 
 /// One measurement of one proxy.
@@ -80,34 +83,39 @@ pub(crate) async fn compare(workload: &'static Workload, settings: &Settings) ->
 struct Field<'a> {
     workload: &'static Workload,
     settings: &'a Settings,
-    upstream: Role,
-    gateway: Measured,
-    others: Vec<Proxy>,
-    keys: PathBuf,
-    /// Answers that the gateway has given by now.
-    passed: u64,
+    peers: Peers,
+    nginx: Vec<Proxy>,
+    /// This build's is the last.
+    gateways: Vec<Measured>,
+    folder: &'a Path,
 }
 
 impl<'a> Field<'a> {
-    async fn open(workload: &'static Workload, settings: &'a Settings, folder: &Path) -> Result<Self> {
+    async fn open(workload: &'static Workload, settings: &'a Settings, folder: &'a Path) -> Result<Self> {
         let cores = settings.cores;
-        let mut upstream = Role::start("upstream", cores.upstream, vec![workload.name.into()])?;
-        let address = upstream.line().await?.parse()?;
-        let gateway = Measured::start(address, &folder.join("tollgate"), cores.proxy).await?;
+        let peers = Peers::start(workload, cores.peers).await?;
+        let address = peers.upstream;
+        let mut gateways = Vec::new();
+        if let Some(other) = &settings.against {
+            let folder = folder.join("other");
+            gateways.push(Measured::start(Build::Other(other), address, &folder, cores.proxy).await?);
+        }
+        gateways.push(Measured::start(Build::This, address, &folder.join("tollgate"), cores.proxy).await?);
         let streamed = nginx::start(Bodies::Streamed, address, &folder.join("nginx"), cores.proxy).await?;
-        let mut others = vec![streamed];
+        let mut nginx = vec![streamed];
         if workload.has_large_bodies() {
-            others
+            nginx
                 .push(nginx::start(Bodies::InMemory, address, &folder.join("nginx-mem"), cores.proxy).await?);
         }
-        let keys = folder.join("keys");
-        std::fs::write(&keys, gateway.keys.join("\n"))?;
-        Ok(Field { workload, settings, upstream, gateway, others, keys, passed: 0 })
+        for gateway in &gateways {
+            std::fs::write(keys_of(gateway, folder), gateway.keys.join("\n"))?;
+        }
+        Ok(Field { workload, settings, peers, nginx, gateways, folder })
     }
 
-    /// The proxies, the gateway last.
-    fn proxies(&self) -> impl DoubleEndedIterator<Item = &Proxy> {
-        self.others.iter().chain([&self.gateway.proxy])
+    /// The proxies, the gateways last.
+    fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        self.nginx.iter().chain(self.gateways.iter().map(|gateway| &gateway.proxy))
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -135,12 +143,10 @@ impl<'a> Field<'a> {
     /// Sends requests for as long as given, waits until the proxy rests, and shares its CPU time out. What it does
     /// later or beside (the gateway's journal is synced, its ledger written) is so in the figure.
     async fn cpu_of(&mut self, place: usize, duration: Duration) -> Result<Figure> {
-        let proxy = self.proxies().nth(place).context("no such proxy")?;
-        let tree = proxy.tree.clone();
+        let (address, tree, keys) = self.proxy(place)?;
         let before = tree.at_rest().await?;
-        let mut load = self.load(proxy, duration)?;
-        let seen = self.seen(&mut load, place).await?;
-        load.end().await?;
+        self.peers.begin(address, &keys, duration).await?;
+        let seen = self.seen(place).await?;
         let used = tree.at_rest().await?.since(&before);
         Ok(Figure { cost: used as f64 / 1e3 / self.workload.units(seen.answers) as f64, seen })
     }
@@ -149,51 +155,54 @@ impl<'a> Field<'a> {
     async fn memory(&mut self, streams: usize) -> Result<Vec<Column>> {
         let mut columns = self.columns();
         for (place, column) in columns.iter_mut().enumerate() {
-            let proxy = self.proxies().nth(place).context("no such proxy")?;
-            let tree = proxy.tree.clone();
+            let (address, tree, keys) = self.proxy(place)?;
             tree.at_rest().await?;
             let before = tree.resident_kb()?;
-            let mut load = self.load(proxy, Duration::ZERO)?;
-            while load.line().await? != OPEN {}
+            self.peers.begin(address, &keys, Duration::ZERO).await?;
+            self.peers.open().await?;
             sleep(SETTLING).await;
             let more = tree.resident_kb()?.saturating_sub(before);
-            self.upstream.order(upstream::GO).await?;
-            let seen = self.seen(&mut load, place).await?;
-            load.end().await?;
+            self.peers.release().await?;
+            let seen = self.seen(place).await?;
             column.rounds.push(Figure { cost: more as f64 / streams as f64, seen });
         }
         Ok(columns)
     }
 
-    fn load(&self, proxy: &Proxy, duration: Duration) -> Result<Role> {
-        let milliseconds = duration.as_millis().to_string();
-        let args: [OsString; 4] = [
-            self.workload.name.into(),
-            proxy.address.to_string().into(),
-            self.keys.clone().into(),
-            milliseconds.into(),
-        ];
-        Role::start("load", self.settings.cores.load, args.into())
+    /// Where a proxy listens, what is measured of it, and the credentials of its clients.
+    fn proxy(&self, place: usize) -> Result<(SocketAddr, Tree, PathBuf)> {
+        let proxy = self.proxies().nth(place).context("no such proxy")?;
+        // nginx looks at no key, but gets requests of the same length.
+        let gateway = self.gateways.iter().find(|gateway| gateway.proxy.name == proxy.name);
+        let keys = keys_of(gateway.or(self.gateways.last()).context("no gateway")?, self.folder);
+        Ok((proxy.address, proxy.tree.clone(), keys))
     }
 
-    /// What the clients of a run saw. For the gateway it is kept, to compare the books with it.
-    async fn seen(&mut self, load: &mut Role, place: usize) -> Result<Seen> {
-        let seen: Seen = serde_json::from_str(&load.line().await?)?;
-        if place == self.others.len() {
-            self.passed += seen.answers;
+    /// What the clients of a run saw. For a gateway it is kept, to compare its books with it.
+    async fn seen(&mut self, place: usize) -> Result<Seen> {
+        let seen = self.peers.seen().await?;
+        if let Some(gateway) =
+            place.checked_sub(self.nginx.len()).and_then(|place| self.gateways.get_mut(place))
+        {
+            gateway.passed += seen.answers;
         }
         Ok(seen)
     }
 
-    /// Checks the gateway's books and ends everything.
+    /// Ends everything. Each gateway has its books checked.
     async fn close(self) -> Result<()> {
-        self.gateway.check_ledger(self.passed).await?;
-        self.gateway.end(self.passed).await?;
-        for proxy in self.others {
+        for gateway in self.gateways {
+            gateway.end().await?;
+        }
+        for proxy in self.nginx {
             proxy.role.end().await?;
         }
-        self.upstream.end().await
+        self.peers.end().await
     }
+}
+
+fn keys_of(gateway: &Measured, folder: &Path) -> PathBuf {
+    folder.join(format!("{}.keys", gateway.proxy.name))
 }
 
 impl Compared {
@@ -222,11 +231,6 @@ impl Compared {
             median: median(ratios)?,
         })
     }
-
-    /// The ratio that a reader wants first.
-    pub(crate) fn ratio(&self) -> Option<Ratio> {
-        self.ratios(NGINX)
-    }
 }
 
 /// How many times the cost of another proxy, over all rounds.
@@ -250,6 +254,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::{NGINX, NGINX_MEM};
 
     #[test]
     fn the_median_is_in_the_middle() {
@@ -274,7 +279,7 @@ mod tests {
         let workload = &crate::workload::ALL[0];
         let columns = vec![column(NGINX, &[10.0, 40.0, 20.0]), column(TOLLGATE, &[12.0, 40.0, 18.0])];
         let compared = Compared { workload, columns };
-        assert_eq!(compared.ratio(), Some(Ratio { median: 1.0, least: 0.9, most: 1.2 }));
-        assert_eq!(compared.ratios(crate::proxy::NGINX_MEM), None);
+        assert_eq!(compared.ratios(NGINX), Some(Ratio { median: 1.0, least: 0.9, most: 1.2 }));
+        assert_eq!(compared.ratios(NGINX_MEM), None);
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tollgate_gateway::{Gateway, Source};
 use tollgate_policy::entry::{Chain, read_link};
 
-use crate::proxy::{Proxy, TOLLGATE};
+use crate::proxy::{OTHER_BUILD, Proxy, TOLLGATE};
 use crate::role::{Orders, Role};
 use crate::script::{INPUT_TOKENS, OUTPUT_TOKENS, UPSTREAM_KEY};
 
@@ -24,12 +24,23 @@ const KEYS: usize = 1_000;
 /// Keys that are minted at a time.
 const MINTING: usize = 50;
 
+/// Whose gateway is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Build<'a> {
+    /// This program's.
+    This,
+    /// That of another build of this program.
+    Other(&'a Path),
+}
+
 /// A gateway under measurement, and its administrator.
 pub(crate) struct Measured {
     /// The process.
     pub(crate) proxy: Proxy,
     /// The credentials of its clients.
     pub(crate) keys: Vec<String>,
+    /// Answers that it has given by now.
+    pub(crate) passed: u64,
     data: PathBuf,
     admin: SocketAddr,
     token: String,
@@ -37,17 +48,27 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// Starts a gateway before the upstream, and mints keys. `folder` is for it alone.
-    pub(crate) async fn start(upstream: SocketAddr, folder: &Path, core: Option<usize>) -> Result<Self> {
+    pub(crate) async fn start(
+        build: Build<'_>,
+        upstream: SocketAddr,
+        folder: &Path,
+        core: Option<usize>,
+    ) -> Result<Self> {
         std::fs::create_dir(folder)?;
         std::fs::write(folder.join("upstream-key"), UPSTREAM_KEY)?;
         let args: Vec<OsString> = vec![folder.into(), upstream.to_string().into()];
-        let proxy = Proxy::ready(TOLLGATE, Role::start(ROLE, core, args)?).await?;
+        let proxy = match build {
+            Build::This => Proxy::ready(TOLLGATE, Role::start(ROLE, core, args)?).await?,
+            Build::Other(bench) => {
+                Proxy::ready(OTHER_BUILD, Role::start_of(bench, ROLE, core, args)?).await?
+            }
+        };
         let data = folder.join("data");
         let instance: Value = serde_json::from_slice(&std::fs::read(data.join("instance.json"))?)?;
         let admin = instance["admin"].as_str().and_then(|url| url.strip_prefix("http://"));
         let admin = admin.context("the instance does not say its address")?.parse()?;
         let token = instance["token"].as_str().context("the instance does not say its token")?.to_owned();
-        let mut gateway = Measured { proxy, keys: Vec::new(), data, admin, token };
+        let mut gateway = Measured { proxy, keys: Vec::new(), passed: 0, data, admin, token };
         gateway.mint().await?;
         Ok(gateway)
     }
@@ -74,8 +95,9 @@ impl Measured {
         Ok(())
     }
 
-    /// Whether the ledger holds exactly so many complete requests with their usage and a price.
-    pub(crate) async fn check_ledger(&self, requests: u64) -> Result<()> {
+    /// Checks that its ledger holds exactly the requests that passed, with their usage and a price.
+    async fn check_ledger(&self) -> Result<()> {
+        let requests = self.passed;
         let usage =
             call(self.admin, self.token.clone(), "GET", "/admin/v1/usage?by=org", String::new()).await?;
         let row = &usage["rows"][0];
@@ -96,9 +118,12 @@ impl Measured {
         Ok(())
     }
 
-    /// Ends the gateway. Then checks that its journal is one chain with exactly so many admissions and settlements.
-    pub(crate) async fn end(self, requests: u64) -> Result<()> {
+    /// Ends the gateway. Checks its ledger before, and after it that the journal is one chain that holds exactly the
+    /// requests that passed, admitted and settled.
+    pub(crate) async fn end(self) -> Result<()> {
+        self.check_ledger().await?;
         self.proxy.role.end().await?;
+        let requests = self.passed;
         let (mut chain, mut admitted, mut settled) = (Chain::new(), 0, 0);
         for segment in segments(&self.data.join("journal"))? {
             for line in std::fs::read(&segment)?.split_inclusive(|byte| *byte == b'\n') {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 use tollgate_wire::http1::{Chunked, Progress};
 
 use crate::bytes::read;
@@ -36,30 +36,28 @@ pub(crate) struct Seen {
     pub(crate) p99_us: u64,
 }
 
-/// Plays the clients of a workload, and says what they saw as one line of JSON.
-pub(crate) async fn drive(
+/// Plays the clients of a workload, and gives what they saw.
+pub(crate) async fn play(
     workload: &'static Workload,
     address: SocketAddr,
-    credentials: &[String],
+    credentials: &[&str],
     duration: Duration,
-) -> Result<()> {
+) -> Result<Seen> {
     ensure!(!credentials.is_empty(), "no credential");
     let clients: Vec<_> = (0..connections(workload))
-        .map(|number| Client::new(workload, address, &credentials[number % credentials.len()]))
+        .map(|number| Client::new(workload, address, credentials[number % credentials.len()]))
         .collect();
     let began = Instant::now();
-    let mut times = LocalSet::new().run_until(play(workload, clients, began + duration)).await?;
+    let mut times = answers(workload, clients, began + duration).await?;
     let seconds = began.elapsed().as_secs_f64();
     times.sort_unstable();
     let quantile = |share: usize| times.get((times.len() * share / 100).min(times.len() - 1)).copied();
-    let seen = Seen {
+    Ok(Seen {
         answers: times.len() as u64,
         seconds,
         p50_us: quantile(50).context("no answer")?.into(),
         p99_us: quantile(99).context("no answer")?.into(),
-    };
-    println!("{}", serde_json::to_string(&seen)?);
-    Ok(())
+    })
 }
 
 fn connections(workload: &Workload) -> usize {
@@ -70,7 +68,7 @@ fn connections(workload: &Workload) -> usize {
 }
 
 /// Gives the time of each answer, in microseconds.
-async fn play(workload: &'static Workload, clients: Vec<Client>, until: Instant) -> Result<Vec<u32>> {
+async fn answers(workload: &'static Workload, clients: Vec<Client>, until: Instant) -> Result<Vec<u32>> {
     let opening = Arc::new(Semaphore::new(OPENING));
     let open = Rc::new(Open {
         left: clients.len().into(),

@@ -8,6 +8,7 @@ mod compare;
 mod gateway;
 mod load;
 mod nginx;
+mod peers;
 mod process;
 mod proxy;
 mod role;
@@ -45,6 +46,9 @@ struct Arguments {
     /// Run only this workload. May be repeated.
     #[arg(long, value_name = "NAME", value_parser = workload)]
     only: Vec<&'static Workload>,
+    /// Also measure the gateway of another build of this program: before a change, say.
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
     /// Also write all figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -55,22 +59,16 @@ struct Arguments {
 #[command(hide = true)]
 enum RoleArguments {
     #[command(hide = true)]
-    Upstream {
+    Peers {
         #[arg(value_parser = workload)]
         workload: &'static Workload,
+        #[arg(long)]
+        spin: bool,
     },
     #[command(hide = true)]
     Gateway { folder: PathBuf, upstream: SocketAddr },
     #[command(hide = true)]
     Nginx { folder: PathBuf, address: SocketAddr },
-    #[command(hide = true)]
-    Load {
-        #[arg(value_parser = workload)]
-        workload: &'static Workload,
-        address: SocketAddr,
-        keys: PathBuf,
-        milliseconds: u64,
-    },
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -89,16 +87,11 @@ fn main() -> Result<()> {
         return one_thread()?.block_on(bench(arguments));
     };
     match role {
-        RoleArguments::Upstream { workload } => {
-            one_thread()?.block_on(async { upstream::serve(workload, Orders::new()).await })
+        RoleArguments::Peers { workload, spin } => {
+            one_thread()?.block_on(async { peers::serve(workload, spin, Orders::new()).await })
         }
         RoleArguments::Nginx { folder, address } => {
             one_thread()?.block_on(async { nginx::hold(&folder, address, Orders::new()).await })
-        }
-        RoleArguments::Load { workload, address, keys, milliseconds } => {
-            let keys = std::fs::read_to_string(keys)?;
-            let keys: Vec<_> = keys.lines().map(str::to_owned).collect();
-            one_thread()?.block_on(load::drive(workload, address, &keys, Duration::from_millis(milliseconds)))
         }
         RoleArguments::Gateway { folder, upstream } => {
             tracing_subscriber::fmt()
@@ -133,6 +126,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         duration: Duration::from_secs_f64(arguments.seconds),
         rounds: arguments.rounds,
         cores: Cores::share()?,
+        against: arguments.against.clone(),
     };
     let mut table = Table::begin(&settings)?;
     for workload in &ALL {

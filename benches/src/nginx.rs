@@ -63,7 +63,7 @@ fn config(bodies: Bodies, address: SocketAddr, upstream: SocketAddr) -> String {
         "daemon off;
 worker_processes 1;
 pid nginx.pid;
-error_log stderr error;
+error_log stderr emerg;
 events {{ worker_connections 16384; }}
 http {{
     access_log off;

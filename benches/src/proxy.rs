@@ -22,6 +22,8 @@ pub(crate) struct Proxy {
 
 /// The name of the gateway in the table.
 pub(crate) const TOLLGATE: &str = "tollgate";
+/// The name of the gateway of another build, where one is compared.
+pub(crate) const OTHER_BUILD: &str = "other build";
 /// The name of nginx as it is for all workloads.
 pub(crate) const NGINX: &str = "nginx";
 /// The name of nginx with a buffer that takes large bodies whole.

@@ -4,6 +4,7 @@
 //! A role ends when its input ends. So none outlives the bench, however that ends.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin, stdin};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::nginx;
 
 /// How long a role may take to say its line, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,10 +25,8 @@ const RAISE_FILES: &str = r#"ulimit -n "$(ulimit -Hn)" && exec "$0" "$@""#;
 pub(crate) struct Cores {
     /// Of what is measured.
     pub(crate) proxy: Option<usize>,
-    /// Of the upstream.
-    pub(crate) upstream: Option<usize>,
-    /// Of the clients.
-    pub(crate) load: Option<usize>,
+    /// Of clients and upstream.
+    pub(crate) peers: Option<usize>,
 }
 
 impl Cores {
@@ -35,14 +36,9 @@ impl Cores {
         let list =
             status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
         Ok(match allowed(list).as_slice() {
-            [proxy, upstream, load, ..] => Self::of(*proxy, *upstream, *load),
-            [proxy, rest] => Self::of(*proxy, *rest, *rest),
+            [proxy, peers, ..] => Cores { proxy: Some(*proxy), peers: Some(*peers) },
             _ => Self::default(),
         })
-    }
-
-    fn of(proxy: usize, upstream: usize, load: usize) -> Self {
-        Cores { proxy: Some(proxy), upstream: Some(upstream), load: Some(load) }
     }
 }
 
@@ -67,7 +63,16 @@ pub(crate) struct Role {
 impl Role {
     /// Starts this program again as `name`, pinned to a core.
     pub(crate) fn start(name: &'static str, core: Option<usize>, args: Vec<OsString>) -> Result<Self> {
-        let program = std::env::current_exe()?;
+        Self::start_of(&std::env::current_exe()?, name, core, args)
+    }
+
+    /// Starts another build of this program as `name`, pinned to a core.
+    pub(crate) fn start_of(
+        program: &Path,
+        name: &'static str,
+        core: Option<usize>,
+        args: Vec<OsString>,
+    ) -> Result<Self> {
         let mut command = match core {
             Some(core) => {
                 let mut pinned = Command::new("taskset");
@@ -78,6 +83,8 @@ impl Role {
         };
         command.args(["-c", RAISE_FILES]).arg(program).arg(name).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // The one that holds nginx must live on to end it.
+        command.kill_on_drop(name != nginx::ROLE);
         let mut child = command.spawn().with_context(|| format!("{name} can not be started"))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (input, output) = input.zip(output).context("a role without input and output")?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::compare::{Compared, Ratio, Settings};
-use crate::proxy::{NGINX, NGINX_MEM, TOLLGATE};
+use crate::proxy::{NGINX, NGINX_MEM, OTHER_BUILD, TOLLGATE};
 use crate::workload::Traffic;
 
 /// The table of one run.
@@ -57,17 +57,21 @@ impl Table {
             cost(NGINX),
             cost(NGINX_MEM),
             cost(TOLLGATE),
-            compared.ratio().map_or(String::new(), with_range),
+            compared.ratios(NGINX).map_or(String::new(), with_range),
             compared.ratios(NGINX_MEM).map_or(String::new(), |ratio| format!("{:.2}", ratio.median)),
             p50(NGINX),
             p50(TOLLGATE),
         );
+        if let Some(ratio) = compared.ratios(OTHER_BUILD) {
+            println!("{:>44}   {:<22}", "tollgate / other build", with_range(ratio));
+        }
         self.rows.push(json!({
             "workload": workload.name,
             "about": workload.about,
             "unit": workload.unit().as_str(),
-            "ratio": compared.ratio(),
+            "ratio": compared.ratios(NGINX),
             "ratio_to_nginx_mem": compared.ratios(NGINX_MEM),
+            "ratio_to_other_build": compared.ratios(OTHER_BUILD),
             "columns": compared.columns,
         }));
     }

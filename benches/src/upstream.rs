@@ -1,7 +1,7 @@
 //! The upstream of a bench: fixed bytes for every request, as cheap as a server can be.
 
 use std::io;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,68 +9,56 @@ use memchr::memmem;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::bytes::read;
-use crate::role::Orders;
 use crate::script::{Script, UPSTREAM_KEY, refusal};
 use crate::workload::{Answer, Workload};
 
-/// Order to go on with the answers that are held.
-pub(crate) const GO: &str = "go";
 /// Longest request head.
 const HEAD_BYTES: usize = 8 * 1024;
 /// How much of a held answer is sent before it waits.
 const PIECES_BEFORE_HOLD: usize = 3;
 
-/// Serves until the orders end. Says its address first.
-pub(crate) async fn serve(workload: &Workload, mut orders: Orders) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?);
-    let (go, released) = watch::channel(());
-    let upstream = Arc::new(Upstream::new(workload.answer, released));
-    let ordered = async {
-        while let Some(order) = orders.next().await {
-            if order == GO {
-                go.send_replace(());
-            }
-        }
-        Ok(())
-    };
-    tokio::select! {
-        ended = accept(listener, upstream) => ended,
-        ended = ordered => ended,
-    }
-}
-
-async fn accept(listener: TcpListener, upstream: Arc<Upstream>) -> Result<()> {
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let upstream = upstream.clone();
-        // A connection that breaks is the other side's affair: the driver finds what is missing.
-        tokio::spawn(async move { drop(upstream.connection(stream).await) });
-    }
-}
-
-struct Upstream {
+/// An upstream, and what it answers.
+pub(crate) struct Upstream {
     answer: Answer,
     /// What is written at once.
     begin: Vec<u8>,
     /// What follows, write by write.
     rest: Vec<Vec<u8>>,
-    released: watch::Receiver<()>,
+    /// Tells answers that are held to go on.
+    released: watch::Sender<()>,
 }
 
 impl Upstream {
-    fn new(answer: Answer, released: watch::Receiver<()>) -> Self {
-        let Script { head, mut pieces, .. } = Script::new(answer);
-        let rest = match answer {
+    /// The upstream of a workload.
+    pub(crate) fn new(workload: &Workload) -> Rc<Self> {
+        let Script { head, mut pieces, .. } = Script::new(workload.answer);
+        let rest = match workload.answer {
             Answer::Json | Answer::Burst { .. } => Vec::new(),
             Answer::Paced { .. } => pieces.split_off(1),
             Answer::Held => vec![pieces.split_off(PIECES_BEFORE_HOLD).concat()],
         };
-        Upstream { answer, begin: [head, pieces.concat()].concat(), rest, released }
+        let begin = [head, pieces.concat()].concat();
+        Rc::new(Upstream { answer: workload.answer, begin, rest, released: watch::Sender::new(()) })
+    }
+
+    /// Lets all answers go on that are held now.
+    pub(crate) fn release(&self) {
+        self.released.send_replace(());
+    }
+
+    /// Answers whoever connects.
+    pub(crate) async fn serve(self: Rc<Self>, listener: TcpListener) -> Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let upstream = self.clone();
+            // A connection that breaks is the other side's affair: the clients find what is missing.
+            spawn_local(async move { drop(upstream.connection(stream).await) });
+        }
     }
 
     async fn connection(&self, mut stream: TcpStream) -> io::Result<()> {
@@ -108,10 +96,8 @@ impl Upstream {
 
     /// Waits for the next order to go on.
     async fn hold(&self) {
-        let mut released = self.released.clone();
-        released.mark_unchanged();
-        // The sender lives as long as the server.
-        let _ = released.changed().await;
+        // The sender is in `self`, so it lives as long as this waits.
+        let _ = self.released.subscribe().changed().await;
     }
 }
 
