@@ -4,6 +4,8 @@
 //! that no row names is forwarded, because the API's headers are an open list: new `anthropic-*` and
 //! `x-claude-code-*` headers arrive with releases (<https://code.claude.com/docs/en/llm-gateway-protocol>).
 
+#[cfg(test)]
+mod reference;
 mod table;
 
 pub use table::TABLE;
