@@ -127,3 +127,46 @@ async fn a_connection_carries_many_requests_even_after_refusals() {
     }
     house.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upstreams_trailers_and_its_claims_to_be_us_stay_here() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = tokio::spawn(async move {
+        let answers =
+            ["5\r\nhello\r\n0\r\nSet-Cookie: a=b\r\nX-Trailer: c\r\n\r\n", "5;x=y\r\nhello\r\n0\r\n\r\n"];
+        // One connection carries both: after the trailers it must still be in step.
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        for chunks in answers {
+            let mut request = vec![0; 64 * 1024];
+            assert!(tcp.read(&mut request).await.unwrap() > 0);
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Tollgate-Request-Id: req_forged\r\n\
+                        X-Tollgate-Error-Source: gateway\r\nSet-Cookie: a=b\r\nX-Kept: d\r\n\r\n";
+            for byte in format!("{head}{chunks}").bytes() {
+                tcp.write_all(&[byte]).await.unwrap();
+                tcp.flush().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let house = House::build(Plan { upstream_url: Some(url), ..Plan::default() }).await;
+    let key = house.key("red").await;
+    let mut connection = Connection::open(house.address()).await;
+    for _ in 0..2 {
+        let body =
+            r#"{"model":"claude-opus-5-5","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}"#;
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nHost: a\r\nx-api-key: {key}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.send(head.as_bytes()).await;
+        let raw = String::from_utf8(connection.until(b"0\r\n\r\n").await).unwrap().to_lowercase();
+        assert!(raw.contains("hello") && raw.contains("x-kept: d"), "{raw}");
+        for hidden in ["set-cookie", "x-trailer", "req_forged", "x-tollgate-error-source"] {
+            assert!(!raw.contains(hidden), "{hidden}: {raw}");
+        }
+    }
+    upstream.await.unwrap();
+    house.close().await;
+}
