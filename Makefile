@@ -40,9 +40,10 @@ bench: ## measure the gateway and nginx side by side
 	@scripts/setup.sh bench
 	cargo run --release -p tollgate-benches -- $(ARGS)
 
-acceptance: ## run the acceptance tests, real clients and servers included
-	@scripts/setup.sh acceptance
-	cargo test -p tollgate-acceptance --test acceptance -- $(ARGS)
+acceptance: ## run the acceptance tests at length: every real client, 200 rounds of kill -9
+	@scripts/setup.sh build acceptance
+	cargo build -p tollgate
+	TOLLGATE_KILL_ROUNDS=200 cargo test -p tollgate-acceptance --test acceptance -- $(ARGS)
 	cargo test -p tollgate-acceptance --test clients -- --include-ignored $(ARGS)
 
 advisories: ## look the dependencies up in the RustSec database (needs the network)
