@@ -157,7 +157,7 @@ fn segments(journal: &Path) -> Result<Vec<PathBuf>> {
 async fn call(address: SocketAddr, token: String, method: &str, target: &str, body: String) -> Result<Value> {
     let mut stream = TcpStream::connect(address).await?;
     let head = format!(
-        "{method} {target} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );

@@ -218,9 +218,14 @@ impl ResponseHead {
 fn find<'a>(fields: &[Field], head: &'a [u8], name: &str) -> Option<&'a [u8]> {
     fields
         .iter()
+        // Lengths tell nearly all names apart, and are at hand.
+        .filter(|field| field.name.len() == name.len())
         .find(|field| field.name(head).eq_ignore_ascii_case(name.as_bytes()))
         .map(|field| field.value(head))
 }
+
+/// Room for as many fields as most heads have.
+const USUAL_FIELDS: usize = 24;
 
 /// The head cut into its lines.
 struct Lines {
@@ -232,7 +237,7 @@ struct Lines {
 impl Lines {
     fn split(bytes: &[u8], skip: usize, limits: &HeadLimits) -> Result<Option<Self>, BadHead> {
         let mut start = None;
-        let mut fields = Vec::new();
+        let mut fields = Vec::with_capacity(USUAL_FIELDS);
         let mut at = skip;
         loop {
             let window = &bytes[at..bytes.len().min(limits.head_bytes)];
@@ -353,7 +358,7 @@ fn field(bytes: &[u8], line: Range<usize>) -> Result<Field, BadHead> {
     let value = &text[colon + 1..];
     // Field content is visible, blank or opaque (RFC 9110 section 5.5): a control character, and with it a
     // lone CR, is refused.
-    if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+    if has_control(value) {
         return Err(BadHead::FieldValue);
     }
     let lead = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
@@ -422,10 +427,33 @@ fn decimal(value: &[u8]) -> Result<u64, BadHead> {
     Ok(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
+/// Whether a control character other than a tab is among the bytes. All of them are looked at: without a way out in
+/// the middle, the compiler makes vector instructions of it.
+fn has_control(value: &[u8]) -> bool {
+    value.iter().fold(false, |found, byte| found | ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f))
+}
+
 /// `tchar` of RFC 9110 section 5.6.2.
 pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
+
+/// The answer of [`is_token`] for each byte.
+static TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut place = 0;
+    while place < others.len() {
+        token[others[place] as usize] = true;
+        place += 1;
+    }
+    let mut byte = 0;
+    while byte < token.len() {
+        token[byte] |= (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    token
+};
 
 /// Heads are bounded far below 4 GiB, so their offsets fit.
 fn narrow(range: Range<usize>) -> Range<u32> {

@@ -202,7 +202,9 @@ fn output_characters(scanner: &mut Scanner<'_>) -> Result<u64, Flaw> {
     Ok(if characters > 0 { characters } else { withheld_tokens.saturating_mul(CHARACTERS_PER_TOKEN) })
 }
 
-fn each_member<'a>(
+/// Shows each member of the object that begins here, at the position of its value, which `visit` has to pass. Passes
+/// any other value.
+pub(super) fn each_member<'a>(
     scanner: &mut Scanner<'a>,
     mut visit: impl FnMut(&mut Scanner<'a>, crate::scan::Text<'a>) -> Result<(), Flaw>,
 ) -> Result<(), Flaw> {

@@ -52,6 +52,11 @@ fn answers_of_other_kinds_are_read_as_far_as_they_go() {
         (r#"{"error":{"type":"api_error"}}"#, error("api_error")),
         (r#"{"usage":7,"model":["m"],"stop_reason":{},"content":"text"}"#, complete.clone()),
         (r#"{"usage":{"output_tokens":"9"},"model":null}"#, complete.clone()),
+        // Clients take the last of two.
+        (
+            r#"{"model":"a","model":"b","\u006dodel":"c"}"#,
+            Metered { model: Some("c".into()), ..complete.clone() },
+        ),
         ("{\"a\":1} trailing", Metered { text_chars: 16, ..Metered::default() }),
         ("{\"a\":\"\u{e9}", Metered { text_chars: 7, ..Metered::default() }),
     ];
