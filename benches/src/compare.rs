@@ -148,6 +148,7 @@ impl<'a> Field<'a> {
         self.peers.begin(address, &keys, duration).await?;
         let seen = self.seen(place).await?;
         let used = tree.at_rest().await?.since(&before);
+        anyhow::ensure!(used > 0, "no CPU time was counted for a proxy that served: measure again");
         Ok(Figure { cost: used as f64 / 1e3 / self.workload.units(seen.answers) as f64, seen })
     }
 
