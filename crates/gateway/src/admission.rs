@@ -107,6 +107,10 @@ fn entry(force: &InForce, permit: &Permit, inbound: &Inbound<'_>, call: &Call, b
         upstream: force.upstream.name().to_string(),
         reserved,
         input_estimate,
+        output_estimate: 0,
+        cost_centre: None,
+        tags: BTreeMap::new(),
+        over: Vec::new(),
         session: owned("x-claude-code-session-id"),
         agent: owned("x-claude-code-agent-id"),
         headers: recorded_headers(inbound),
@@ -118,6 +122,7 @@ fn blank_settlement(entry: &Admitted, force: &InForce) -> Settled {
     Settled {
         request: entry.request,
         admitted: 0,
+        admitted_at: None,
         key: entry.key,
         scope: entry.scope.clone(),
         endpoint: entry.endpoint.clone(),
@@ -138,6 +143,8 @@ fn blank_settlement(entry: &Admitted, force: &InForce) -> Settled {
         error: None,
         session: entry.session.clone(),
         agent: entry.agent.clone(),
+        cost_centre: entry.cost_centre.clone(),
+        tags: entry.tags.clone(),
     }
 }
 

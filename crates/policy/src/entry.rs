@@ -11,9 +11,11 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::allowance::Allowance;
 use crate::id::{InstanceId, KeyId, RequestId};
 use crate::key::KeyRecord;
-use crate::scope::Scope;
+use crate::operator::Operator;
+use crate::scope::{Name, Scope};
 use crate::text::{bounded, bounded_headers, bounded_option, is_false, is_zero};
 use crate::unit::{NanoUsd, UnixMs};
 use crate::usage::Usage;
@@ -143,6 +145,20 @@ pub enum Event {
     KeyRevoked(KeyChange),
     /// A configuration came into force.
     ConfigApplied(ConfigApplied),
+    /// An allowance was made, changed or taken away.
+    AllowanceSet(AllowanceChange),
+    /// The use of an allowance passed one of its thresholds.
+    ThresholdPassed(ThresholdPassed),
+    /// A session was paused, by a brake or by a person.
+    SessionPaused(SessionPaused),
+    /// A paused session may go on.
+    SessionResumed(SessionResumed),
+    /// Somebody was given a role at the admin API, or lost it.
+    OperatorSet(OperatorChange),
+    /// The cost of a settled request was corrected. The record itself stays as it is.
+    Adjusted(Adjusted),
+    /// A period was closed: what it cost is stated for good.
+    StatementClosed(StatementClosed),
     /// The journal can be written again after an outage.
     Resumed(Resumed),
     /// What could show that the end of the journal is missing was not there at the start.
@@ -166,6 +182,13 @@ impl Event {
             Self::KeyRotated(_) => "key_rotated",
             Self::KeyRevoked(_) => "key_revoked",
             Self::ConfigApplied(_) => "config_applied",
+            Self::AllowanceSet(_) => "allowance_set",
+            Self::ThresholdPassed(_) => "threshold_passed",
+            Self::SessionPaused(_) => "session_paused",
+            Self::SessionResumed(_) => "session_resumed",
+            Self::OperatorSet(_) => "operator_set",
+            Self::Adjusted(_) => "adjusted",
+            Self::StatementClosed(_) => "statement_closed",
             Self::Resumed(_) => "resumed",
             Self::WitnessLost(_) => "witness_lost",
             Self::Checkpoint(_) => "checkpoint",
@@ -229,6 +252,18 @@ pub struct Admitted {
     pub reserved: NanoUsd,
     /// The input tokens that the reservation assumed.
     pub input_estimate: u64,
+    /// The output tokens that the reservation assumed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub output_estimate: u64,
+    /// The cost centre that pays, if a rule names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_centre: Option<Name>,
+    /// The tags of the request, by the operator's rules.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "bounded_headers")]
+    pub tags: BTreeMap<String, String>,
+    /// The allowances that only observe and were overdrawn by this request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<Name>,
     /// The client's session, if it names one.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub session: Option<String>,
@@ -265,6 +300,10 @@ pub struct Settled {
     pub request: RequestId,
     /// The sequence number of its `admitted` entry.
     pub admitted: u64,
+    /// When it was admitted: the instant whose prices, budgets and statements it belongs to. Absent in journals of
+    /// versions before budgets; see [`Settled::booked_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admitted_at: Option<UnixMs>,
     /// The key that was presented.
     pub key: KeyId,
     /// Where it is booked.
@@ -320,6 +359,21 @@ pub struct Settled {
     /// The client's agent, if it named one.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub agent: Option<String>,
+    /// The cost centre that pays, if a rule names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_centre: Option<Name>,
+    /// The tags of the request, by the operator's rules.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "bounded_headers")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Settled {
+    /// The instant at which the request is booked: its admission. `settled_at` is the instant of the entry.
+    #[must_use]
+    pub fn booked_at(&self, settled_at: UnixMs) -> UnixMs {
+        let took = i64::try_from(self.ms_total).unwrap_or(i64::MAX);
+        self.admitted_at.unwrap_or_else(|| settled_at.saturating_add_ms(-took))
+    }
 }
 
 /// A request was turned away.
@@ -386,6 +440,145 @@ pub struct ConfigApplied {
     pub before: Option<Hash>,
     /// The hash of the document's text that is in force now.
     pub after: Hash,
+}
+
+/// An allowance was made (no `before`), changed, or taken away (no `after`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowanceChange {
+    /// Who did it.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// As it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Allowance>,
+    /// As it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Allowance>,
+}
+
+/// The use of an allowance passed one of its thresholds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThresholdPassed {
+    /// The allowance.
+    pub allowance: Name,
+    /// Whose use it was, in words.
+    #[serde(serialize_with = "bounded")]
+    pub whose: String,
+    /// The threshold, in percent of the amount.
+    pub percent: u8,
+    /// What is used up, in the allowance's measure.
+    pub used: u64,
+    /// The amount in force.
+    pub amount: u64,
+}
+
+/// A session was paused: its requests are refused until an instant or until somebody resumes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPaused {
+    /// Who did it: `brake`, or a person.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// The key that the session uses. Sessions of different keys are different sessions.
+    pub key: KeyId,
+    /// Where the key's use is booked.
+    pub scope: Scope,
+    /// The session.
+    #[serde(serialize_with = "bounded")]
+    pub session: String,
+    /// Why, as its client is told.
+    #[serde(serialize_with = "bounded")]
+    pub why: String,
+    /// The first instant at which it may go on by itself.
+    pub until: UnixMs,
+}
+
+/// A paused session may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionResumed {
+    /// Who did it.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// The key that the session uses.
+    pub key: KeyId,
+    /// The session.
+    #[serde(serialize_with = "bounded")]
+    pub session: String,
+}
+
+/// An operator was made (no `before`), changed, or taken away (no `after`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorChange {
+    /// Who did it.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// As it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Operator>,
+    /// As it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Operator>,
+}
+
+/// The cost of a settled request was corrected. Booked at the instant of this entry; the record that it corrects and
+/// every statement closed before it stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjusted {
+    /// Who did it.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// The request that it corrects.
+    pub request: RequestId,
+    /// The sequence number of its `settled` entry.
+    pub settled: u64,
+    /// When that request was booked.
+    pub booked_at: UnixMs,
+    /// The key that was presented.
+    pub key: KeyId,
+    /// Where it is booked.
+    pub scope: Scope,
+    /// The cost centre that pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_centre: Option<Name>,
+    /// The model that answered, else the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub model: Option<String>,
+    /// The name of the upstream.
+    #[serde(serialize_with = "bounded")]
+    pub upstream: String,
+    /// What is added to its cost; negative where something is given back.
+    #[serde(rename = "difference_nano_usd")]
+    pub difference: NanoUsd,
+    /// What it costs now, all adjustments counted.
+    #[serde(rename = "cost_nano_usd")]
+    pub cost: NanoUsd,
+    /// The version of the price book that set that cost.
+    #[serde(serialize_with = "bounded")]
+    pub price_version: String,
+    /// Why.
+    #[serde(serialize_with = "bounded")]
+    pub reason: String,
+}
+
+/// A period was closed. The statement itself is a file beside the journal; here is what shows it unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementClosed {
+    /// Who did it.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// The period, such as `2026-11`.
+    #[serde(serialize_with = "bounded")]
+    pub period: String,
+    /// The first instant of the period.
+    pub from: UnixMs,
+    /// The first instant after it.
+    pub to: UnixMs,
+    /// The last entry of the journal that the statement covers.
+    pub upto: u64,
+    /// What it all costs.
+    #[serde(rename = "total_nano_usd")]
+    pub total: NanoUsd,
+    /// The hash of the statement's text.
+    pub statement: Hash,
 }
 
 /// The journal could not be written for a while, and nothing was admitted meanwhile. The first entry after

@@ -5,11 +5,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod access;
+pub mod allowance;
 pub mod credential;
 pub mod denial;
 pub mod entry;
 pub mod id;
 pub mod key;
+pub mod operator;
 pub mod price;
 pub mod principal;
 pub mod scope;

@@ -60,6 +60,10 @@ pub(crate) fn admitted(number: u64) -> Admitted {
         upstream: "anthropic".into(),
         reserved: NanoUsd(61_000_000),
         input_estimate: 310,
+        output_estimate: 0,
+        cost_centre: None,
+        tags: BTreeMap::new(),
+        over: Vec::new(),
         session: Some("a \"quoted\" session".into()),
         agent: None,
         headers: BTreeMap::from([("user-agent".to_owned(), "claude-cli/2.0".to_owned())]),
@@ -71,6 +75,7 @@ pub(crate) fn settled(number: u64, seq: u64) -> Settled {
     Settled {
         request: request(number),
         admitted: seq,
+        admitted_at: None,
         key: KeyId::new(NOW, [7; 10]),
         scope: scope(),
         endpoint: "messages".into(),
@@ -91,6 +96,8 @@ pub(crate) fn settled(number: u64, seq: u64) -> Settled {
         error: None,
         session: Some("a \"quoted\" session".into()),
         agent: None,
+        cost_centre: None,
+        tags: BTreeMap::new(),
     }
 }
 

@@ -204,6 +204,7 @@ fn unknown(open: &OpenAdmission, now: UnixMs) -> Settled {
     Settled {
         request: admitted.request,
         admitted: open.seq,
+        admitted_at: Some(open.at),
         key: admitted.key,
         scope: admitted.scope.clone(),
         endpoint: admitted.endpoint.clone(),
@@ -213,7 +214,11 @@ fn unknown(open: &OpenAdmission, now: UnixMs) -> Settled {
         region: None,
         outcome: Outcome::Unknown,
         status: None,
-        usage: Usage { input_tokens: admitted.input_estimate, ..Usage::default() },
+        usage: Usage {
+            input_tokens: admitted.input_estimate,
+            output_tokens: admitted.output_estimate,
+            ..Usage::default()
+        },
         cost: admitted.reserved,
         price_version: "reservation".to_owned(),
         unknown_price: false,
@@ -224,5 +229,7 @@ fn unknown(open: &OpenAdmission, now: UnixMs) -> Settled {
         error: None,
         session: admitted.session.clone(),
         agent: admitted.agent.clone(),
+        cost_centre: admitted.cost_centre.clone(),
+        tags: admitted.tags.clone(),
     }
 }

@@ -50,6 +50,10 @@ fn admitted() -> Admitted {
         upstream: "anthropic".to_owned(),
         reserved: NanoUsd(516_159_000),
         input_estimate: 12_053,
+        output_estimate: 0,
+        cost_centre: None,
+        tags: BTreeMap::new(),
+        over: Vec::new(),
         session: Some("0b1f6f9e-3a0c-4a6e-9a52-0a4c5b6d7e8f".to_owned()),
         agent: None,
         headers: BTreeMap::from([
@@ -63,6 +67,7 @@ fn settled() -> Settled {
     Settled {
         request: RequestId::new(AT, [1; 10]),
         admitted: 41,
+        admitted_at: Some(UnixMs(1_763_800_000_000)),
         key: KeyId::new(AT, [2; 10]),
         scope: scope(),
         endpoint: "messages".to_owned(),
@@ -88,6 +93,8 @@ fn settled() -> Settled {
         error: None,
         session: None,
         agent: None,
+        cost_centre: None,
+        tags: BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,532 @@
+//! What may be used: limits, quotas and budgets are one idea, an [`Allowance`] of something per span of time, for one
+//! part of the organisation or for each member of it.
+//!
+//! This file says what an allowance is and when one is sound. How it is spent is in [`crate::books`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::access::Models;
+use crate::id::KeyId;
+use crate::scope::{Name, Scope};
+use crate::text::{self, bounded, bounded_option};
+use crate::unit::UnixMs;
+
+/// The most that an allowance can grant: far above any use, far below where sums could overflow.
+pub const AMOUNT_MAX: u64 = 1_000_000_000_000_000_000;
+/// The longest rolling window: 92 days, in milliseconds.
+pub const ROLLING_MS_MAX: i64 = 92 * DAY_MS;
+/// The shortest rolling window: one minute, in milliseconds.
+pub const ROLLING_MS_MIN: i64 = 60_000;
+/// The longest text that an operator may add to a refusal, in characters.
+pub const MESSAGE_CHARS_MAX: usize = 256;
+/// The most raises that an allowance remembers.
+pub const RAISES_MAX: usize = 32;
+/// The most thresholds of one allowance.
+pub const WARN_AT_MAX: usize = 8;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// An allowance: so much of a measure, per span of time, for a part of the organisation.
+///
+/// A limit (requests or tokens per minute, requests at once), a quota (tokens per period) and a budget (money per
+/// period) differ in `measure` and `span` alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowance {
+    /// What people call it; unique in a gateway.
+    pub name: Name,
+    /// Whose use counts.
+    #[serde(default, skip_serializing_if = "Selector::is_everyone")]
+    pub on: Selector,
+    /// One allowance for each of these, such as one for each user; absent: one pool that all of `on` share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Level>,
+    /// Only the use of these models counts; empty means all.
+    #[serde(default, skip_serializing_if = "Models::is_empty")]
+    pub models: Models,
+    /// What is counted.
+    pub measure: Measure,
+    /// How much of it: requests, tokens, nano-dollars, or requests at once. Zero lets nothing pass.
+    pub amount: u64,
+    /// Per what.
+    pub span: Span,
+    /// How much is set aside for a request before its use is known.
+    #[serde(default)]
+    pub reserve: Reserve,
+    /// Whether it refuses.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Percentages of the amount at which people are told, rising.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warn_at: Vec<u8>,
+    /// The operator's own words, added to each refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub message: Option<String>,
+    /// Other amounts for a while, in the order of their times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub raises: Vec<Raise>,
+}
+
+impl Allowance {
+    /// The amount in force: that of a running raise, else the allowance's own.
+    #[must_use]
+    pub fn amount_at(&self, now: UnixMs) -> u64 {
+        self.raises.iter().find(|raise| raise.covers(now)).map_or(self.amount, |raise| raise.amount)
+    }
+
+    /// Finds everything that makes the allowance unsound by itself.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut add = |field: &'static str, rule: String| faults.push(Fault { field, rule });
+        if self.amount > AMOUNT_MAX {
+            add("amount", format!("is more than {AMOUNT_MAX}, the most that can be granted"));
+        }
+        match (self.measure, &self.span) {
+            (Measure::Concurrency, Span::AtOnce) => {}
+            (Measure::Concurrency, _) => {
+                add("span", "a number of requests at once has no span of time; leave it out".into());
+            }
+            (_, Span::AtOnce) => add("span", "is missing; say per what the amount is granted".into()),
+            (_, Span::Rate { per_ms, burst }) => {
+                if !(1_000..=3_600_000).contains(per_ms) {
+                    add("span", "a rate is per second, minute or hour".into());
+                }
+                if *burst == 0 && self.amount > 0 {
+                    add("burst", "is zero, so nothing could ever pass".into());
+                }
+                if *burst > AMOUNT_MAX {
+                    add("burst", format!("is more than {AMOUNT_MAX}, the most that can be granted"));
+                }
+            }
+            (_, Span::Rolling { ms }) => {
+                if !(ROLLING_MS_MIN..=ROLLING_MS_MAX).contains(ms) {
+                    add("span", "a rolling window is one minute to 92 days".into());
+                }
+            }
+            (_, Span::Period { .. }) => {}
+        }
+        if self.warn_at.len() > WARN_AT_MAX || self.warn_at.iter().any(|percent| !(1..=100).contains(percent))
+        {
+            add("warn_at", format!("holds up to {WARN_AT_MAX} percentages from 1 to 100"));
+        }
+        if self.warn_at.windows(2).any(|pair| pair[0] >= pair[1]) {
+            add("warn_at", "percentages rise, each once".into());
+        }
+        if self.message.as_ref().is_some_and(|message| message.chars().nth(MESSAGE_CHARS_MAX).is_some()) {
+            add("message", format!("has at most {MESSAGE_CHARS_MAX} characters"));
+        }
+        faults.extend(raise_faults(&self.raises));
+        faults
+    }
+
+    /// Whether the counters of `other` may go on as those of this allowance: it counts the same use of the same people
+    /// over the same time. Amounts, words and thresholds may differ.
+    #[must_use]
+    pub fn counts_like(&self, other: &Self) -> bool {
+        let same_span = match (&self.span, &other.span) {
+            (Span::Rate { per_ms: mine, .. }, Span::Rate { per_ms: theirs, .. }) => mine == theirs,
+            (mine, theirs) => mine == theirs,
+        };
+        same_span
+            && (&self.name, &self.on, self.each, &self.models, self.measure)
+                == (&other.name, &other.on, other.each, &other.models, other.measure)
+    }
+}
+
+fn raise_faults(raises: &[Raise]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut add = |rule: String| faults.push(Fault { field: "raises", rule });
+    if raises.len() > RAISES_MAX {
+        add(format!("holds at most {RAISES_MAX}; take out those that are over"));
+    }
+    if raises.iter().any(|raise| raise.from >= raise.until) {
+        add("a raise ends after it begins".into());
+    }
+    if raises.iter().any(|raise| raise.amount > AMOUNT_MAX) {
+        add(format!("a raise is at most {AMOUNT_MAX}"));
+    }
+    if raises.windows(2).any(|pair| pair[0].until > pair[1].from) {
+        add("two raises overlap, or are not in the order of their times".into());
+    }
+    faults
+}
+
+/// What is wrong with an allowance: the field, and the rule that it breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {rule}")]
+pub struct Fault {
+    /// The field.
+    pub field: &'static str,
+    /// The rule, as the end of a sentence about the field.
+    pub rule: String,
+}
+
+/// Whose use counts: all fields that are given must fit; a field left out fits everything.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Selector {
+    /// The org.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub org: Option<Name>,
+    /// The team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<Name>,
+    /// The project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<Name>,
+    /// The user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Name>,
+    /// The key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+}
+
+impl Selector {
+    /// Whether it fits everybody.
+    #[must_use]
+    pub fn is_everyone(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the use of this key in this scope counts.
+    #[must_use]
+    pub fn fits(&self, scope: &Scope, key: KeyId) -> bool {
+        fn fits<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        fits(self.org.as_ref(), Some(&scope.org))
+            && fits(self.team.as_ref(), Some(&scope.team))
+            && fits(self.project.as_ref(), scope.project.as_ref())
+            && fits(self.user.as_ref(), scope.user.as_ref())
+            && fits(self.key.as_ref(), Some(&key))
+    }
+}
+
+/// The fields that are given: `team platform, user ada`; `everyone` where there are none.
+impl fmt::Display for Selector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names =
+            [("org", &self.org), ("team", &self.team), ("project", &self.project), ("user", &self.user)];
+        let names = names.into_iter().filter_map(|(level, name)| Some(format!("{level} {}", name.as_ref()?)));
+        let parts: Vec<String> = names.chain(self.key.map(|key| format!("key {key}"))).collect();
+        formatter.pad(&if parts.is_empty() { "everyone".to_owned() } else { parts.join(", ") })
+    }
+}
+
+/// A level of the organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The whole company or a subsidiary.
+    Org,
+    /// A team of an org.
+    Team,
+    /// A project of a team.
+    Project,
+    /// A person or service of an org, in whatever team.
+    User,
+    /// A key.
+    Key,
+}
+
+impl Level {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Org => "org",
+            Self::Team => "team",
+            Self::Project => "project",
+            Self::User => "user",
+            Self::Key => "key",
+        }
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Requests, those to count tokens left out.
+    Requests,
+    /// Requests to count tokens. They are counted apart, because clients send them in bursts, and cost nothing.
+    CountTokens,
+    /// Input tokens that were not read from the cache: fresh ones and those written to it, as the API's own limits
+    /// count (<https://platform.claude.com/docs/en/api/rate-limits>).
+    InputTokens,
+    /// Output tokens.
+    OutputTokens,
+    /// Both together.
+    Tokens,
+    /// Money, in nano-dollars.
+    Cost,
+    /// Requests that run at the same time.
+    Concurrency,
+}
+
+impl Measure {
+    /// The words for it in a sentence.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::CountTokens => "requests to count tokens",
+            Self::InputTokens => "input tokens",
+            Self::OutputTokens => "output tokens",
+            Self::Tokens => "tokens",
+            Self::Cost => "dollars",
+            Self::Concurrency => "requests at once",
+        }
+    }
+
+    /// The word for it in data.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::CountTokens => "count_tokens",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
+            Self::Tokens => "tokens",
+            Self::Cost => "cost",
+            Self::Concurrency => "concurrency",
+        }
+    }
+}
+
+/// Per what an amount is granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Span {
+    /// At the same time.
+    AtOnce,
+    /// Refilled steadily, the amount in `per_ms` milliseconds, up to `burst` in store.
+    Rate {
+        /// The time in which the whole amount is refilled, in milliseconds.
+        per_ms: i64,
+        /// The most that can be in store.
+        burst: u64,
+    },
+    /// Granted anew at the start of each calendar period.
+    Period {
+        /// The kind of period.
+        period: Period,
+        /// Where days begin, and where years do.
+        calendar: Calendar,
+    },
+    /// In every window of this length, whenever it begins.
+    Rolling {
+        /// The length, in milliseconds.
+        ms: i64,
+    },
+}
+
+/// A period of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Period {
+    /// From midnight to midnight.
+    Day,
+    /// Seven days.
+    Week,
+    /// From the first of a month to the first of the next.
+    Month,
+    /// Three months of the fiscal year.
+    Quarter,
+    /// Twelve months from the first of the fiscal year.
+    Year,
+}
+
+impl Period {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        }
+    }
+}
+
+/// Where days, weeks and years begin.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calendar {
+    /// The zone in whose local time days begin.
+    pub zone: Zone,
+    /// The first day of a week.
+    pub week_starts: Weekday,
+    /// The month on whose first day the fiscal year begins.
+    pub year_starts: MonthNumber,
+}
+
+/// A day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weekday {
+    /// As ISO 8601 has it.
+    #[default]
+    Monday,
+    /// As in North America.
+    Sunday,
+    /// As in much of the Arab world.
+    Saturday,
+}
+
+/// A month of the year, 1 to 12.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct MonthNumber(u8);
+
+impl MonthNumber {
+    /// The number, 1 to 12.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for MonthNumber {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u8> for MonthNumber {
+    type Error = &'static str;
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        if (1..=12).contains(&number) { Ok(Self(number)) } else { Err("a month is a number from 1 to 12") }
+    }
+}
+
+impl From<MonthNumber> for u8 {
+    fn from(month: MonthNumber) -> Self {
+        month.0
+    }
+}
+
+/// A time zone of the IANA database, such as `Europe/Berlin`. Its rules, daylight saving included, are built into the
+/// program, so that all instances agree whatever their machines know.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+/// A text that names no time zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such time zone; write an IANA name such as Europe/Berlin, or UTC")]
+pub struct NoSuchZone;
+
+impl Zone {
+    /// Coordinated universal time.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
+    /// Its rules.
+    #[must_use]
+    pub fn rules(&self) -> &TimeZone {
+        &self.0
+    }
+
+    /// Its IANA name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self::utc()
+    }
+}
+
+impl FromStr for Zone {
+    type Err = NoSuchZone;
+    fn from_str(text: &str) -> Result<Self, NoSuchZone> {
+        let zone = jiff::tz::TimeZoneDatabase::bundled().get(text).map_err(|_| NoSuchZone)?;
+        Ok(Self(zone))
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.name(), formatter)
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::parse(deserializer, "the IANA name of a time zone")
+    }
+}
+
+/// How much is set aside for a request before its use is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reserve {
+    /// The most that it can use, as far as its body tells: the allowance holds whatever happens.
+    #[default]
+    Full,
+    /// What requests to that model have used lately, nearly all of them: more requests fit, and the allowance may be
+    /// overdrawn for a while by those that use more.
+    Learned,
+}
+
+/// Whether an allowance refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// What does not fit is refused.
+    #[default]
+    Block,
+    /// What does not fit passes, and is noted.
+    Observe,
+}
+
+/// Another amount for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raise {
+    /// The amount meanwhile, in place of the allowance's own.
+    pub amount: u64,
+    /// The first instant at which it counts.
+    pub from: UnixMs,
+    /// The first instant at which it counts no more.
+    pub until: UnixMs,
+    /// Who granted it.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+    pub note: Option<String>,
+}
+
+impl Raise {
+    /// Whether it counts at this instant.
+    #[must_use]
+    pub fn covers(&self, now: UnixMs) -> bool {
+        self.from <= now && now < self.until
+    }
+}
