@@ -1,7 +1,10 @@
 //! Policy said no: the reasons, their stable codes, and sentences fit for the client.
 
+use crate::allowance::{Measure, Span};
+use crate::books::Overdrawn;
 use crate::key::Refusal;
 use crate::text::bound;
+use crate::unit::UnixMs;
 
 /// The longest model id that a message repeats, in characters.
 const MODEL_CHARS_MAX: usize = 100;
@@ -27,6 +30,17 @@ pub enum Denial {
     ModelsUnverifiable {
         /// The label of the endpoint.
         endpoint: &'static str,
+    },
+    /// An allowance has no room for the request.
+    Overdrawn(Box<Overdrawn>),
+    /// The session is paused.
+    SessionPaused {
+        /// Why, as a sentence.
+        why: String,
+        /// The first instant at which it may go on by itself.
+        until: UnixMs,
+        /// How long that is from now, in milliseconds.
+        left_ms: i64,
     },
 }
 
@@ -70,6 +84,13 @@ impl Denial {
             Self::ModelRequired => "model_required",
             Self::EndpointNotAllowed { .. } => "endpoint_not_allowed",
             Self::ModelsUnverifiable { .. } => "models_unverifiable",
+            Self::Overdrawn(overdrawn) => match (overdrawn.measure, &overdrawn.span) {
+                (Measure::Concurrency, _) => "too_many_at_once",
+                (_, Span::Rate { .. } | Span::AtOnce) => "rate_limited",
+                (Measure::Cost, _) => "budget_exhausted",
+                _ => "quota_exhausted",
+            },
+            Self::SessionPaused { .. } => "session_paused",
         }
     }
 
@@ -94,6 +115,11 @@ impl Denial {
             Self::ModelsUnverifiable { endpoint } => format!(
                 "This key is bound to certain models, and the gateway cannot see which model this endpoint \
                  (`{endpoint}`) would use. Use /v1/messages, or a key that may use every model."
+            ),
+            Self::Overdrawn(overdrawn) => overdrawn.sentence(),
+            Self::SessionPaused { why, until, .. } => format!(
+                "This session is paused until {until}: {why} Other sessions go on. The gateway's operator can resume \
+                 it sooner."
             ),
         }
     }
@@ -132,7 +158,6 @@ impl Unauthenticated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unit::UnixMs;
 
     #[test]
     fn codes_are_stable_and_messages_say_what_to_do() {
