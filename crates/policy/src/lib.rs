@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod allowance;
+pub mod books;
 pub mod credential;
 pub mod denial;
 pub mod entry;
