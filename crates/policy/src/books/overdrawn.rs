@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::allowance::{Measure, Span, Zone};
 use crate::scope::Name;
+use crate::text::duration;
 use crate::unit::{NanoUsd, UnixMs};
 
 use super::index::whose;
@@ -181,14 +182,4 @@ fn round_up(ms: i64) -> i64 {
         _ => 3_600_000,
     };
     ms.max(1).saturating_add(unit_ms - 1) / unit_ms * unit_ms
-}
-
-/// A length of time in the largest unit that divides it: `90 minutes`.
-fn duration(ms: i64) -> String {
-    // One day is said as 24 hours: a window of that length is no day of the calendar.
-    let units = [(86_400_000, 2, "day"), (3_600_000, 1, "hour"), (60_000, 1, "minute"), (1_000, 1, "second")];
-    let fits = |(unit_ms, least, _): &(i64, i64, &str)| ms % unit_ms == 0 && ms / unit_ms >= *least;
-    let (unit_ms, _, word) = units.into_iter().find(fits).unwrap_or((1, 1, "millisecond"));
-    let number = ms / unit_ms;
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
