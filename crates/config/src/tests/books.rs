@@ -303,7 +303,15 @@ fn one_allowance_can_be_written_alone() {
     let shown: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
     assert!(shown[0].starts_with("a.yaml:3:6: error: per: `months` is not one of the choices"), "{shown:?}");
     assert!(shown[1].starts_with("a.yaml:4:1: error: onn: there is no such field"), "{shown:?}");
-    for text in ["", "[]", "- {name: a, usd: 1, per: month}", "name: a", "a: [", "allowances: []"] {
+    let faulty = ["usd: 1\nper: day\nname: a\nonn: {}", "usd: 1\nper: day\nname: a\nwarn_at: [95, 75]"];
+    for text in faulty.into_iter().chain([
+        "",
+        "[]",
+        "- {name: a, usd: 1, per: month}",
+        "name: a",
+        "a: [",
+        "allowances: []",
+    ]) {
         assert!(!load_allowance(text, "a.yaml", &calendar).unwrap_err().is_empty(), "{text}");
     }
 }
