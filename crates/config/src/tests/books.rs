@@ -243,7 +243,7 @@ fn money_is_read_exactly_however_it_is_written() {
 
 #[test]
 fn a_model_is_known_by_the_book_or_by_the_list() {
-    let book = PriceBook::builtin();
+    let book = PriceBook::builtin_text();
     let rows = [
         ("claude-opus-5", true),
         ("claude-haiku-4-5-20251001", true),
@@ -277,8 +277,8 @@ fn a_model_is_known_by_the_book_or_by_the_list() {
 #[test]
 fn a_price_book_of_ones_own_decides_once_it_is_read() {
     let own = PriceBook::builtin_text().replacen("\"model\": \"claude-", "\"model\": \"house-", 1);
-    let own = PriceBook::parse(&own).unwrap();
-    let name = own.names().find(|name| name.starts_with("house-")).unwrap();
+    let book = PriceBook::parse(&own).unwrap();
+    let name = book.names().find(|name| name.starts_with("house-")).unwrap();
     let text = |pattern: &str| {
         format!(
             "prices: {{file: b.json}}\nallowances: [{{name: a, usd: 1, per: day, models: ['{pattern}']}}]"
@@ -288,6 +288,8 @@ fn a_price_book_of_ones_own_decides_once_it_is_read() {
     assert!(load_priced(&text(name), "t", &own).is_ok());
     let problems = load_priced(&text("anything"), "t", &own).unwrap_err();
     assert_eq!((problems[0].line, problems[0].path.as_str()), (Some(2), "allowances[0].models[0]"));
+    let problems = load_priced(&text("anything"), "t", "{}").unwrap_err();
+    assert_eq!((problems.len(), problems[0].path.as_str()), (1, "prices.file"));
 }
 
 #[test]
