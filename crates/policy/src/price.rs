@@ -129,6 +129,11 @@ impl PriceBook {
         &self.0.version
     }
 
+    /// The names of the models that the book has rates for, aliases among them, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.names.keys().map(String::as_str)
+    }
+
     /// Whether the book has rates for this model, in whatever spelling, at an instant and at an upstream.
     #[must_use]
     pub fn knows(&self, model: &str, at: UnixMs, upstream: &str) -> bool {

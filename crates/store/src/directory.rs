@@ -16,7 +16,6 @@ use crate::fault::{JournalFault, StoreFault};
 use crate::folder::random;
 use crate::journal::Journal;
 
-pub(crate) mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +32,7 @@ type Shard = HashMap<Digest, Arc<KeyRecord>>;
 
 /// All virtual keys, by digest.
 pub struct Directory {
-    pepper: Pepper,
+    pepper: Arc<Pepper>,
     journal: Arc<Journal>,
     shards: Vec<ArcSwap<Shard>>,
     /// Where each key is. Held during a change, so that changes come one after the other.
@@ -77,7 +76,11 @@ pub enum DirectoryFault {
 }
 
 impl Directory {
-    pub(crate) fn open(pepper: Pepper, journal: Arc<Journal>, keys: Vec<KeyRecord>) -> Self {
+    pub(crate) fn open(
+        pepper: Arc<Pepper>,
+        journal: Arc<Journal>,
+        keys: impl ExactSizeIterator<Item = KeyRecord>,
+    ) -> Self {
         let mut shards = vec![Shard::new(); SHARDS];
         let mut digests = HashMap::with_capacity(keys.len());
         for key in keys {

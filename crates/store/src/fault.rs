@@ -84,9 +84,11 @@ pub enum StoreFault {
         /// What is wrong.
         why: String,
     },
-    /// The keys cannot be read back from the journal.
-    #[error("cannot read the keys from the journal: {why}; run `tollgate audit verify` on the folder")]
-    Keys {
+    /// Keys and decisions cannot be read back from the journal.
+    #[error(
+        "cannot read keys and decisions from the journal: {why}; run `tollgate audit verify` on the folder"
+    )]
+    Replay {
         /// Where, and what is wrong.
         why: String,
     },

@@ -108,14 +108,16 @@ impl Journal {
         append
     }
 
-    /// Records a denial or a configuration that came into force.
+    /// Records a denial, a configuration that came into force, or a threshold that was passed.
     ///
     /// # Errors
     /// The future resolves to [`JournalFault`]; [`JournalFault::NotAppendable`] for events that have a call of their
     /// own or belong to the store.
     pub fn append(&self, now: UnixMs, event: Event) -> Append {
         match event {
-            Event::Denied(_) | Event::ConfigApplied(_) => self.push_new(now, event, None),
+            Event::Denied(_) | Event::ConfigApplied(_) | Event::ThresholdPassed(_) => {
+                self.push_new(now, event, None)
+            }
             _ => Append::refused(JournalFault::NotAppendable),
         }
     }

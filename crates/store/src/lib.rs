@@ -1,7 +1,7 @@
-//! What is remembered: journal, directory and ledger.
+//! What is remembered: journal, directory, register and ledger.
 //!
-//! The journal is the truth: one hash-chained file of everything that happened. The directory (who exists) and the
-//! ledger (what it cost) are views of it that can be made again at any time. [`audit`] verifies the journal from the
+//! The journal is the truth: one hash-chained file of everything that happened. The directory (who exists), the register
+//! (what was decided) and the ledger (what it cost) are views of it that can be made again at any time. [`audit`] verifies the journal from the
 //! outside, without trusting the process that wrote it.
 //!
 //! Nothing here knows HTTP or an async runtime. Calls that may block say so.
@@ -17,6 +17,8 @@ mod folder;
 pub mod journal;
 pub mod ledger;
 mod projection;
+pub mod register;
+mod replay;
 mod store;
 #[cfg(test)]
 mod tests;
