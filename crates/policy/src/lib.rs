@@ -19,4 +19,5 @@ pub mod unit;
 pub mod usage;
 
 mod hex;
+mod schema;
 mod text;

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod directory;
+mod expect;
 pub mod fault;
 #[cfg(test)]
 mod fixture;
@@ -23,6 +24,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use expect::{Expect, fingerprint};
 pub use fault::{JournalFault, LedgerFault, StoreFault};
 pub use journal::checkpoint::PublicKey;
 pub use store::{Options, Store};
