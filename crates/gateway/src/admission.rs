@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tollgate_policy::access::Permit;
 use tollgate_policy::entry::{Admitted, Outcome, Settled};
-use tollgate_policy::price::{PriceBook, Sale, floor, input_estimate};
+use tollgate_policy::price::{Order, PriceBook, Sale, floor, input_estimate};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::Usage;
 use tollgate_store::journal::Append;
@@ -87,9 +87,15 @@ fn entry(force: &InForce, permit: &Permit, inbound: &Inbound<'_>, call: &Call, b
     let owned = |name| head.text_value(name).map(str::to_owned);
     let input_estimate = input_estimate(body.bytes.len() as u64);
     let reserved = match (&call.model, inbound.endpoint) {
-        (Some(model), Endpoint::Messages) => {
-            force.prices.reservation(model, inbound.at, input_estimate, call.max_tokens.unwrap_or_default())
-        }
+        (Some(model), Endpoint::Messages) => force.prices.reservation(&Order {
+            models: &[model],
+            upstreams: &[force.upstream.name()],
+            at: inbound.at,
+            input_tokens: input_estimate,
+            output_tokens: call.max_tokens.unwrap_or_default(),
+            fast: false,
+            inferences: 1,
+        }),
         _ => NanoUsd(0),
     };
     Admitted {
@@ -255,15 +261,7 @@ impl Admission {
         if !metered.billable && !settled.estimated {
             return;
         }
-        let requested = settled.model.as_deref().unwrap_or_default();
-        let cost = self.prices.cost(&Sale {
-            requested_model: requested,
-            model: settled.served_model.as_deref().unwrap_or(requested),
-            usage: &settled.usage,
-            at: self.at,
-            batch: false,
-            regional: false,
-        });
+        let cost = self.prices.cost(&Sale::of(settled, self.at));
         settled.cost = cost.amount;
         settled.unknown_price = cost.unknown_model;
     }

@@ -23,7 +23,11 @@ fn tokens(counts: [u64; RATE_CLASSES]) -> Usage {
 }
 
 fn sale<'a>(model: &'a str, usage: &'a Usage) -> Sale<'a> {
-    Sale { requested_model: model, model, usage, at: NOW, batch: false, regional: false }
+    Sale { requested_model: model, model, upstream: "", usage, at: NOW, batch: false, regional: false }
+}
+
+fn order<'a>(models: &'a [&'a str], input_tokens: u64, output_tokens: u64) -> Order<'a> {
+    Order { models, upstreams: &[], at: NOW, input_tokens, output_tokens, fast: false, inferences: 1 }
 }
 
 fn cost(model: &str, usage: &Usage) -> NanoUsd {
@@ -261,8 +265,8 @@ fn the_model_that_served_is_priced_and_the_requested_one_only_if_it_is_not_named
         let expected = Cost { amount: NanoUsd(amount), unknown_model };
         assert_eq!(PriceBook::builtin().cost(&sale), expected, "{requested_model} {model}");
     }
-    assert!(PriceBook::builtin().knows("us.anthropic.claude-opus-4-5-20251101-v1:0"));
-    assert!(!PriceBook::builtin().knows("claude-new-9"));
+    assert!(PriceBook::builtin().knows("us.anthropic.claude-opus-4-5-20251101-v1:0", NOW, ""));
+    assert!(!PriceBook::builtin().knows("claude-new-9", NOW, ""));
 }
 
 #[test]
@@ -281,7 +285,7 @@ fn a_reservation_covers_the_worst_of_the_model() {
     ];
     for (model, input, output, expected) in rows {
         assert_eq!(
-            book.reservation(model, NOW, input, output),
+            book.reservation(&order(&[model], input, output)),
             NanoUsd(expected),
             "{model} {input} {output}"
         );

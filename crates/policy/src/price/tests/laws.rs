@@ -119,7 +119,7 @@ proptest! {
         let estimate = usage.prompt_tokens() + u64::from(spare.0);
         let max_tokens = usage.output_tokens + u64::from(spare.1);
         let book = PriceBook::builtin();
-        let reserved = book.reservation(model, NOW, estimate, max_tokens);
+        let reserved = book.reservation(&order(&[model], estimate, max_tokens));
         let cost = book.cost(&Sale { batch, regional, ..sale(model, &usage) }).amount;
         // Five lines are rounded on their own, the two of the reservation too.
         prop_assert!(cost.0 <= reserved.0 + 4, "{} > {}", cost, reserved);

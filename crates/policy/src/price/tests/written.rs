@@ -36,9 +36,9 @@ fn a_bad_book_is_refused_with_the_place_and_the_rule() {
         (r#""input": "1""#, r#""input": "1000001""#, input, "believed"),
         (r#""input": "1""#, r#""input": "99999999999999999999""#, input, "believed"),
         (r#", "cache_read": "0.10""#, "", read, "missing"),
-        (r#""from": "2026-10-07""#, r#""from": "0000-01-01""#, "models[0].periods[1].from", "later date"),
+        (r#""from": "2026-10-07""#, r#""from": "0000-01-01""#, "models[0].periods[1].from", "later than"),
         (r#""from": "2026-10-07""#, r#""from": "2026-02-30""#, "models[0].periods[1].from", "a date"),
-        (r#""from": "2026-10-07","#, "", "models[0].periods[1].from", "later date"),
+        (r#""from": "2026-10-07","#, "", "models[0].periods[1].from", "only the first period"),
         (
             r#""input": "3""#,
             r#""input": "1.999""#,
@@ -88,6 +88,6 @@ fn a_contract_multiplier_applies_to_tokens_and_tools() {
 fn an_operator_can_give_an_opaque_id_a_price() {
     let arn = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abc123";
     let book = book_with(r#"["uno"]"#, &format!(r#"["{arn}"]"#)).unwrap();
-    assert!(book.knows(arn));
-    assert!(!PriceBook::builtin().knows(arn));
+    assert!(book.knows(arn, NOW, ""));
+    assert!(!PriceBook::builtin().knows(arn, NOW, ""));
 }
