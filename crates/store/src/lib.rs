@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod counters;
 pub mod directory;
+mod expect;
 pub mod fault;
 #[cfg(test)]
 mod fixture;
@@ -24,6 +25,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use expect::{Expect, fingerprint};
 pub use fault::{JournalFault, LedgerFault, StoreFault};
 pub use journal::checkpoint::PublicKey;
 pub use store::{Options, Store};
