@@ -41,7 +41,8 @@ fn number(answer: &Answer, header: &str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_limit_says_wait_and_means_it() {
-    let house = house("allowances:\n  - { name: rpm, each: key, requests: 60, per: minute, burst: 3 }\n").await;
+    let house =
+        house("allowances:\n  - { name: rpm, each: key, requests: 60, per: minute, burst: 3 }\n").await;
     let (key, other) = (house.key("red").await, house.key("red").await);
     for left in [2, 1, 0] {
         let answer = ask(&house, &key, "").await;
@@ -55,7 +56,11 @@ async fn a_rate_limit_says_wait_and_means_it() {
     assert_eq!(answer.header("x-should-retry"), None, "clients are to wait and go on");
     assert_eq!(number(&answer, "anthropic-ratelimit-requests-remaining"), 0);
     assert_eq!(answer.header("x-tollgate-error-source"), Some("gateway"));
-    assert!(message(&answer).contains("`rpm`") && message(&answer).contains("60 requests per minute"), "{}", message(&answer));
+    assert!(
+        message(&answer).contains("`rpm`") && message(&answer).contains("60 requests per minute"),
+        "{}",
+        message(&answer)
+    );
     // Whoever waits is served, and nobody else waits.
     assert_eq!(ask(&house, &other, "").await.status, 200);
     tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
@@ -88,7 +93,9 @@ async fn a_spent_budget_stops_clients_at_once_and_says_whose_and_until_when() {
     assert!(number(&answer, "retry-after") > 60);
     assert_eq!(answer.header("anthropic-ratelimit-unified-status"), Some("rejected"));
     let said = message(&answer);
-    for part in ["`red-month`", "team red", "$5.00 per month", "00:00 in Europe/Berlin", "Ask finops@example.org."] {
+    for part in
+        ["`red-month`", "team red", "$5.00 per month", "00:00 in Europe/Berlin", "Ask finops@example.org."]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(ask(&house, &blue, "").await.status, 200);
@@ -103,19 +110,15 @@ async fn a_budget_stops_the_next_request_not_the_running_one() {
     let key = house.key("red").await;
     let mut running = begin(&house, &key).await;
     // What the running one may cost leaves too little; that is not spent, so the client may come again soon.
-    let big = post(
-        house.address(),
-        "/v1/messages",
-        &[&format!("x-api-key: {key}"), VERSION],
-        body(800),
-    )
-    .await;
+    let big =
+        post(house.address(), "/v1/messages", &[&format!("x-api-key: {key}"), VERSION], body(800)).await;
     assert_eq!((big.status, big.error_type().as_str()), (429, "rate_limit_error"), "{}", big.text());
     assert_eq!(number(&big, "retry-after"), 2);
     assert!(!running.until(b"message_start").await.is_empty(), "the running one goes on");
     drop(running);
     house.wait_for("settled", 1).await;
-    let again = post(house.address(), "/v1/messages", &[&format!("x-api-key: {key}"), VERSION], body(800)).await;
+    let again =
+        post(house.address(), "/v1/messages", &[&format!("x-api-key: {key}"), VERSION], body(800)).await;
     assert_eq!(again.status, 200, "{}", again.text());
     house.close().await;
 }
@@ -164,7 +167,8 @@ async fn what_only_observes_lets_pass_and_is_noted() {
     for _ in 0..3 {
         assert_eq!(ask(&house, &key, "").await.status, 200);
     }
-    let over: Vec<Value> = house.wait_for("admitted", 3).await.into_iter().map(|entry| entry["over"].clone()).collect();
+    let over: Vec<Value> =
+        house.wait_for("admitted", 3).await.into_iter().map(|entry| entry["over"].clone()).collect();
     assert_eq!(over, [Value::Null, json!(["soft"]), json!(["soft"])]);
     house.close().await;
 }

@@ -174,7 +174,11 @@ fn agree(standing: &Value, proven: &Used) {
     let counters = counters(standing);
     for ((name, member), used) in proven {
         let is_counted = !name.contains("at-once");
-        assert_eq!(counters.get(&(name.clone(), member.clone())), Some(used).filter(|_| is_counted).or(Some(&0)), "{name} of {member:?}");
+        assert_eq!(
+            counters.get(&(name.clone(), member.clone())),
+            Some(used).filter(|_| is_counted).or(Some(&0)),
+            "{name} of {member:?}"
+        );
     }
 }
 

@@ -75,7 +75,9 @@ pub fn prove(journal: &[Value], caps: &[Cap]) -> Used {
     }
     assert!(admissions.is_empty(), "open in the end: {admissions:#?}");
     counters.iter().for_each(|((number, member), counter)| counter.keeps_its_rate(&caps[*number], member));
-    let used = counters.into_iter().filter(|((number, _), _)| !matches!(caps[*number].measure, Measure::Rate { .. }));
+    let used = counters
+        .into_iter()
+        .filter(|((number, _), _)| !matches!(caps[*number].measure, Measure::Rate { .. }));
     used.map(|((number, member), counter)| ((caps[number].name.to_owned(), member), counter.used)).collect()
 }
 
@@ -103,7 +105,12 @@ impl Counter {
                 let count = (last - first + 1) as i128;
                 let refilled = i128::from(to - from) * i128::from(cap.amount);
                 let bound = i128::from(burst) * i128::from(per_ms) + refilled;
-                assert!(count * i128::from(per_ms) <= bound, "{} of {member}: {count} in {} ms", cap.name, to - from);
+                assert!(
+                    count * i128::from(per_ms) <= bound,
+                    "{} of {member}: {count} in {} ms",
+                    cap.name,
+                    to - from
+                );
             }
         }
     }

@@ -78,7 +78,8 @@ impl House {
 
     /// Puts another configuration in force.
     pub async fn reload(&self, text: &str) -> Result<(), tollgate_gateway::ReloadFault> {
-        let config = tollgate_config::load(text, "test").unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        let config =
+            tollgate_config::load(text, "test").unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
         self.gateway.reload(config, Source { name: "test", text }).await
     }
 

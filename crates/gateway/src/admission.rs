@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tollgate_config::snapshot::{cost_centre, tags};
 use tollgate_policy::access::Permit;
-use tollgate_policy::entry::{Admitted, Outcome, Settled};
 use tollgate_policy::books::{Amounts, Reservation};
+use tollgate_policy::entry::{Admitted, Outcome, Settled};
 use tollgate_policy::price::{PriceBook, Sale, floor};
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
@@ -71,9 +71,8 @@ pub(crate) async fn admit(
     call: &Call,
     body: &Body,
 ) -> Result<Admission, Failure> {
-    // The instant at which it is booked, by the clock that its allowances go by.
-    let at = shared.now();
-    let Reserved { reservation, most, told } = reserve(shared, force, permit, inbound, call, at)?;
+    let reserved = reserve(shared, force, permit, inbound, call, &body.bytes, shared.now())?;
+    let Reserved { reservation, most, told, at } = reserved;
     let entry = entry(force, permit, inbound, call, body, most, reservation.over());
     let settled = Box::new(blank_settlement(&entry, force, at));
     let mut admission = Admission {

@@ -260,7 +260,9 @@ impl Failure {
             Failure::Denied(denial @ Denial::Unauthenticated(_)) => {
                 Shown { retry: Some(false), after: DENIED_AFTER, ..shown(401, Authentication, denial.code()) }
             }
-            Failure::Denied(denial @ Denial::Overdrawn(overdrawn)) => overdrawn_shown(denial.code(), overdrawn),
+            Failure::Denied(denial @ Denial::Overdrawn(overdrawn)) => {
+                overdrawn_shown(denial.code(), overdrawn)
+            }
             Failure::Denied(denial @ Denial::SessionPaused { left_ms, .. }) => {
                 let after = Some(whole_seconds(*left_ms));
                 Shown { retry: Some(false), after, ..shown(429, RateLimit, denial.code()) }

@@ -10,7 +10,7 @@ use tollgate_policy::entry::{Event, Settled, ThresholdPassed};
 use tollgate_store::LedgerFault;
 use tollgate_store::journal::Append;
 
-use crate::{InForce, Shared};
+use crate::{InForce, Shared, sessions};
 
 /// How often reservations that nobody settled are looked for. There should never be one.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -29,8 +29,9 @@ impl Shared {
     }
 
     /// Records how a request ended and charges it. The record is under way when this returns.
-    pub(crate) fn settle(&self, settled: Settled, reservation: Reservation) -> Append {
+    pub(crate) fn settle(self: &Arc<Self>, settled: Settled, reservation: Reservation) -> Append {
         let now = self.now();
+        sessions::settled(self, now, &settled);
         let (append, passed) = self.counters.settle(now, settled, reservation);
         for threshold in passed {
             self.threshold_passed(threshold);

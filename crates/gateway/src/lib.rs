@@ -50,6 +50,7 @@ use crate::drain::Drain;
 use crate::force::InForce;
 use crate::inbound::Room;
 use crate::metrics::Metrics;
+use crate::sessions::Watch;
 
 pub use force::ForceFault;
 pub use running::{Gateway, ReloadFault, Source, StartFault, Stopped};
@@ -65,6 +66,7 @@ struct Shared {
     ledger: Arc<Ledger>,
     register: Arc<Register>,
     counters: Counters,
+    watch: Watch,
     metrics: Metrics,
     drain: Arc<Drain>,
     room: Arc<Room>,

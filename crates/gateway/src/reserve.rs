@@ -1,5 +1,7 @@
 //! What a request may use at most, and whether its session and its allowances let it.
 
+use std::sync::Arc;
+
 use tollgate_policy::access::Permit;
 use tollgate_policy::books::{Amounts, Claim, Reservation};
 use tollgate_policy::denial::Denial;
@@ -26,27 +28,30 @@ pub(crate) struct Reserved {
     pub(crate) most: Amounts,
     /// Header lines that tell the caller how its allowances stand; none where it has none.
     pub(crate) told: Option<Vec<u8>>,
+    /// The instant at which it is booked.
+    pub(crate) at: UnixMs,
 }
 
 /// Reserves on every allowance that the request falls under.
 pub(crate) fn reserve(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     force: &InForce,
     permit: &Permit,
     inbound: &Inbound<'_>,
     call: &Call,
-    at: UnixMs,
+    body: &[u8],
+    now: UnixMs,
 ) -> Result<Reserved, Failure> {
     let Some(kind) = counters::kind(inbound.endpoint.as_str()) else {
-        return Ok(Reserved::default());
+        return Ok(Reserved { at: now, ..Reserved::default() });
     };
     let key = permit.principal().key();
     if inbound.endpoint == Endpoint::Messages {
-        sessions::check(&shared.register, at, key.id, &inbound.head)?;
+        sessions::check(shared, now, key, &inbound.head, body)?;
     }
     let models: Vec<&str> = call.model.iter().chain(&call.other_models).map(String::as_str).collect();
     let most = if inbound.endpoint == Endpoint::Messages {
-        at_most(force, call, &models, at)
+        at_most(force, call, &models, now)
     } else {
         Amounts::default()
     };
@@ -58,13 +63,13 @@ pub(crate) fn reserve(
         full: most,
         input_likely: input_estimate(call.plain_bytes),
     };
-    let (reservation, standing) = shared
+    let counters::Reserved { reservation, shares, at } = shared
         .counters
-        .reserve(at, &claim)
+        .reserve(now, &claim)
         .inspect_err(|overdrawn| shared.metrics.overdrawn(&overdrawn.allowance))
         .map_err(Denial::Overdrawn)?;
-    let is_told = force.config.books.hide_upstream_limits && !standing.is_empty();
-    Ok(Reserved { reservation, most, told: is_told.then(|| shares::fields(&standing)) })
+    let is_told = force.config.books.hide_upstream_limits && !shares.is_empty();
+    Ok(Reserved { reservation, most, told: is_told.then(|| shares::fields(&shares)), at })
 }
 
 /// The most that a message can use, as far as its body tells.

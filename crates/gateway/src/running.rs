@@ -22,6 +22,7 @@ use crate::force::{ForceFault, InForce};
 use crate::inbound::Room;
 use crate::listen::{self, TlsFault};
 use crate::metrics::Metrics;
+use crate::sessions::Watch;
 use crate::{Shared, now};
 
 /// How often the journal's health is looked at.
@@ -123,6 +124,7 @@ impl Gateway {
             directory: store.directory.clone(),
             ledger: store.ledger.clone(),
             register: store.register.clone(),
+            watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
             metrics: Metrics::new(),
             drain: Drain::new(),
@@ -131,6 +133,7 @@ impl Gateway {
             tls: ArcSwap::from_pointee(tls),
         });
         rebook(&shared, &shared.in_force()).await?;
+        shared.watch.brake(shared.in_force().config.brakes);
         let bind = |what, address| {
             listen::bind(address).map_err(|cause| StartFault::Listen { what, address, cause })
         };
@@ -187,6 +190,7 @@ impl Gateway {
             rebook(&self.shared, &before).await?;
             return Err(fault.into());
         }
+        self.shared.watch.brake(force.config.brakes);
         self.shared.tls.store(Arc::new(tls));
         self.shared.force.store(force);
         Ok(())

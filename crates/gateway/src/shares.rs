@@ -13,9 +13,9 @@ use crate::answer::push_field;
 /// Headers by which the upstream describes its own limits: those of the key that all callers share.
 pub(crate) fn is_limit_header(name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 3] = [b"anthropic-ratelimit-", b"anthropic-priority-", b"anthropic-fast-"];
-    PREFIXES.iter().any(|prefix| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    })
+    PREFIXES
+        .iter()
+        .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
 }
 
 /// The header lines of an answer to a request that these allowances let pass.

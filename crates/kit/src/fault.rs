@@ -73,7 +73,8 @@ impl Fault {
                 StartFault::Store(_)
                 | StartFault::Listen { .. }
                 | StartFault::Instance { .. }
-                | StartFault::Journal(_) => Status::Unavailable,
+                | StartFault::Journal(_)
+                | StartFault::Books(_) => Status::Unavailable,
             },
             Self::Refused { status, .. } => match status {
                 400 => Status::Usage,
@@ -141,7 +142,7 @@ fn start_cure(fault: &StartFault) -> Option<String> {
         StartFault::Instance { .. } => {
             "make room on the disk, and let this user write the data folder.".to_owned()
         }
-        StartFault::Journal(_) => {
+        StartFault::Journal(_) | StartFault::Books(_) => {
             "make room on the disk, and let this user write the data folder.".to_owned()
         }
         // The store's own sentences hold their cures.

@@ -2,6 +2,7 @@
 
 use crate::allowance::{Measure, Span};
 use crate::books::Overdrawn;
+use crate::brake::BRAKE;
 use crate::key::Refusal;
 use crate::text::bound;
 use crate::unit::UnixMs;
@@ -35,7 +36,9 @@ pub enum Denial {
     Overdrawn(Box<Overdrawn>),
     /// The session is paused.
     SessionPaused {
-        /// Why, as a sentence.
+        /// Who paused it.
+        by: String,
+        /// Why: a whole sentence if a brake did it, else somebody's words.
         why: String,
         /// The first instant at which it may go on by itself.
         until: UnixMs,
@@ -117,9 +120,10 @@ impl Denial {
                  (`{endpoint}`) would use. Use /v1/messages, or a key that may use every model."
             ),
             Self::Overdrawn(overdrawn) => overdrawn.sentence(),
-            Self::SessionPaused { why, until, .. } => format!(
-                "This session is paused until {until}: {why} Other sessions go on. The gateway's operator can resume \
-                 it sooner."
+            Self::SessionPaused { by, why, .. } if by == BRAKE => why.clone(),
+            Self::SessionPaused { by, why, until, .. } => format!(
+                "{by} paused this session until {until}: {why}. Other sessions go on. {by} or the gateway's operator \
+                 can resume it."
             ),
         }
     }

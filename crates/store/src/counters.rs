@@ -97,15 +97,15 @@ impl Counters {
         Ok(())
     }
 
-    /// Reserves for a request on every allowance that it falls under, or on none. Tells as well how those stand.
+    /// Reserves for a request on every allowance that it falls under, or on none.
     ///
     /// # Errors
     /// [`Overdrawn`]: the allowance that has no room for it.
-    pub fn reserve(&self, now: UnixMs, claim: &Claim<'_>) -> Result<(Reservation, Vec<Share>), Box<Overdrawn>> {
+    pub fn reserve(&self, now: UnixMs, claim: &Claim<'_>) -> Result<Reserved, Box<Overdrawn>> {
         let mut books = self.lock();
-        let reservation = books.reserve(now, claim).map_err(Box::new)?;
+        let reservation = books.reserve(now, claim)?;
         let shares = books.shares(now, &reservation);
-        Ok((reservation, shares))
+        Ok(Reserved { reservation, shares, at: books.clock() })
     }
 
     /// Records a settlement, and charges it to the allowances on which it was reserved.
@@ -154,6 +154,18 @@ impl Counters {
     }
 }
 
+/// A request for which room was made.
+#[derive(Debug)]
+pub struct Reserved {
+    /// What it holds.
+    pub reservation: Reservation,
+    /// How the allowances stand that it falls under.
+    pub shares: Vec<Share>,
+    /// The instant by the clock of the books, at which the request is to be booked: so it belongs to the same periods
+    /// for the journal as for the counters.
+    pub at: UnixMs,
+}
+
 /// The kind of request that an endpoint's label stands for; none where allowances do not count it.
 #[must_use]
 pub fn kind(endpoint: &str) -> Option<Kind> {
@@ -175,6 +187,10 @@ fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
         at: past.at,
         settled_at: past.settled_at,
         requests: past.requests,
-        amounts: Amounts { input_tokens: past.input_tokens, output_tokens: past.output_tokens, cost: past.cost },
+        amounts: Amounts {
+            input_tokens: past.input_tokens,
+            output_tokens: past.output_tokens,
+            cost: past.cost,
+        },
     })
 }
