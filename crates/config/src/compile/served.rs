@@ -1,12 +1,29 @@
 //! Whether anybody serves the models that allowances name.
 
 use super::Judge;
-use crate::{document::Model, leaf::quote};
-use tollgate_policy::{access::Models, allowance::Allowance, price::PriceBook};
+use crate::{
+    document::{Document, Model},
+    leaf::quote,
+};
+use tollgate_policy::{access::Models, allowance::Allowance, price::PriceBook, unit::UnixMs};
 
 impl Judge<'_> {
-    /// Refuses patterns that fit no model: a limit that counts nothing is no limit.
-    pub(super) fn served(&mut self, made: &[(String, Allowance)], book: &PriceBook, listed: &[Model]) {
+    /// Refuses patterns that fit no model: a limit that counts nothing is no limit. `prices` is the text of the file that
+    /// the document names; while nobody has read it, nothing is known about its models.
+    pub(super) fn served(&mut self, made: &[(String, Allowance)], document: &Document, prices: Option<&str>) {
+        let own = match prices.map(PriceBook::parse).transpose() {
+            Ok(own) => own,
+            Err(problem) => {
+                let rule = format!("the price book is unsound: {problem}");
+                self.error("prices.file", &[], &rule, "repair that file, or remove prices.file.");
+                return;
+            }
+        };
+        let builtin = document.prices.file.is_none().then(PriceBook::builtin);
+        let Some(book) = own.as_ref().or(builtin) else {
+            return;
+        };
+        let listed = document.models.as_deref().unwrap_or_default();
         for (path, allowance) in made {
             let list = format!("{path}.models");
             for (index, pattern) in allowance.models.patterns().iter().enumerate() {
@@ -37,7 +54,7 @@ fn is_served(pattern: &str, book: &PriceBook, listed: &[Model]) -> bool {
     }
     match pattern.strip_suffix('*') {
         // The whole id of a snapshot, or the id of a platform: the book reads these spellings.
-        None => !pattern.starts_with('*') && book.knows(pattern),
+        None => !pattern.starts_with('*') && book.knows(pattern, UnixMs::MAX, ""),
         // The beginning of one: `claude-haiku-4-5-2025*` or `us.anthropic.claude-haiku-*`.
         Some(start) => {
             let name = start.rsplit(['/', '.']).next().unwrap_or(start);
