@@ -17,7 +17,7 @@ mod identify;
 mod inbound;
 mod intake;
 mod listen;
-mod metering;
+pub mod metering;
 mod metrics;
 mod models;
 mod pipeline;

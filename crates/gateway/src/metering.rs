@@ -4,7 +4,8 @@ use tollgate_policy::usage as books;
 use tollgate_wire::usage as wire;
 
 /// Usage as the books hold it.
-pub(crate) fn usage(usage: wire::Usage) -> books::Usage {
+#[must_use]
+pub fn usage(usage: wire::Usage) -> books::Usage {
     books::Usage {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,

@@ -144,6 +144,17 @@ impl PriceBook {
         self.0.look_up(model, at, self.0.upstream(upstream)).1 != Source::Dearest
     }
 
+    /// The name that the list has for a model, in whatever spelling; else the plain name in its id.
+    #[must_use]
+    pub fn name<'a>(&'a self, model: &'a str) -> &'a str {
+        self.0.list.find(model).map_or_else(|| ModelId::take_apart(model).name, |model| &model.name)
+    }
+
+    /// The upstreams that the book has something to say about.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.0.upstreams.keys().map(String::as_str)
+    }
+
     /// Prices a sale and shows how.
     #[must_use]
     pub fn price(&self, sale: &Sale<'_>) -> Priced {

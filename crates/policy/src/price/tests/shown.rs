@@ -102,3 +102,18 @@ fn what_differs_at_an_upstream_is_shown() {
     assert_eq!(book.show("prod-deployment-7", NOW, "reseller").model, "house-model");
     assert!(book.show("prod-deployment-7", NOW, "bedrock-eu").is_unknown());
 }
+
+#[test]
+fn every_spelling_has_one_name() {
+    let rows = [
+        ("us.anthropic.claude-opus-4-5-20251101-v1:0", "claude-opus-4-5"),
+        ("claude-sonnet-3-5", "claude-3-5-sonnet"),
+        ("claude-opus-5-fast", "claude-opus-5"),
+        ("claude-nova-9@20270101", "claude-nova-9"),
+        ("", ""),
+    ];
+    for (model, name) in rows {
+        assert_eq!(PriceBook::builtin().name(model), name);
+    }
+    assert_eq!(contract().upstreams().collect::<Vec<_>>(), ["bedrock-eu", "reseller"]);
+}
