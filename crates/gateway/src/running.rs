@@ -16,6 +16,7 @@ use tollgate_store::{LedgerFault, Options, Store, StoreFault};
 
 use crate::admin::{self, InstanceFile};
 use crate::books::sweep;
+use crate::clock::Steady;
 use crate::denied::Sparing;
 use crate::drain::Drain;
 use crate::force::{ForceFault, InForce};
@@ -124,6 +125,7 @@ impl Gateway {
             directory: store.directory.clone(),
             ledger: store.ledger.clone(),
             register: store.register.clone(),
+            steady: Steady::new(now()),
             watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
             metrics: Metrics::new(),
