@@ -44,13 +44,16 @@ pub(crate) enum Fault {
     Instance { path: PathBuf, why: String },
     /// The gateway that the data folder names does not answer.
     #[error("the gateway at {admin} does not answer: {cause}")]
-    Silent { admin: String, pid: u32, cause: HttpFault },
+    Silent { admin: String, pid: Option<u32>, cause: HttpFault },
     /// The gateway said something that this command does not understand.
     #[error("the gateway at {admin} gave an answer that can not be read: {why}")]
     Strange { admin: String, why: String },
     /// The gateway refused what was asked.
     #[error("{message}")]
     Refused { status: u16, message: String },
+    /// Something on the command line can not be meant.
+    #[error("{what}: {rule}")]
+    Unfit { what: &'static str, rule: String, cure: String },
     /// The journal can not be read.
     #[error("the journal can not be verified: {0}")]
     Journal(String),
@@ -67,6 +70,7 @@ impl Fault {
             | Self::Configuration(_)
             | Self::Script { .. }
             | Self::Unset(_)
+            | Self::Unfit { .. }
             | Self::NotAPublicKey(_) => Status::Usage,
             Self::Start(fault) => match fault {
                 StartFault::Force(_) => Status::Usage,
@@ -107,10 +111,15 @@ impl Fault {
                 "run this as the user who runs the gateway; if that is you, start the gateway again."
                     .to_owned()
             }
-            Self::Silent { pid, .. } => format!(
+            Self::Silent { pid: Some(pid), .. } => format!(
                 "process {pid} wrote its address there and is gone or stuck: look at it, or start the gateway \
                  again."
             ),
+            Self::Silent { pid: None, .. } => {
+                "let --admin or TOLLGATE_ADMIN name the address of its admin API, as it says at its start."
+                    .to_owned()
+            }
+            Self::Unfit { cure, .. } => cure.clone(),
             Self::Strange { .. } => "use the same version of tollgate for both.".to_owned(),
             Self::NotAPublicKey(_) => {
                 "give it a copy of secrets/journal.pub in the data folder: one line, `ed25519 ...`."
