@@ -1,7 +1,10 @@
 //! The command line as a whole. Each command describes its own arguments.
 
 use crate::{
-    command::{Allowance, Audit, Config, Demo, Key, Operator, Serve, Session, Setup, Simulate, Usage},
+    command::{
+        Allowance, Audit, Config, Demo, Key, Operator, Price, Reconcile, Serve, Session, Setup, Simulate,
+        Usage,
+    },
     fault::Fault,
     printer::Printer,
     status::{EXIT_STATUS, Status},
@@ -42,6 +45,8 @@ pub(crate) enum Command {
     Allowance(Allowance),
     Session(Session),
     Usage(Usage),
+    Price(Price),
+    Reconcile(Reconcile),
     Audit(Audit),
     Config(Config),
     Setup(Setup),
@@ -63,6 +68,8 @@ impl Command {
             Self::Allowance(command) => command.run(printer),
             Self::Session(command) => command.run(printer),
             Self::Usage(command) => command.run(printer),
+            Self::Price(command) => command.run(printer),
+            Self::Reconcile(command) => command.run(printer),
             Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),

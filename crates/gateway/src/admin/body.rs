@@ -8,7 +8,7 @@ use tollgate_policy::key::{KeyRecord, KeyState};
 use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::UnixMs;
 use tollgate_store::directory::NewKey;
-use tollgate_store::ledger::{Dimension, Query, ReportRow};
+use tollgate_store::ledger::{Dimension, Filter, Query, ReportRow};
 
 use super::fault::AdminFault;
 use crate::Shared;
@@ -152,7 +152,8 @@ impl UsageQuery {
             text.map(|text| text.parse().map_err(|error| AdminFault::BadRequest(format!("{field}: {error}"))))
                 .transpose()
         };
-        Ok(Query { by, from: instant("from", self.from)?, to: instant("to", self.to)? })
+        let (from, to) = (instant("from", self.from)?, instant("to", self.to)?);
+        Ok(Query { by, filter: Filter { from, to, ..Filter::default() }, ..Query::default() })
     }
 }
 
@@ -176,26 +177,26 @@ fn shorten(text: &str) -> String {
 }
 
 fn all_words() -> String {
-    Dimension::ALL.map(Dimension::as_str).join(", ")
+    Dimension::PLAIN.map(|dimension| dimension.to_string()).join(", ")
 }
 
 /// Usage by the dimensions that were asked for.
 #[derive(Debug, Serialize)]
 pub(super) struct UsageReport {
-    by: Vec<&'static str>,
+    by: Vec<String>,
     rows: Vec<Map<String, Value>>,
 }
 
 impl UsageReport {
     pub(super) fn of(by: &[Dimension], rows: Vec<ReportRow>) -> Self {
-        let by: Vec<_> = by.iter().map(|dimension| dimension.as_str()).collect();
+        let by: Vec<_> = by.iter().map(Dimension::to_string).collect();
         let rows = rows.into_iter().map(|row| flat(&by, row)).collect();
         UsageReport { by, rows }
     }
 }
 
-fn flat(by: &[&'static str], row: ReportRow) -> Map<String, Value> {
-    let dimensions = by.iter().map(|name| (*name).to_owned()).zip(row.group.into_iter().map(Value::from));
+fn flat(by: &[String], row: ReportRow) -> Map<String, Value> {
+    let dimensions = by.iter().cloned().zip(row.group.into_iter().map(Value::from));
     let figures = [
         ("requests", row.requests.into()),
         ("errors", row.errors.into()),
@@ -255,7 +256,7 @@ mod tests {
         let rows: [(&str, Option<usize>); 7] = [
             ("team", Some(1)),
             ("team, model", Some(2)),
-            (&all, Some(Dimension::ALL.len())),
+            (&all, Some(Dimension::PLAIN.len())),
             ("team,team", None),
             (&many, None),
             ("", None),

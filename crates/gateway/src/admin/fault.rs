@@ -63,7 +63,9 @@ impl From<DirectoryFault> for AdminFault {
     fn from(fault: DirectoryFault) -> Self {
         match fault {
             DirectoryFault::UnknownKey(id) => AdminFault::NoSuchKey(id.to_string()),
-            DirectoryFault::NotActive(_) | DirectoryFault::Full => AdminFault::Conflict(fault.to_string()),
+            DirectoryFault::NotActive(_) | DirectoryFault::Unexpected(_) | DirectoryFault::Full => {
+                AdminFault::Conflict(fault.to_string())
+            }
             DirectoryFault::NoteTooLong => AdminFault::BadRequest(fault.to_string()),
             DirectoryFault::Journal(cause) => AdminFault::Unrecorded(cause.to_string()),
             DirectoryFault::NoRandom => AdminFault::Internal(fault.to_string()),

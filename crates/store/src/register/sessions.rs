@@ -15,6 +15,14 @@ impl Register {
         self.pauses.load().iter().filter(|pause| pause.until > now).cloned().collect()
     }
 
+    /// The pause of a session, if it is paused at this instant. Takes no lock.
+    #[must_use]
+    pub fn pause_of(&self, key: KeyId, session: &str, now: UnixMs) -> Option<Arc<SessionPaused>> {
+        let pauses = self.pauses.load();
+        let mut running = pauses.iter().filter(|pause| pause.until > now);
+        running.find(|pause| pause.key == key && pause.session == session).cloned()
+    }
+
     /// Pauses a session, or gives the pause that it has another end and reason.
     ///
     /// # Errors
