@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::path::PathBuf;
 use tollgate_config::{amount::Amount, instant::Instant, load_allowance};
+use tollgate_policy::allowance::Calendar;
 
 mod record;
 
@@ -174,7 +175,7 @@ impl Allowance {
 fn set(wish: &Set, printer: &Printer) -> Result<(), Fault> {
     let source = Source::read(&wish.file)?;
     let (allowance, warnings) =
-        load_allowance(&source.text, &source.name, &Default::default()).map_err(Fault::Configuration)?;
+        load_allowance(&source.text, &source.name, &Calendar::default()).map_err(Fault::Configuration)?;
     for warning in &warnings {
         printer.warn(&warning.to_string());
     }
@@ -198,11 +199,11 @@ fn raise(wish: Raise, printer: &Printer) -> Result<(), Fault> {
     let admin = Admin::reach(&wish.access)?;
     let path = path(&wish.name);
     let item: Item = runtime::ask(admin.fetch(&path))?;
-    let zone = admin.read(item.allowance.zone().into())?;
+    let zone = record::zone(&item.allowance);
     let raise = NewRaise {
-        amount: item.allowance.in_unit(wish.to).ok_or_else(|| Fault::Unfit {
+        amount: record::in_unit(&item.allowance, wish.to).ok_or_else(|| Fault::Unfit {
             what: "--to",
-            rule: format!("{} can not be granted of {}", wish.to, item.allowance.words()),
+            rule: format!("{} can not be granted of {}", wish.to, item.allowance.measure.words()),
             cure: "write a whole number, unless it is dollars, and not too large a one.".to_owned(),
         })?,
         from: wish.from.map(|from| from.resolve(&zone).to_string()),
@@ -213,7 +214,7 @@ fn raise(wish: Raise, printer: &Printer) -> Result<(), Fault> {
     printer.say(&format!(
         "{}: {} until {}",
         wish.name,
-        item.allowance.shown(raise.amount),
+        record::shown(&item.allowance, raise.amount),
         crate::time::brief(&raise.until)
     ));
     Ok(())

@@ -13,6 +13,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use record::{Made, Record};
 use serde::Serialize;
 use serde_json::Value;
+use tollgate_policy::{
+    operator,
+    scope::{Name, Scope},
+};
 
 mod record;
 
@@ -56,19 +60,19 @@ Examples:
   tollgate operator create bob --role developer --user bob")]
 struct Create {
     /// The name that changes are signed with.
-    name: String,
+    name: Name,
     /// What they may do.
     #[arg(long, value_enum)]
     role: Role,
     /// The organisation of the team or the user. Without it: `default`.
     #[arg(long)]
-    org: Option<String>,
+    org: Option<Name>,
     /// The team of a team-admin.
     #[arg(long, required_if_eq("role", "team-admin"))]
-    team: Option<String>,
+    team: Option<Name>,
     /// The user that a developer is.
     #[arg(long, required_if_eq("role", "developer"))]
-    user: Option<String>,
+    user: Option<Name>,
     /// How long the token is good: a number and a unit, s, m, h, d or w. Without it: until it is removed.
     #[arg(long, value_name = "SPAN")]
     expires_in: Option<Span>,
@@ -116,19 +120,10 @@ enum Role {
 /// What the admin API is told about a new operator.
 #[derive(Debug, Serialize)]
 struct NewOperator {
-    name: String,
-    role: RoleOf,
+    name: Name,
+    role: operator::Role,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_in_seconds: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum RoleOf {
-    Admin,
-    Auditor,
-    TeamAdmin { org: String, team: String },
-    Developer { org: String, user: String },
 }
 
 #[derive(Debug, Serialize)]
@@ -182,17 +177,21 @@ impl Create {
         if let Some(unused) = unused {
             return Err(Fault::Unfit {
                 what: "--role",
-                rule: format!("this role is not bound to `{unused}`"),
+                rule: format!("this role is not bound to {unused}"),
                 cure: "leave that option out, or choose team-admin (with --team) or developer (with --user)."
                     .to_owned(),
             });
         }
-        let org = org.unwrap_or_else(|| "default".to_owned());
+        let org = org.unwrap_or_else(Scope::default_org);
         let role = match role {
-            Role::Admin => RoleOf::Admin,
-            Role::Auditor => RoleOf::Auditor,
-            Role::TeamAdmin => RoleOf::TeamAdmin { org, team: team.unwrap_or_default() },
-            Role::Developer => RoleOf::Developer { org, user: user.unwrap_or_default() },
+            Role::Admin => operator::Role::Admin,
+            Role::Auditor => operator::Role::Auditor,
+            Role::TeamAdmin => {
+                operator::Role::TeamAdmin { org, team: team.expect("the role requires --team") }
+            }
+            Role::Developer => {
+                operator::Role::Developer { org, user: user.expect("the role requires --user") }
+            }
         };
         Ok(NewOperator { name, role, expires_in_seconds: expires_in.map(Span::seconds) })
     }

@@ -6,8 +6,8 @@ use crate::{
     time::brief,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use tollgate_config::amount::Amount;
+use tollgate_policy::allowance::{Allowance, Measure, Mode, Reserve, Span, Zone};
 
 /// An allowance and how much of it is used.
 #[derive(Debug, Deserialize)]
@@ -21,52 +21,6 @@ pub(super) struct Item {
     standing: Vec<Standing>,
 }
 
-/// What is granted.
-#[derive(Debug, Deserialize)]
-pub(super) struct Allowance {
-    name: String,
-    #[serde(default)]
-    on: Map<String, Value>,
-    each: Option<String>,
-    #[serde(default)]
-    models: Vec<String>,
-    measure: String,
-    amount: u64,
-    span: Span,
-    #[serde(default)]
-    reserve: String,
-    #[serde(default)]
-    mode: String,
-    #[serde(default)]
-    warn_at: Vec<u8>,
-    message: Option<String>,
-    #[serde(default)]
-    raises: Vec<Raise>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Span {
-    AtOnce,
-    Rate { per_ms: u64, burst: u64 },
-    Period { period: String, calendar: Calendar },
-    Rolling { ms: u64 },
-}
-
-#[derive(Debug, Deserialize)]
-struct Calendar {
-    zone: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Raise {
-    amount: u64,
-    from: String,
-    until: String,
-    by: String,
-    note: Option<String>,
-}
-
 /// How much of it is used, by one of those who have it.
 #[derive(Debug, Deserialize)]
 struct Standing {
@@ -78,87 +32,68 @@ struct Standing {
     forecast: Option<u64>,
 }
 
-impl Allowance {
-    /// The amount in the unit in which this allowance counts; nothing if it has parts that the unit has not, or is
-    /// larger than any grant.
-    pub(super) fn in_unit(&self, amount: Amount) -> Option<u64> {
-        if self.is_money() { amount.billionths() } else { amount.count() }
-    }
+/// The amount in the unit in which the allowance counts; nothing if it has parts that the unit has not, or is larger
+/// than any grant.
+pub(super) fn in_unit(allowance: &Allowance, amount: Amount) -> Option<u64> {
+    if is_money(allowance) { amount.billionths() } else { amount.count() }
+}
 
-    /// The zone in whose local time its days begin.
-    pub(super) fn zone(&self) -> &str {
-        match &self.span {
-            Span::Period { calendar, .. } => &calendar.zone,
-            _ => "UTC",
+/// The zone in whose local time its days begin.
+pub(super) fn zone(allowance: &Allowance) -> Zone {
+    match &allowance.span {
+        Span::Period { calendar, .. } => calendar.zone.clone(),
+        Span::AtOnce | Span::Rate { .. } | Span::Rolling { .. } => Zone::utc(),
+    }
+}
+
+/// An amount of it for people.
+pub(super) fn shown(allowance: &Allowance, amount: u64) -> String {
+    let figure = figure(allowance, amount);
+    if is_money(allowance) { figure } else { format!("{figure} {}", allowance.measure.words()) }
+}
+
+/// A figure in a column of this allowance: the unit stands elsewhere.
+fn figure(allowance: &Allowance, amount: u64) -> String {
+    if is_money(allowance) { money::dollars(amount.into()) } else { amount.to_string() }
+}
+
+fn is_money(allowance: &Allowance) -> bool {
+    allowance.measure == Measure::Cost
+}
+
+fn per(allowance: &Allowance) -> String {
+    match &allowance.span {
+        Span::AtOnce => String::new(),
+        Span::Rate { per_ms, burst } => {
+            let per = match per_ms {
+                1_000 => "per second".to_owned(),
+                60_000 => "per minute".to_owned(),
+                3_600_000 => "per hour".to_owned(),
+                other => format!("per {other} ms"),
+            };
+            let is_plain = *burst == allowance.amount;
+            if is_plain { per } else { format!("{per}, burst {}", figure(allowance, *burst)) }
         }
-    }
-
-    /// An amount of it for people.
-    pub(super) fn shown(&self, amount: u64) -> String {
-        if self.is_money() { money::dollars(amount.into()) } else { format!("{amount} {}", self.words()) }
-    }
-
-    /// What it counts, in words.
-    pub(super) fn words(&self) -> &str {
-        match self.measure.as_str() {
-            "cost" => "dollars",
-            "count_tokens" => "token counts",
-            "input_tokens" => "input tokens",
-            "output_tokens" => "output tokens",
-            "concurrency" => "requests at once",
-            other => other,
+        Span::Period { period, calendar } if calendar.zone == Zone::utc() => {
+            format!("per {}", period.as_str())
         }
+        Span::Period { period, calendar } => format!("per {} ({})", period.as_str(), calendar.zone),
+        Span::Rolling { ms } => format!("in any {}", length(*ms)),
     }
+}
 
-    fn is_money(&self) -> bool {
-        self.measure == "cost"
-    }
-
-    /// A figure in a column of this allowance: the unit stands with the amount.
-    fn figure(&self, amount: u64) -> String {
-        if self.is_money() { money::dollars(amount.into()) } else { amount.to_string() }
-    }
-
-    fn per(&self) -> String {
-        match &self.span {
-            Span::AtOnce => String::new(),
-            Span::Rate { per_ms, burst } => {
-                let burst = if *burst == self.amount {
-                    String::new()
-                } else {
-                    format!(", burst {}", self.figure(*burst))
-                };
-                let per = match per_ms {
-                    1_000 => "per second".to_owned(),
-                    60_000 => "per minute".to_owned(),
-                    3_600_000 => "per hour".to_owned(),
-                    other => format!("per {other} ms"),
-                };
-                per + &burst
-            }
-            Span::Period { period, calendar } if calendar.zone == "UTC" => format!("per {period}"),
-            Span::Period { period, calendar } => format!("per {period} ({})", calendar.zone),
-            Span::Rolling { ms } => format!("in any {}", length(*ms)),
-        }
-    }
-
-    fn on(&self) -> String {
-        let parts =
-            self.on.iter().map(|(level, name)| format!("{level} {}", name.as_str().unwrap_or_default()));
-        let on: Vec<String> = parts.collect();
-        match (&self.each, on.is_empty()) {
-            (None, true) => "everyone".to_owned(),
-            (None, false) => on.join(", "),
-            (Some(each), true) => format!("each {each}"),
-            (Some(each), false) => format!("each {each} of {}", on.join(", ")),
-        }
+fn on(allowance: &Allowance) -> String {
+    match (allowance.each, allowance.on.is_everyone()) {
+        (None, _) => allowance.on.to_string(),
+        (Some(each), true) => format!("each {}", each.as_str()),
+        (Some(each), false) => format!("each {} of {}", each.as_str(), allowance.on),
     }
 }
 
 /// A number of milliseconds in the largest unit that is exact.
-fn length(ms: u64) -> String {
+fn length(ms: i64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let exact = units.into_iter().find(|(_, unit)| ms.is_multiple_of(*unit));
+    let exact = units.into_iter().find(|(_, unit)| ms % unit == 0);
     exact.map_or_else(|| format!("{ms} ms"), |(name, unit)| format!("{}{name}", ms / unit))
 }
 
@@ -175,12 +110,12 @@ impl Standing {
     fn cells(&self, allowance: &Allowance) -> [String; 7] {
         [
             self.whose.clone(),
-            allowance.figure(self.amount),
-            allowance.figure(self.used),
-            allowance.figure(self.held),
+            figure(allowance, self.amount),
+            figure(allowance, self.used),
+            figure(allowance, self.held),
             self.percent(),
             self.resets_at.as_deref().map(brief).unwrap_or_default(),
-            self.forecast.map(|forecast| allowance.figure(forecast)).unwrap_or_default(),
+            self.forecast.map(|forecast| figure(allowance, forecast)).unwrap_or_default(),
         ]
     }
 }
@@ -204,36 +139,44 @@ impl Item {
     pub(super) fn facts(&self) -> String {
         let one = &self.allowance;
         let percentages: Vec<String> = one.warn_at.iter().map(|percent| format!("{percent}%")).collect();
+        let reserve = match one.reserve {
+            Reserve::Full => "the most that a request can use",
+            Reserve::Learned => "what requests have used lately",
+        };
+        let mode = match one.mode {
+            Mode::Block => "refuses what does not fit",
+            Mode::Observe => "observes, and refuses nothing",
+        };
         let facts = [
-            ("name", one.name.clone()),
-            ("grants", format!("{} {}", one.shown(one.amount), one.per()).trim_end().to_owned()),
-            ("on", one.on()),
-            ("models", if one.models.is_empty() { "all".to_owned() } else { one.models.join(", ") }),
-            ("reserve", one.reserve.clone()),
-            ("mode", one.mode.clone()),
+            ("name", one.name.to_string()),
+            ("grants", format!("{} {}", shown(one, one.amount), per(one)).trim_end().to_owned()),
+            ("on", on(one)),
+            ("models", one.models.to_string()),
+            ("reserves", reserve.to_owned()),
+            ("mode", mode.to_owned()),
             ("warns at", percentages.join(", ")),
             ("message", one.message.clone().unwrap_or_default()),
             ("made in", self.origin.clone()),
         ];
-        let mut shown = String::new();
+        let mut text = String::new();
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-            shown.push_str(&format!("{name:<9} {}\n", visible(value)));
+            text.push_str(&format!("{name:<9} {}\n", visible(value)));
         }
         for raise in &one.raises {
             let note = raise.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
-            let (from, until) = (brief(&raise.from), brief(&raise.until));
+            let (from, until) = (brief(&raise.from.to_string()), brief(&raise.until.to_string()));
             let raise =
-                format!("{} from {from} until {until}, by {}{note}", one.shown(raise.amount), raise.by);
-            shown.push_str(&format!("{:<9} {}\n", "raise", visible(&raise)));
+                format!("{} from {from} until {until}, by {}{note}", shown(one, raise.amount), raise.by);
+            text.push_str(&format!("{:<9} {}\n", "raise", visible(&raise)));
         }
         if !self.standing.is_empty() {
             let mut table = Table::new(standing_columns());
             for standing in &self.standing {
                 table.row(standing.cells(one).to_vec());
             }
-            shown.push_str(&format!("\n{}", table.text()));
+            text.push_str(&format!("\n{}", table.text()));
         }
-        shown
+        text
     }
 }
 
@@ -247,17 +190,18 @@ pub(super) fn table(items: &[Item]) -> String {
     let mut table = Table::new(head.into_iter().chain(standing_columns()).chain([text("mode")]));
     for item in items {
         let one = &item.allowance;
-        let name = [one.name.clone(), format!("{} {}", one.words(), one.per()).trim_end().to_owned()];
-        let mode = if one.mode == "observe" { one.mode.clone() } else { String::new() };
+        let counts = format!("{} {}", one.measure.words(), per(one));
+        let name = [one.name.to_string(), counts.trim_end().to_owned()];
+        let mode = if one.mode == Mode::Observe { "observe" } else { "" };
         let mut row = |cells: [String; 7]| {
-            table.row(name.iter().cloned().chain(cells).chain([mode.clone()]).collect());
+            table.row(name.iter().cloned().chain(cells).chain([mode.to_owned()]).collect());
         };
         for standing in &item.standing {
             row(standing.cells(one));
         }
         if item.standing.is_empty() {
             let unused =
-                [one.on(), one.figure(one.amount)].into_iter().chain(std::iter::repeat_n(String::new(), 5));
+                [on(one), figure(one, one.amount)].into_iter().chain(std::iter::repeat_n(String::new(), 5));
             let unused: Vec<String> = unused.collect();
             row(unused.try_into().expect("there are seven"));
         }
@@ -313,7 +257,7 @@ mod tests {
         let rows = [("800.5", Some(800_500_000_000), None), ("7", Some(7_000_000_000), Some(7))];
         for (text, dollars, requests) in rows {
             let amount: Amount = text.parse().unwrap();
-            let counted = [0, 1].map(|index: usize| items[index].allowance.in_unit(amount));
+            let counted = [0, 1].map(|index: usize| in_unit(&items[index].allowance, amount));
             assert_eq!(counted, [dollars, requests], "{text}");
         }
     }

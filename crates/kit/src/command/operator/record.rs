@@ -8,6 +8,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use tollgate_policy::operator::Role;
 
 /// An operator, without the token.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,15 +19,6 @@ pub(super) struct Record {
     hint: String,
     created_at: String,
     expires_at: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Role {
-    Admin,
-    Auditor,
-    TeamAdmin { org: String, team: String },
-    Developer { org: String, user: String },
 }
 
 /// An operator that was just made.
@@ -43,14 +35,12 @@ impl fmt::Debug for Made {
     }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Admin => f.write_str("admin"),
-            Self::Auditor => f.write_str("auditor"),
-            Self::TeamAdmin { org, team } => write!(f, "admin of team {team} of org {org}"),
-            Self::Developer { org, user } => write!(f, "developer {user} of org {org}"),
-        }
+/// A role in words.
+fn words(role: &Role) -> String {
+    match role {
+        Role::Admin | Role::Auditor => role.as_str().to_owned(),
+        Role::TeamAdmin { org, team } => format!("admin of team {team} of org {org}"),
+        Role::Developer { org, user } => format!("developer {user} of org {org}"),
     }
 }
 
@@ -71,7 +61,7 @@ pub(crate) fn show(made: &Made, json: bool, printer: &Printer) -> Result<(), Fau
     printer.answer(&format!(
         "operator {}\nrole     {}\nexpires  {}\ntoken    {}",
         visible(name),
-        visible(&role.to_string()),
+        words(role),
         visible(&expires),
         made.token
     ))?;
@@ -92,7 +82,7 @@ pub(super) fn table(operators: &[Record]) -> String {
     for one in operators {
         let expires = one.expires_at.as_deref().map(brief).unwrap_or_default();
         let (name, hint) = (one.name.clone(), one.hint.clone());
-        table.row(vec![name, one.role.to_string(), hint, brief(&one.created_at), expires]);
+        table.row(vec![name, words(&one.role), hint, brief(&one.created_at), expires]);
     }
     table.text()
 }

@@ -124,7 +124,10 @@ fn usage(row: &Row, days: &Days, by: &[Dimension]) -> Vec<String> {
     let model = or(row.dimension("model"), "no model");
     let charge = Charge {
         category: "Usage",
-        description: format!("{} requests for {model}", figures.requests),
+        description: match figures.requests {
+            1 => format!("1 request for {model}"),
+            more => format!("{more} requests for {model}"),
+        },
         frequency: "Usage-Based",
         cost: figures.cost_nano_usd,
         quantity: Some(quantity),
@@ -178,7 +181,7 @@ impl Charge {
             first.clone(),
             own(self.category),
             String::new(),
-            self.description,
+            harmless(&self.description),
             own(self.frequency),
             tomorrow.clone(),
             day.clone(),
