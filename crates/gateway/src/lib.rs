@@ -37,6 +37,7 @@ use tollgate_policy::unit::UnixMs;
 use tollgate_store::directory::Directory;
 use tollgate_store::journal::Journal;
 use tollgate_store::ledger::Ledger;
+use tollgate_store::register::Register;
 use tollgate_wire::http1::HeadLimits;
 
 use crate::denied::Sparing;
@@ -57,6 +58,7 @@ struct Shared {
     journal: Arc<Journal>,
     directory: Arc<Directory>,
     ledger: Arc<Ledger>,
+    register: Arc<Register>,
     metrics: Metrics,
     drain: Arc<Drain>,
     room: Arc<Room>,

@@ -114,6 +114,7 @@ impl Gateway {
             journal: store.journal.clone(),
             directory: store.directory.clone(),
             ledger: store.ledger.clone(),
+            register: store.register.clone(),
             metrics: Metrics::new(),
             drain: Drain::new(),
             room,

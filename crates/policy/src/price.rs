@@ -131,7 +131,8 @@ impl PriceBook {
 
     /// The names of the models that the book has rates for, aliases among them, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.names.keys().map(String::as_str)
+        let upstreams = self.0.upstreams.values().map(|upstream| &upstream.models);
+        std::iter::once(&self.0.list).chain(upstreams).flat_map(|models| models.names.keys()).map(String::as_str)
     }
 
     /// Whether the book has rates for this model, in whatever spelling, at an instant and at an upstream.

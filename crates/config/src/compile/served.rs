@@ -2,7 +2,7 @@
 
 use super::Judge;
 use crate::{document::Model, leaf::quote};
-use tollgate_policy::{access::Models, allowance::Allowance, price::PriceBook};
+use tollgate_policy::{access::Models, allowance::Allowance, price::PriceBook, unit::UnixMs};
 
 impl Judge<'_> {
     /// Refuses patterns that fit no model: a limit that counts nothing is no limit.
@@ -37,7 +37,7 @@ fn is_served(pattern: &str, book: &PriceBook, listed: &[Model]) -> bool {
     }
     match pattern.strip_suffix('*') {
         // The whole id of a snapshot, or the id of a platform: the book reads these spellings.
-        None => !pattern.starts_with('*') && book.knows(pattern),
+        None => !pattern.starts_with('*') && book.knows(pattern, UnixMs::MAX, ""),
         // The beginning of one: `claude-haiku-4-5-2025*` or `us.anthropic.claude-haiku-*`.
         Some(start) => {
             let name = start.rsplit(['/', '.']).next().unwrap_or(start);
