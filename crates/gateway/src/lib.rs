@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use tollgate_policy::id::RequestId;
+use tollgate_policy::entry::SessionPaused;
+use tollgate_policy::id::{KeyId, RequestId};
 use tollgate_policy::unit::UnixMs;
 use tollgate_store::directory::Directory;
 use tollgate_store::journal::Journal;
@@ -76,6 +77,15 @@ impl Shared {
         let limits = &self.force.load().config.limits;
         HeadLimits { head_bytes: limits.head_bytes, target_bytes: limits.uri_bytes, fields: limits.headers }
     }
+
+    /// The allowances that the admin API made have changed: what was made of them is made anew.
+    fn allowances_changed(&self) {}
+
+    /// A person has paused a session.
+    fn session_paused(&self, _pause: &SessionPaused) {}
+
+    /// A person lets a session go on.
+    fn session_resumed(&self, _key: KeyId, _session: &str) {}
 
     fn now(&self) -> UnixMs {
         now()

@@ -93,10 +93,7 @@ pub(super) async fn list(
     Ok(Answer::ok(Page { data, next: next.map(|name| name.to_string()) }))
 }
 
-pub(super) async fn show(
-    admin: Admin,
-    ask: Ask<Nothing, Nothing>,
-) -> Result<Answer<Shown>, AdminFault> {
+pub(super) async fn show(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Shown>, AdminFault> {
     let name = name_of(ask.part("name"))?;
     let found = all(&admin).into_iter().find(|(_, allowance)| allowance.name == name);
     let (origin, allowance) =
@@ -104,10 +101,7 @@ pub(super) async fn show(
     Ok(Answer::ok(shown(&admin, origin, &allowance)).tagged(fingerprint(&*allowance)))
 }
 
-pub(super) async fn set(
-    admin: Admin,
-    ask: Ask<Nothing, Allowance>,
-) -> Result<Answer<Shown>, AdminFault> {
+pub(super) async fn set(admin: Admin, ask: Ask<Nothing, Allowance>) -> Result<Answer<Shown>, AdminFault> {
     let name = name_of(ask.part("name"))?;
     let Ask { caller, body: mut wish, expect, .. } = ask;
     if wish.name != name {
@@ -136,10 +130,7 @@ pub(super) async fn set(
     Ok(Answer::new(status, shown(&admin, Origin::Api, &allowance)).tagged(fingerprint(&*allowance)))
 }
 
-pub(super) async fn remove(
-    admin: Admin,
-    ask: Ask<Nothing, Nothing>,
-) -> Result<Answer<Removed>, AdminFault> {
+pub(super) async fn remove(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Removed>, AdminFault> {
     let name = name_of(ask.part("name"))?;
     let before = changeable(&admin, &ask.caller, &name)?;
     let expect = ask.expect.unwrap_or(Expect::Exactly(fingerprint(&*before)));
@@ -153,10 +144,7 @@ pub(super) async fn remove(
     Ok(Removed::answer(name))
 }
 
-pub(super) async fn raise(
-    admin: Admin,
-    ask: Ask<Nothing, AddRaise>,
-) -> Result<Answer<Shown>, AdminFault> {
+pub(super) async fn raise(admin: Admin, ask: Ask<Nothing, AddRaise>) -> Result<Answer<Shown>, AdminFault> {
     let name = name_of(ask.part("name"))?;
     let before = changeable(&admin, &ask.caller, &name)?;
     let expect = ask.expect.unwrap_or(Expect::Exactly(fingerprint(&*before)));
@@ -194,8 +182,7 @@ fn sign_raises(wish: &mut Allowance, before: Option<&Allowance>, by: &str) {
 /// All allowances: those of the configuration, then those of the register.
 fn all(admin: &Admin) -> Vec<(Origin, Arc<Allowance>)> {
     let force = admin.shared.in_force();
-    let configured =
-        force.config.allowances.iter().map(|one| (Origin::Configuration, Arc::new(one.clone())));
+    let configured = force.config.allowances.iter().map(|one| (Origin::Configuration, Arc::new(one.clone())));
     let registered = admin.shared.register.allowances();
     configured.chain(registered.iter().map(|one| (Origin::Api, Arc::clone(one)))).collect()
 }
@@ -301,8 +288,10 @@ fn sound(admin: &Admin, wish: &Allowance) -> Result<(), AdminFault> {
 pub(super) fn problem(fault: &allowance::Fault) -> Problem {
     let cure = match fault.field {
         "amount" => "grant less",
-        "span" => "write {\"rate\": {\"per_ms\", \"burst\"}}, {\"period\": {\"period\", \"calendar\"}}, \
-                   {\"rolling\": {\"ms\"}} or, for a number at once, \"at_once\"",
+        "span" => {
+            "write {\"rate\": {\"per_ms\", \"burst\"}}, {\"period\": {\"period\", \"calendar\"}}, \
+                   {\"rolling\": {\"ms\"}} or, for a number at once, \"at_once\""
+        }
         "burst" => "write how much may be used in one go; the amount itself is a good start",
         "warn_at" => "write percentages such as [75, 95]",
         "message" => "shorten it",

@@ -190,10 +190,7 @@ impl Created {
     }
 }
 
-pub(super) async fn list(
-    admin: Admin,
-    ask: Ask<ListKeys, Nothing>,
-) -> Result<Answer<Page<Key>>, AdminFault> {
+pub(super) async fn list(admin: Admin, ask: Ask<ListKeys, Nothing>) -> Result<Answer<Page<Key>>, AdminFault> {
     let ListKeys { org, team, user, state, limit, after } = ask.query;
     let limit = page::limit(limit)?;
     let fits = |wanted: &Option<Name>, found: Option<&Name>| wanted.is_none() || wanted.as_ref() == found;
@@ -211,10 +208,7 @@ pub(super) async fn list(
     Ok(Answer::ok(page))
 }
 
-pub(super) async fn show(
-    admin: Admin,
-    ask: Ask<Nothing, Nothing>,
-) -> Result<Answer<Key>, AdminFault> {
+pub(super) async fn show(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Key>, AdminFault> {
     let key = find(&admin, &ask.caller, ask.part("id"))?;
     Ok(Answer::ok(Key::of(&key)).tagged(fingerprint(&*key)))
 }
@@ -246,10 +240,7 @@ pub(super) async fn rotate(
     Ok(Created::answer(&record, &secret))
 }
 
-pub(super) async fn revoke(
-    admin: Admin,
-    ask: Ask<Nothing, Nothing>,
-) -> Result<Answer<Key>, AdminFault> {
+pub(super) async fn revoke(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Key>, AdminFault> {
     let id = find(&admin, &ask.caller, ask.part("id"))?.id;
     let (by, expect) = (ask.caller.name, ask.expect.unwrap_or(Expect::Present));
     let revoked = admin.blocking(move |shared| shared.directory.revoke_expected(&by, id, expect, now()));

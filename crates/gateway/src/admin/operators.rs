@@ -113,10 +113,7 @@ pub(super) struct Oneself {
     role: Role,
 }
 
-pub(super) async fn oneself(
-    _: Admin,
-    ask: Ask<Nothing, Nothing>,
-) -> Result<Answer<Oneself>, AdminFault> {
+pub(super) async fn oneself(_: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Oneself>, AdminFault> {
     Ok(Answer::ok(Oneself { name: ask.caller.name, role: ask.caller.role }))
 }
 
@@ -143,10 +140,7 @@ pub(super) async fn create(
     Ok(Created::answer(&operator, &key))
 }
 
-pub(super) async fn rotate(
-    admin: Admin,
-    ask: Ask<Nothing, Nothing>,
-) -> Result<Answer<Created>, AdminFault> {
+pub(super) async fn rotate(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Created>, AdminFault> {
     let name = name_of(ask.part("name"))?;
     let (by, expect) = (ask.caller.name, ask.expect.unwrap_or(Expect::Present));
     let rotated = admin.blocking(move |shared| shared.register.rotate_operator(&by, &name, expect, now()));
@@ -154,10 +148,7 @@ pub(super) async fn rotate(
     Ok(Created::answer(&operator, &key))
 }
 
-pub(super) async fn remove(
-    admin: Admin,
-    ask: Ask<Nothing, Nothing>,
-) -> Result<Answer<Removed>, AdminFault> {
+pub(super) async fn remove(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Removed>, AdminFault> {
     let name = name_of(ask.part("name"))?;
     let (by, expect) = (ask.caller.name, ask.expect.unwrap_or(Expect::Present));
     let gone = name.clone();

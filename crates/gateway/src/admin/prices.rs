@@ -95,10 +95,7 @@ struct Multiplier {
     next_factor: Option<String>,
 }
 
-pub(super) async fn show_book(
-    admin: Admin,
-    _: Ask<Nothing, Nothing>,
-) -> Result<Answer<Book>, AdminFault> {
+pub(super) async fn show_book(admin: Admin, _: Ask<Nothing, Nothing>) -> Result<Answer<Book>, AdminFault> {
     let force = admin.shared.in_force();
     let mut models: Vec<_> = force.prices.names().map(str::to_owned).collect();
     models.sort_unstable();
@@ -139,8 +136,10 @@ impl Rates {
         Self {
             from: period.from,
             per_million: rates(&period.per_million),
-            long_prompt: long_prompt
-                .map(|(above, per_million)| LongPrompt { above_tokens: *above, per_million: rates(per_million) }),
+            long_prompt: long_prompt.map(|(above, per_million)| LongPrompt {
+                above_tokens: *above,
+                per_million: rates(per_million),
+            }),
         }
     }
 }

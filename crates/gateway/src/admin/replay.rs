@@ -160,14 +160,18 @@ mod tests {
     fn an_answer_is_given_again_to_the_same_request_only() {
         let replays = Arc::new(Replays::default());
         answer(&replays, "k", 0, 3);
-        let ask = |who: &str, route: &str, key: &str, body: &[u8], at: i64| {
-            match replays.begin(&caller(who), route, key, Hash::of(body), UnixMs(at)) {
-                Ok(Begun::New(_)) => "new",
-                Ok(Begun::Answered(given)) if given.body.len() == 3 => "again",
-                Ok(Begun::Answered(_)) => "another's",
-                Err(AdminFault::KeyUsed) => "used",
-                Err(_) => "fault",
-            }
+        let ask = |who: &str, route: &str, key: &str, body: &[u8], at: i64| match replays.begin(
+            &caller(who),
+            route,
+            key,
+            Hash::of(body),
+            UnixMs(at),
+        ) {
+            Ok(Begun::New(_)) => "new",
+            Ok(Begun::Answered(given)) if given.body.len() == 3 => "again",
+            Ok(Begun::Answered(_)) => "another's",
+            Err(AdminFault::KeyUsed) => "used",
+            Err(_) => "fault",
         };
         let rows = [
             ("a", "POST /keys", "k", &b"body"[..], 1, "again"),

@@ -86,7 +86,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response, AdminFault>> + Sen
 type Handler = Box<dyn Fn(Admin, Received) -> Answering + Send + Sync>;
 
 /// A route that only admins may call, and which answers 200; see the methods that say otherwise.
-pub(super) fn route<Q, B, A, F, W>(
+pub(super) fn route<Q, B, C, A, F, W>(
     verb: Verb,
     path: &'static str,
     name: &'static str,
@@ -96,15 +96,16 @@ pub(super) fn route<Q, B, A, F, W>(
 where
     Q: DeserializeOwned + JsonSchema + Send + 'static,
     B: DeserializeOwned + JsonSchema + Send + 'static,
+    C: Calling,
     A: Serialize + JsonSchema + 'static,
-    F: Fn(Admin, Ask<Q, B>) -> W + Send + Sync + 'static,
+    F: Fn(Admin, Ask<Q, B, C>) -> W + Send + Sync + 'static,
     W: Future<Output = Result<Answer<A>, AdminFault>> + Send + 'static,
 {
     let answer = Arc::new(answer);
     let handler = move |admin: Admin, received: Received| -> Answering {
         let answer = answer.clone();
         Box::pin(async move {
-            let ask = received.read::<Q, B>()?;
+            let ask = received.read()?;
             answer(admin, ask).await?.respond()
         })
     };
@@ -180,7 +181,7 @@ impl Route {
         let path = path_of(&mut parts).await?;
         let body = body::to_bytes(body, BODY_BYTES).await.map_err(|_| AdminFault::TooLarge(BODY_BYTES))?;
         let expect = self.expectation(&parts.headers)?;
-        let running = match self.begin(&admin, &caller, &parts, &body)? {
+        let running = match self.begin(&admin, caller.as_ref(), &parts, &body)? {
             None => None,
             Some(Begun::New(running)) => Some(running),
             Some(Begun::Answered(given)) => return given.respond(),
@@ -204,15 +205,15 @@ impl Route {
         Ok(if is_known { not_modified(&response) } else { response })
     }
 
-    fn admit(&self, admin: &Admin, headers: &HeaderMap) -> Result<Caller, AdminFault> {
+    fn admit(&self, admin: &Admin, headers: &HeaderMap) -> Result<Option<Caller>, AdminFault> {
         let ranks = match self.access {
-            Access::Open => return Ok(Caller::nobody()),
+            Access::Open => return Ok(None),
             Access::Only(ranks) => ranks,
         };
         let caller = admin.caller(headers)?;
         let rank = Rank::of(&caller.role);
         if ranks.contains(&rank) {
-            return Ok(caller);
+            return Ok(Some(caller));
         }
         tracing::info!(caller = %caller.name, route = self.name, "a call to the admin API was refused");
         let allowed = ranks.iter().map(|rank| rank.as_str()).collect::<Vec<_>>().join(", ");
@@ -247,13 +248,12 @@ impl Route {
     fn begin(
         &self,
         admin: &Admin,
-        caller: &Caller,
+        caller: Option<&Caller>,
         parts: &Parts,
         body: &Bytes,
     ) -> Result<Option<Begun>, AdminFault> {
-        let Some(key) = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| self.repeatable) else {
-            return Ok(None);
-        };
+        let key = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| self.repeatable);
+        let Some((key, caller)) = key.zip(caller) else { return Ok(None) };
         let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
         let key = key.ok_or_else(|| {
             AdminFault::BadRequest(format!("idempotency-key: 1 to {KEY_BYTES_MAX} visible characters"))
@@ -285,7 +285,7 @@ impl Verb {
 
 /// A call, as far as all routes are alike.
 struct Received {
-    caller: Caller,
+    caller: Option<Caller>,
     path: HashMap<String, String>,
     uri: Uri,
     body: Bytes,
@@ -294,8 +294,8 @@ struct Received {
 }
 
 /// A call, read.
-pub(super) struct Ask<Q, B> {
-    pub(super) caller: Caller,
+pub(super) struct Ask<Q, B, C = Caller> {
+    pub(super) caller: C,
     path: HashMap<String, String>,
     pub(super) query: Q,
     pub(super) body: B,
@@ -303,10 +303,31 @@ pub(super) struct Ask<Q, B> {
     pub(super) expect: Option<Expect>,
 }
 
-impl<Q, B> Ask<Q, B> {
+impl<Q, B, C> Ask<Q, B, C> {
     /// The part of the path that has this name.
     pub(super) fn part(&self, name: &str) -> &str {
         self.path.get(name).map_or("", String::as_str)
+    }
+}
+
+/// What a route knows of who calls: [`Caller`], or nothing where it is open.
+pub(super) trait Calling: Send + Sized + 'static {
+    /// From who was found.
+    fn from(found: Option<Caller>) -> Result<Self, AdminFault>;
+}
+
+impl Calling for Caller {
+    fn from(found: Option<Caller>) -> Result<Self, AdminFault> {
+        found.ok_or(AdminFault::Unauthorised)
+    }
+}
+
+/// Whoever calls an open route.
+pub(super) struct Anybody;
+
+impl Calling for Anybody {
+    fn from(_: Option<Caller>) -> Result<Self, AdminFault> {
+        Ok(Self)
     }
 }
 
@@ -316,14 +337,20 @@ impl<Q, B> Ask<Q, B> {
 pub(super) struct Nothing {}
 
 impl Received {
-    fn read<Q: DeserializeOwned, B: DeserializeOwned>(self) -> Result<Ask<Q, B>, AdminFault> {
+    fn read<Q, B, C>(self) -> Result<Ask<Q, B, C>, AdminFault>
+    where
+        Q: DeserializeOwned,
+        B: DeserializeOwned,
+        C: Calling,
+    {
+        let caller = C::from(self.caller)?;
         let Query(query) = Query::<Q>::try_from_uri(&self.uri)?;
         if !self.body.is_empty() && !self.is_json {
             return Err(AdminFault::NotJson);
         }
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         let Json(body) = Json::<B>::from_bytes(body)?;
-        Ok(Ask { caller: self.caller, path: self.path, query, body, expect: self.expect })
+        Ok(Ask { caller, path: self.path, query, body, expect: self.expect })
     }
 }
 
@@ -369,7 +396,9 @@ impl<A: Serialize> Answer<A> {
     fn respond(self) -> Result<Response, AdminFault> {
         let broken = |error: &dyn std::fmt::Display| AdminFault::Internal(error.to_string());
         let (media, body) = match self.content {
-            Content::Json(body) => (JSON, Body::from(serde_json::to_vec(&body).map_err(|error| broken(&error))?)),
+            Content::Json(body) => {
+                (JSON, Body::from(serde_json::to_vec(&body).map_err(|error| broken(&error))?))
+            }
             Content::Whole(media, text) => (media, Body::from(text)),
             Content::Stream(media, body) => (media, body),
         };

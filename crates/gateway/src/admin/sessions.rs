@@ -111,10 +111,7 @@ pub(super) async fn list(
     Ok(Answer::ok(Page::of(rest, limit, Paused::cursor)))
 }
 
-pub(super) async fn pause(
-    admin: Admin,
-    ask: Ask<Nothing, Pause>,
-) -> Result<Answer<Paused>, AdminFault> {
+pub(super) async fn pause(admin: Admin, ask: Ask<Nothing, Pause>) -> Result<Answer<Paused>, AdminFault> {
     let Pause { key, session, seconds, why } = ask.body;
     if session.is_empty() {
         return Err(AdminFault::BadRequest("session: must not be empty".to_owned()));
@@ -133,10 +130,7 @@ pub(super) async fn pause(
     Ok(Answer::new(StatusCode::CREATED, Paused::of(&*paused.await?)))
 }
 
-pub(super) async fn resume(
-    admin: Admin,
-    ask: Ask<Nothing, Resume>,
-) -> Result<Answer<Resume>, AdminFault> {
+pub(super) async fn resume(admin: Admin, ask: Ask<Nothing, Resume>) -> Result<Answer<Resume>, AdminFault> {
     let Resume { key, session } = ask.body;
     visible_key(&admin, &ask.caller, key)?;
     let (by, name) = (ask.caller.name, session.clone());

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::Admin;
 use super::fault::AdminFault;
 use super::operators::{Operator, Presented};
-use super::route::{Answer, Ask, Nothing};
+use super::route::{Answer, Anybody, Ask, Nothing};
 use crate::{now, random};
 
 /// Who makes the first operator, in the journal.
@@ -118,7 +118,7 @@ pub(super) struct SetUp {
 
 pub(super) async fn set_up(
     admin: Admin,
-    ask: Ask<Nothing, Wish>,
+    ask: Ask<Nothing, Wish, Anybody>,
 ) -> Result<Answer<SetUp>, AdminFault> {
     let Wish { code, name } = ask.body;
     let code = Zeroizing::new(code);
@@ -162,7 +162,7 @@ mod tests {
         for _ in 0..WRONG_PER_MINUTE {
             assert!(matches!(setup.redeem("ABCDF", UnixMs(5), || Ok(7)), Err(AdminFault::WrongCode)));
         }
-        let mut at = |ms| setup.redeem("ABCDE", UnixMs(ms), || Err::<(), _>(AdminFault::NotJson));
+        let at = |ms| setup.redeem("ABCDE", UnixMs(ms), || Err::<(), _>(AdminFault::NotJson));
         assert!(matches!(at(5), Err(AdminFault::TooManyCodes)), "not even the right one");
         assert!(matches!(at(MINUTE_MS + 5), Err(AdminFault::NotJson)));
     }
