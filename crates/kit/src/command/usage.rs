@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 mod report;
 
-pub(crate) use report::{Figures, Report, Row};
+pub(crate) use report::{Figures, Report, Row, harmless};
 
 /// Report what was used and what it cost.
 #[derive(Debug, Args)]
