@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tollgate_policy::entry::Event;
 use tollgate_policy::unit::UnixMs;
 
+use super::calendar::Month;
 use super::query::{PastUse, Query, ReportRow};
 use super::record::Record;
 use super::statement::StatementFigures;
@@ -40,6 +41,14 @@ impl Bulk {
             }
             Ok(place)
         })
+    }
+
+    /// As [`super::Ledger::drop_raw_before`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn drop_raw_before(&mut self, month: Month) -> Result<usize, LedgerFault> {
+        self.writer.drop_records_before(month)
     }
 
     /// As [`super::Ledger::report`].

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use tollgate_policy::entry::{Outcome, Settled};
+use tollgate_policy::entry::{Adjusted, Outcome, Settled};
 use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::{COUNT_MAX, Iteration, Usage};
@@ -13,7 +13,32 @@ use crate::fault::LedgerFault;
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::store::{Options, Store};
 
+mod oracle;
+
 const DAY_MS: i64 = 86_400_000;
+
+fn at(text: &str) -> UnixMs {
+    text.parse().unwrap()
+}
+
+/// A correction of what the settlement in entry `seq` says.
+fn adjustment(settled: &Settled, seq: u64, difference: i64) -> Adjusted {
+    Adjusted {
+        by: "finance".into(),
+        request: settled.request,
+        settled: seq,
+        booked_at: settled.admitted_at.unwrap(),
+        key: settled.key,
+        scope: settled.scope.clone(),
+        cost_centre: settled.cost_centre.clone(),
+        model: settled.served_model.clone().or_else(|| settled.model.clone()),
+        upstream: settled.upstream.clone(),
+        difference: NanoUsd(difference),
+        cost: settled.cost.saturating_add(NanoUsd(difference)),
+        price_version: "2026-12-01".into(),
+        reason: "contract price from november on".into(),
+    }
+}
 
 fn book(store: &Store, at: UnixMs, number: u64, change: impl FnOnce(&mut Settled)) {
     let seq = store.journal.admit(at, admitted(number)).wait().unwrap();
