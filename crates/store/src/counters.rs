@@ -5,6 +5,8 @@
 //! way back after a restart.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use tollgate_policy::allowance::{Allowance, Mode};
 use tollgate_policy::books::{Amounts, Books, Claim, Kind, Overdrawn, Past, Reservation, Share, Standing};
@@ -14,6 +16,8 @@ use tollgate_policy::unit::UnixMs;
 use crate::fault::LedgerFault;
 use crate::journal::{Append, Journal};
 use crate::ledger::{Ledger, PastUse};
+
+mod past;
 
 /// The counters of one instance.
 #[derive(Debug)]
@@ -73,26 +77,32 @@ impl Counters {
         recalled
     }
 
-    /// Counts what was settled up to an entry, in the allowances that are new.
+    /// Counts in the allowances that are new what was admitted before `now`, as far as entry `upto` and those before it
+    /// tell. What is settled later is charged by [`Self::settle`], which knows of these allowances already.
     fn recall(&self, upto: u64, now: UnixMs) -> Result<(), LedgerFault> {
-        self.ledger.catch_up(upto)?;
+        while self.ledger.projected_seq() < upto {
+            // The entry is on its way to the disk, or the ledger to the entry.
+            thread::sleep(Duration::from_millis(1));
+            self.ledger.catch_up()?;
+        }
         let (starts, recent) = {
             let books = self.lock();
             (books.starts(now), books.recent_since(now))
         };
         for start in starts {
-            self.ledger.past(start, upto, &mut |past| {
-                if let Some(past) = of_ledger(past) {
+            for past in past::between(&self.ledger, start, now, upto)? {
+                if let Some(past) = of_ledger(&past) {
                     self.lock().recall_period(start, &past, now);
                 }
-            })?;
+            }
         }
         if let Some(since) = recent {
-            self.ledger.recent(since, upto, &mut |past| {
-                if let Some(past) = of_ledger(past) {
+            let mut visit = |past: &PastUse| {
+                if let Some(past) = of_ledger(past).filter(|_| past.seq <= upto) {
                     self.lock().recall_recent(&past, now);
                 }
-            })?;
+            };
+            self.ledger.recent(since, &mut visit)?;
         }
         Ok(())
     }

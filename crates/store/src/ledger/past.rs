@@ -36,6 +36,7 @@ fn past_use(row: &ReportRow, from: UnixMs) -> Result<PastUse, LedgerFault> {
         return Err(odd());
     };
     Ok(PastUse {
+        seq: 0,
         scope: Scope {
             org: parsed(org)?.ok_or_else(odd)?,
             team: parsed(team)?.ok_or_else(odd)?,

@@ -96,7 +96,11 @@ impl Projector {
             stepped?;
             moved(self.place.seq);
             if reported.elapsed() > REPORT_EVERY {
-                tracing::info!(booked = self.place.seq, of = mark.seq, "the ledger is catching up with the journal");
+                tracing::info!(
+                    booked = self.place.seq,
+                    of = mark.seq,
+                    "the ledger is catching up with the journal"
+                );
                 reported = Instant::now();
             }
         }

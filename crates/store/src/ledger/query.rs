@@ -289,6 +289,8 @@ pub struct ReportRow {
 /// Use that budgets and limits are restored from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastUse {
+    /// The entry that settled it; for use that was added up, 0.
+    pub seq: u64,
     /// Where it was booked.
     pub scope: Scope,
     /// The key that was presented.

@@ -125,8 +125,9 @@ impl Source<'_> {
             sums::OF_ADJUSTMENT
         );
         self.rows(&sql, params![day.0, from.0, to.0], visit)?;
-        let mut statement =
-            self.database.prepare("SELECT booked_from, booked_upto, settled_from FROM days WHERE day = ?1")?;
+        let mut statement = self
+            .database
+            .prepare("SELECT booked_from, booked_upto, settled_from FROM days WHERE day = ?1")?;
         let span = statement.query_row([day.0], span_of_row).optional()?.unwrap_or_default();
         let Some((first, last)) = span.booked else { return Ok(()) };
         let month = schema::records_month(day);
