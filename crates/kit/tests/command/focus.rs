@@ -15,7 +15,8 @@ fn the_report_obeys_the_rules_of_focus() {
     let simulator = Simulator::start();
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("tollgate.yaml");
-    let rules = "cost_centres: [{cost_centre: '4711', on: {team: red}}]\ntags: [{name: stage, value: '=prod'}]\n";
+    let rules =
+        "cost_centres: [{cost_centre: '4711', on: {team: red}}]\ntags: [{name: stage, value: '=prod'}]\n";
     fs::write(&config, rules).unwrap();
     let gateway = Gateway::start_with(&simulator.url, &["--config", text(&config)]);
     for (team, directives) in [
@@ -26,8 +27,7 @@ fn the_report_obeys_the_rules_of_focus() {
         message(&gateway.clients, &gateway.key(team), directives);
     }
     let file = folder.path().join("focus.csv");
-    let report =
-        gateway.run(&["usage", "report", "--by", "user,tag:stage,outcome", "--format", "focus"]);
+    let report = gateway.run(&["usage", "report", "--by", "user,tag:stage,outcome", "--format", "focus"]);
     assert_eq!((report.status, report.err.as_str()), (0, ""));
     for part in ["4711,4711,Cost centre", "blue,blue,Team", r#""stage"":""=prod"#, ",1239,Tokens,"] {
         assert!(report.out.contains(part), "{part}: {}", report.out);
