@@ -4,12 +4,13 @@
 //! rest of the document can be judged in the same pass.
 
 use crate::{
-    document::Document,
+    document::{Allowance, Document},
     leaf::{Form, quote},
     problem::{Place, Problem, holds_secret},
     schema::{Section, Shape, Wish, choices},
     tree::{self, Key, Node, Value},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,8 @@ pub(crate) struct Reading {
     pub(crate) faulty: Vec<String>,
     /// Where each field of the text is.
     pub(crate) places: Places,
+    /// For each list of the text, by path: which of its items are in the document.
+    kept: BTreeMap<String, Vec<usize>>,
 }
 
 /// Where each field of the text is, by path.
@@ -48,29 +51,58 @@ impl Places {
 /// Reads a text.
 pub(crate) fn read(text: &str) -> Reading {
     let mut reading = Reading::default();
-    let tree = match tree::read(text) {
-        Ok(tree) => tree,
-        Err(problem) => {
-            reading.problems.push(problem);
-            reading.faulty.push(String::new());
-            return reading;
-        }
-    };
-    if matches!(tree.value, Value::Null) {
-        return reading;
-    }
-    let Some(json) = reading.value(Wish::document(), &tree, "") else {
-        return reading;
-    };
-    match serde_json::from_value(json) {
-        Ok(document) => reading.document = document,
-        // The schema is derived from the type, so this means that the two have come apart.
-        Err(error) => reading.refuse("", tree.place, &error.to_string(), "report this as a bug of Tollgate."),
+    if let Some(tree) = reading.tree(text)
+        && !matches!(tree.value, Value::Null)
+    {
+        reading.document = reading.typed(Wish::document(), &tree).unwrap_or_default();
     }
     reading
 }
 
+/// Reads a text that is one allowance. The document of the reading stays empty; its places are those of the allowance.
+pub(crate) fn read_allowance(text: &str) -> (Reading, Option<Allowance>) {
+    let mut reading = Reading::default();
+    let tree = reading.tree(text);
+    let allowance = tree.and_then(|tree| reading.typed(Wish::allowance(), &tree));
+    (reading, allowance)
+}
+
 impl Reading {
+    /// A document that is not from text.
+    pub(crate) fn of(document: Document) -> Self {
+        Self { document, ..Self::default() }
+    }
+
+    /// The path of the item of a list that is at `index` in the document; in the text others may stand before it, which
+    /// were left out.
+    pub(crate) fn item(&self, list: &str, index: usize) -> String {
+        let index = self.kept.get(list).and_then(|kept| kept.get(index)).copied().unwrap_or(index);
+        format!("{list}[{index}]")
+    }
+
+    fn tree(&mut self, text: &str) -> Option<Node> {
+        match tree::read(text) {
+            Ok(tree) => Some(tree),
+            Err(problem) => {
+                self.problems.push(problem);
+                self.faulty.push(String::new());
+                None
+            }
+        }
+    }
+
+    fn typed<T: DeserializeOwned>(&mut self, wish: Wish<'_>, tree: &Node) -> Option<T> {
+        let json = self.value(wish, tree, "")?;
+        match serde_json::from_value(json) {
+            Ok(value) => Some(value),
+            // The schema is derived from the type, so this means that the two have come apart.
+            Err(error) => {
+                self.refuse("", tree.place, &error.to_string(), "report this as a bug of Tollgate.");
+                None
+            }
+        }
+    }
+
     /// The value as JSON, or nothing if it must be left out.
     fn value(&mut self, wish: Wish<'_>, node: &Node, path: &str) -> Option<Json> {
         self.places.by_path.insert(path.to_owned(), node.place);
@@ -86,7 +118,13 @@ impl Reading {
                 self.number(*number, least, most, node, path)
             }
             (Shape::Text, Value::Text(text)) => Some(text.as_str().into()),
-            (Shape::Leaf(form), Value::Text(text)) => self.leaf(form, text, node, path),
+            (Shape::Leaf { form, .. }, Value::Text(text)) => self.leaf(form, text, node, path),
+            (Shape::Leaf { form, number: true }, Value::Integer(number)) => {
+                self.leaf(form, &number.to_string(), node, path)
+            }
+            (Shape::Leaf { form, number: true }, Value::OtherNumber(text)) => {
+                self.leaf(form, text, node, path)
+            }
             (Shape::Choice(choice), Value::Text(text)) => self.choice(choice, text, node, path),
             (shape, _) => {
                 let (wanted, cure) = wanted(shape);
@@ -130,10 +168,15 @@ impl Reading {
 
     fn list(&mut self, wish: Wish<'_>, nodes: &[Node], path: &str) -> Json {
         let mut list = Vec::new();
+        let mut kept = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
             // A faulty item stays out; the list is refused anyway.
-            list.extend(self.value(wish, node, &format!("{path}[{index}]")));
+            if let Some(item) = self.value(wish, node, &format!("{path}[{index}]")) {
+                list.push(item);
+                kept.push(index);
+            }
         }
+        self.kept.insert(path.to_owned(), kept);
         Json::Array(list)
     }
 
@@ -215,7 +258,9 @@ fn wanted(shape: Shape<'_>) -> (String, String) {
             let values: Vec<&str> = choices(choice).map(|(value, _)| value).collect();
             ("one of the choices".to_owned(), format!("write one of: {}.", values.join(", ")))
         }
-        Shape::Leaf(form) => (form.noun.to_owned(), format!("write it as in {}.", form.examples.join(", "))),
+        Shape::Leaf { form, .. } => {
+            (form.noun.to_owned(), format!("write it as in {}.", form.examples.join(", ")))
+        }
         Shape::Text => {
             ("a text".to_owned(), "write a text, in quotes if it looks like something else.".to_owned())
         }

@@ -2,14 +2,21 @@
 
 use crate::{
     check::Reading,
-    document::{self, Document, Verdict},
+    document::{self, Document, Verdict, Visibility},
     duration::Duration,
     file::FilePath,
     problem::Problem,
     size::Size,
-    snapshot::{Limits, Listen, Snapshot, Timeouts, TlsFiles, Upstream},
+    snapshot::{Books, Limits, Listen, Snapshot, Timeouts, TlsFiles, Upstream},
 };
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+use tollgate_policy::allowance::{Allowance, Calendar};
+
+mod allowances;
+mod books;
+mod served;
+
+pub use served::unserved;
 
 /// Makes the snapshot of a document.
 ///
@@ -18,14 +25,17 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 /// Every rule that the document breaks, warnings among them. The problems have no place, because
 /// a document does not know its text; [`crate::load`] adds it.
 pub fn compile(document: &Document) -> Result<Snapshot, Vec<Problem>> {
-    let reading = Reading { document: document.clone(), ..Reading::default() };
-    let (snapshot, problems) = judge(&reading);
+    let reading = Reading::of(document.clone());
+    let (snapshot, problems) = judge(&reading, None);
     if problems.iter().any(Problem::is_error) { Err(problems) } else { Ok(snapshot) }
 }
 
 /// The snapshot and every finding, in no order. A rule that reads a field whose value was
 /// unreadable is not applied, since a default stands in for it.
-pub(crate) fn judge(reading: &Reading) -> (Snapshot, Vec<Problem>) {
+///
+/// `prices` is the text of `prices.file`. Without that field the built-in book counts; with it and without `prices`, no
+/// model is held to be unknown.
+pub(crate) fn judge(reading: &Reading, prices: Option<&str>) -> (Snapshot, Vec<Problem>) {
     let document = &reading.document;
     let mut judge = Judge { reading, findings: Vec::new() };
     judge.listeners(document);
@@ -34,9 +44,26 @@ pub(crate) fn judge(reading: &Reading) -> (Snapshot, Vec<Problem>) {
     judge.models(document);
     judge.limits(&document.limits);
     judge.timeouts(&document.timeouts);
+    let allowances = judge.allowances(document);
+    judge.served(&allowances, document, prices);
     let mut snapshot = snapshot(document);
+    snapshot.allowances = allowances.into_iter().map(|(_, allowance)| allowance).collect();
+    snapshot.tags = judge.tags(document);
+    snapshot.cost_centres = judge.cost_centres(document);
+    snapshot.brakes = judge.brakes(document);
     snapshot.warnings.clone_from(&judge.findings);
     (snapshot, judge.findings)
+}
+
+/// One allowance at the root of a text, and every finding.
+pub(crate) fn judge_allowance(
+    reading: &Reading,
+    wished: &document::Allowance,
+    calendar: &Calendar,
+) -> (Option<Allowance>, Vec<Problem>) {
+    let mut judge = Judge { reading, findings: Vec::new() };
+    let made = judge.allowance(wished, calendar, "");
+    (made, judge.findings)
 }
 
 struct Judge<'r> {
@@ -282,9 +309,10 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any)
 }
 
+/// The parts of the snapshot that are written as they are; those that rules make are still empty.
 fn snapshot(document: &Document) -> Snapshot {
-    let Document { listen, admin, upstream, access, models, limits, timeouts, data, journal, prices, log } =
-        document;
+    let Document { listen, admin, upstream, access, models, limits, timeouts, data, .. } = document;
+    let Document { journal, prices, books, log, .. } = document;
     Snapshot {
         listen: Listen {
             address: listen.address.socket(),
@@ -322,6 +350,15 @@ fn snapshot(document: &Document) -> Snapshot {
         data: path(data),
         durability: journal.durability,
         price_file: prices.file.as_ref().map(path),
+        books: Books {
+            calendar: allowances::calendar(books),
+            hide_upstream_limits: books.upstream_limit_headers == Visibility::Hide,
+            keep_records_months: books.keep_records_months,
+        },
+        allowances: Vec::new(),
+        tags: Vec::new(),
+        cost_centres: Vec::new(),
+        brakes: None,
         log_format: log.format,
         log_level: log.level,
         warnings: Vec::new(),

@@ -9,6 +9,12 @@ use crate::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod books;
+
+pub use books::{
+    Allowance, Books, Brakes, CostCentre, Level, Mode, On, Per, Raise, Reserve, Tag, Visibility, Weekday,
+};
+
 /// The configuration of one gateway. Every field has a default; an empty document is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +41,17 @@ pub struct Document {
     pub journal: Journal,
     /// What tokens cost.
     pub prices: Prices,
+    /// What holds for all limits, quotas, budgets and records.
+    pub books: Books,
+    /// Limits, quotas and budgets. A request must fit into every one that counts it. Those that are made through the
+    /// admin API come on top.
+    pub allowances: Vec<Allowance>,
+    /// The tags that requests get, for reports. At most 64 rules.
+    pub tags: Vec<Tag>,
+    /// Who pays for what. The first rule that fits counts.
+    pub cost_centres: Vec<CostCentre>,
+    /// When a single session is paused because it runs away.
+    pub brakes: Brakes,
     /// What the process says about itself on standard error.
     pub log: Log,
 }
@@ -266,6 +283,11 @@ impl Default for Document {
             data: FilePath::of("./tollgate-data"),
             journal: Journal::default(),
             prices: Prices::default(),
+            books: Books::default(),
+            allowances: Vec::new(),
+            tags: Vec::new(),
+            cost_centres: Vec::new(),
+            brakes: Brakes::default(),
             log: Log::default(),
         }
     }

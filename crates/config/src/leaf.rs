@@ -1,7 +1,17 @@
 //! Leaves: values written as one piece of text with a form of its own, such as `310s`.
 
 use crate::{
-    Address, duration::Duration, file::FilePath, proxy::Proxy, secret::SecretRef, size::Size, url::Url,
+    Address,
+    amount::Amount,
+    duration::Duration,
+    file::FilePath,
+    instant::Instant,
+    named::{Header, KeyId, Name, Pattern, Zone},
+    proxy::Proxy,
+    secret::SecretRef,
+    size::Size,
+    url::Url,
+    window::Window,
 };
 use std::str::FromStr;
 use thiserror::Error;
@@ -37,13 +47,71 @@ pub(crate) struct Form {
 }
 
 /// All forms, in the order of the reference page.
-pub(crate) static FORMS: [Form; 7] = [
+pub(crate) static FORMS: [Form; 15] = [
     Form {
         name: "tollgate-duration",
         noun: "a duration",
         examples: &["310s", "10m", "250ms", "2h"],
         rule: "A whole number and one unit, without a space: `ms`, `s`, `m` or `h`. At most `24h`.",
         check: check::<Duration>,
+    },
+    Form {
+        name: "tollgate-window",
+        noun: "a window of time",
+        examples: &["24h", "90m", "30d"],
+        rule: "A whole number and one unit, without a space: `m`, `h` or `d` (24 hours). From `1m` to `92d`.",
+        check: check::<Window>,
+    },
+    Form {
+        name: "tollgate-instant",
+        noun: "an instant",
+        examples: &["2026-12-31", "2026-12-31T18:00:00Z", "2026-12-31T18:00:00+01:00"],
+        rule: "A day, which means its beginning in the time zone of the allowance, or a day, a time and an \
+               offset as in RFC 3339.",
+        check: check::<Instant>,
+    },
+    Form {
+        name: "tollgate-time-zone",
+        noun: "a time zone",
+        examples: &["UTC", "Europe/Berlin", "America/New_York"],
+        rule: "A name of the IANA time zone database. Its rules, daylight saving included, are built in.",
+        check: check::<Zone>,
+    },
+    Form {
+        name: "tollgate-amount",
+        noun: "an amount",
+        examples: &["500", "0.25", "200000"],
+        rule: "Digits, with a point before up to nine decimals; with quotes or without. Read exactly. At \
+               most a billion dollars, or 10^18 tokens or requests.",
+        check: check::<Amount>,
+    },
+    Form {
+        name: "tollgate-name",
+        noun: "a name",
+        examples: &["platform", "ada@example.org", "team-2"],
+        rule: "1 to 64 letters, digits and `.` `_` `@` `-`, beginning with a letter or digit.",
+        check: check::<Name>,
+    },
+    Form {
+        name: "tollgate-key-id",
+        noun: "a key id",
+        examples: &["key_01KAN5B9V0QZJ8E4M3T7XWYRSC"],
+        rule: "`key_` and 26 digits and capitals, as `tollgate key list` shows it. It is not the key itself.",
+        check: check::<KeyId>,
+    },
+    Form {
+        name: "tollgate-model",
+        noun: "a model pattern",
+        examples: &["claude-haiku-*", "claude-opus-5-5", "*sonnet*"],
+        rule: "A model id, or a part of one with `*` at its start, its end or both.",
+        check: check::<Pattern>,
+    },
+    Form {
+        name: "tollgate-header",
+        noun: "a header",
+        examples: &["x-app"],
+        rule: "The name of a request header; case does not matter.",
+        check: check::<Header>,
     },
     Form {
         name: "tollgate-size",
@@ -106,9 +174,13 @@ fn check<T: FromStr<Err = Fault>>(text: &str) -> Result<(), Fault> {
 }
 
 /// Gives a type that is one piece of text its serde and schema faces. The type has `FromStr`
-/// (error [`Fault`]) and `Display`, and the two are inverse.
+/// (error [`Fault`]) and `Display`, and the two are inverse. After the name of the form come the types of JSON that may
+/// hold it, `string` first; only `string` when nothing is said.
 macro_rules! leaf {
     ($type:ty, $form:literal) => {
+        $crate::leaf::leaf!($type, $form, "string");
+    };
+    ($type:ty, $form:literal, $($kind:literal),+) => {
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.collect_str(self)
@@ -132,12 +204,20 @@ macro_rules! leaf {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "format": $form })
+                schemars::json_schema!({ "type": $crate::leaf::kinds(&[$($kind),+]), "format": $form })
             }
         }
     };
 }
 pub(crate) use leaf;
+
+/// The value of `type` in a schema: one name, or a list of several.
+pub(crate) fn kinds(names: &[&str]) -> serde_json::Value {
+    match names {
+        [name] => (*name).into(),
+        names => names.into(),
+    }
+}
 
 /// A value of the document as a problem may show it: short, on one line, in backquotes.
 pub(crate) fn quote(text: &str) -> String {

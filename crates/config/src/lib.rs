@@ -12,15 +12,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod amount;
 pub mod document;
 pub mod duration;
 pub mod file;
+pub mod instant;
+pub mod named;
 pub mod problem;
 pub mod proxy;
 pub mod secret;
 pub mod size;
 pub mod snapshot;
 pub mod url;
+pub mod window;
 
 mod address;
 mod check;
@@ -31,7 +35,7 @@ mod schema;
 mod tree;
 
 pub use address::Address;
-pub use compile::compile;
+pub use compile::{compile, unserved};
 pub use document::Document;
 pub use leaf::Fault;
 pub use problem::{Problem, Severity};
@@ -41,6 +45,8 @@ pub use schema::schema;
 pub use secret::SecretRef;
 pub use snapshot::{Snapshot, TlsFiles};
 pub use url::Url;
+
+use tollgate_policy::allowance::{Allowance, Calendar};
 
 /// Reads a document from YAML or JSON text.
 ///
@@ -66,8 +72,46 @@ pub fn parse(text: &str, name: &str) -> Result<Document, Vec<Problem>> {
 ///
 /// Every problem found, warnings among them, in the order of the text.
 pub fn load(text: &str, name: &str) -> Result<Snapshot, Vec<Problem>> {
+    load_judged(text, name, None)
+}
+
+/// Like [`load`], where `prices` is what the file that `prices.file` names holds: allowances may name its models only,
+/// and those of `models`.
+///
+/// # Errors
+///
+/// As [`load`]; a price book that is unsound is a problem of `prices.file`.
+pub fn load_priced(text: &str, name: &str, prices: &str) -> Result<Snapshot, Vec<Problem>> {
+    load_judged(text, name, Some(prices))
+}
+
+/// Reads one allowance, written like an entry of `allowances`, whose periods go by `calendar` unless it says otherwise.
+///
+/// # Errors
+///
+/// Every problem found, as [`load`]. The warnings of a good allowance stand beside it.
+pub fn load_allowance(
+    text: &str,
+    name: &str,
+    calendar: &Calendar,
+) -> Result<(Allowance, Vec<Problem>), Vec<Problem>> {
+    let (reading, wished) = check::read_allowance(text);
+    let (made, mut findings) = match &wished {
+        Some(wished) => compile::judge_allowance(&reading, wished, calendar),
+        None => (None, Vec::new()),
+    };
+    let mut problems = reading.problems;
+    problems.append(&mut findings);
+    let problems = finish(problems, name);
+    match made {
+        Some(made) if !problems.iter().any(Problem::is_error) => Ok((made, problems)),
+        _ => Err(problems),
+    }
+}
+
+fn load_judged(text: &str, name: &str, prices: Option<&str>) -> Result<Snapshot, Vec<Problem>> {
     let reading = check::read(text);
-    let (snapshot, mut findings) = compile::judge(&reading);
+    let (snapshot, mut findings) = compile::judge(&reading, prices);
     let mut problems = reading.problems;
     problems.append(&mut findings);
     let mut problems = finish(problems, name);

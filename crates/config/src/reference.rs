@@ -93,7 +93,7 @@ fn kind(shape: Shape<'_>) -> String {
             let _ = write!(text, " `{value}`: {}", line(description));
             text
         }),
-        Shape::Leaf(form) => {
+        Shape::Leaf { form, .. } => {
             let noun = form.noun.split_once(' ').map_or(form.noun, |(_, noun)| noun);
             format!(" ([{noun}](#{}))", anchor(form.noun))
         }

@@ -39,10 +39,17 @@ pub(crate) enum Shape<'s> {
     Section(Section<'s>),
     List(&'s Value),
     Choice(&'s Value),
-    Leaf(&'static Form),
+    /// A text of a form; with `number`, a bare number will do too.
+    Leaf {
+        form: &'static Form,
+        number: bool,
+    },
     Text,
     Flag,
-    Number { least: i64, most: i64 },
+    Number {
+        least: i64,
+        most: i64,
+    },
 }
 
 /// Named fields.
@@ -75,6 +82,11 @@ impl<'s> Wish<'s> {
         Wish::of(root())
     }
 
+    /// One allowance.
+    pub(crate) fn allowance() -> Wish<'static> {
+        Wish::of(&root()["$defs"]["Allowance"])
+    }
+
     /// Reads one schema.
     ///
     /// # Panics
@@ -102,7 +114,12 @@ impl<'s> Wish<'s> {
                 most: target["maximum"].as_i64().unwrap_or(i64::MAX),
             },
             Some("string") => match target["format"].as_str() {
-                Some(name) => Shape::Leaf(form(name).expect("the form is in the table")),
+                Some(name) => Shape::Leaf {
+                    form: form(name).expect("the form is in the table"),
+                    number: target["type"]
+                        .as_array()
+                        .is_some_and(|kinds| kinds.iter().any(|one| one == "number")),
+                },
                 None => Shape::Text,
             },
             _ => panic!("the schema has a shape that the loader does not know: {target}"),

@@ -8,6 +8,11 @@ use crate::{
     url::Url,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use tollgate_policy::allowance::Allowance;
+
+mod books;
+
+pub use books::{Books, Brakes, CostCentreRule, TagRule, TagSource, cost_centre, tags};
 
 /// The configuration in force. It is shared by reference and never changed: a reload makes
 /// another one, and a request keeps the one that it began with.
@@ -37,6 +42,16 @@ pub struct Snapshot {
     pub durability: Durability,
     /// A price book in place of the one that is built in.
     pub price_file: Option<PathBuf>,
+    /// What holds for all counting of use.
+    pub books: Books,
+    /// Limits, quotas and budgets, each sound by itself, each name once.
+    pub allowances: Vec<Allowance>,
+    /// The rules that give requests their tags; see [`tags`].
+    pub tags: Vec<TagRule>,
+    /// The rules that say who pays; see [`cost_centre`].
+    pub cost_centres: Vec<CostCentreRule>,
+    /// When a session is paused because it runs away; nothing when no brake is on.
+    pub brakes: Option<Brakes>,
     /// How lines of the log look.
     pub log_format: LogFormat,
     /// The least important kind of line that is shown.

@@ -13,6 +13,8 @@ use std::fmt;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) place: Place,
+    /// Where its text is: the offset and the length in bytes, where the reader knows them.
+    bytes: Option<(u64, u64)>,
     pub(crate) value: Value,
 }
 
@@ -22,8 +24,8 @@ pub(crate) enum Value {
     Null,
     Bool(bool),
     Integer(i64),
-    /// A number with a fraction, or too large for 64 bits: no field takes one.
-    OtherNumber,
+    /// A number with a fraction, or too large for 64 bits, as it is written.
+    OtherNumber(String),
     Text(String),
     List(Vec<Node>),
     /// Keys in the order of the text; a key may appear twice, which the reader of the tree judges.
@@ -44,10 +46,34 @@ impl Node {
             Value::Null => "empty",
             Value::Bool(_) => "a flag",
             Value::Integer(_) => "a number",
-            Value::OtherNumber => "a fraction or a huge number",
+            Value::OtherNumber(_) => "a fraction or a huge number",
             Value::Text(_) => "a text",
             Value::List(_) => "a list",
             Value::Map(_) => "a section",
+        }
+    }
+
+    /// Puts the text of each number that is no integer in place of what the reader made of it: binary fractions
+    /// cannot say `0.1`, and money is read exactly.
+    fn spell_numbers(&mut self, text: &str) {
+        match &mut self.value {
+            Value::OtherNumber(shown) => {
+                let written = self.bytes.and_then(|(offset, length)| {
+                    let (start, length) = (usize::try_from(offset).ok()?, usize::try_from(length).ok()?);
+                    text.get(start..start.checked_add(length)?)
+                });
+                // Only if it is the same number: what the reader says of places is not ours to trust with money.
+                let same = |written: &&str| written.parse::<f64>().ok() == shown.parse::<f64>().ok();
+                if let Some(written) = written.filter(same) {
+                    written.clone_into(shown);
+                } else {
+                    // No field takes this, so a number whose text is unknown is refused rather than guessed.
+                    "a number that is written in an unusual way".clone_into(shown);
+                }
+            }
+            Value::List(nodes) => nodes.iter_mut().for_each(|node| node.spell_numbers(text)),
+            Value::Map(fields) => fields.iter_mut().for_each(|(_, node)| node.spell_numbers(text)),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Text(_) => {}
         }
     }
 }
@@ -60,7 +86,7 @@ impl Node {
 pub(crate) fn read(text: &str) -> Result<Node, Problem> {
     if is_blank(text) {
         let place = Place { line: 1, column: 1 };
-        return Ok(Node { place, value: Value::Null });
+        return Ok(Node { place, bytes: None, value: Value::Null });
     }
     let options = serde_saphyr::options! {
         with_snippet: false,
@@ -70,9 +96,11 @@ pub(crate) fn read(text: &str) -> Result<Node, Problem> {
         merge_keys: MergeKeyPolicy::AsOrdinary,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
     };
-    serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
+    let mut tree = serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
         .map(Node::from)
-        .map_err(|error| unreadable(&error))
+        .map_err(|error| unreadable(&error))?;
+    tree.spell_numbers(text);
+    Ok(tree)
 }
 
 /// Whether there is nothing but white space, comments and document markers.
@@ -106,8 +134,13 @@ impl From<serde_saphyr::Location> for Place {
 
 impl From<Spanned<Value>> for Node {
     fn from(spanned: Spanned<Value>) -> Self {
-        // Where an alias is used, not where its anchor stands: that is the line to look at.
-        Self { place: spanned.referenced.into(), value: spanned.value }
+        let span = spanned.defined.span();
+        Self {
+            // Where an alias is used, not where its anchor stands: that is the line to look at.
+            place: spanned.referenced.into(),
+            bytes: span.byte_offset().zip(span.byte_len()),
+            value: spanned.value,
+        }
     }
 }
 
@@ -143,19 +176,19 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(i64::try_from(number).map_or(Value::OtherNumber, Value::Integer))
+        Ok(i64::try_from(number).map_or_else(|_| Value::OtherNumber(number.to_string()), Value::Integer))
     }
 
-    fn visit_i128<E>(self, _: i128) -> Result<Value, E> {
-        Ok(Value::OtherNumber)
+    fn visit_i128<E>(self, number: i128) -> Result<Value, E> {
+        Ok(Value::OtherNumber(number.to_string()))
     }
 
-    fn visit_u128<E>(self, _: u128) -> Result<Value, E> {
-        Ok(Value::OtherNumber)
+    fn visit_u128<E>(self, number: u128) -> Result<Value, E> {
+        Ok(Value::OtherNumber(number.to_string()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::OtherNumber)
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::OtherNumber(number.to_string()))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

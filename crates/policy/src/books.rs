@@ -220,6 +220,12 @@ impl Books {
         &self.allowances
     }
 
+    /// The latest instant that was seen: now, unless the clock was set back.
+    #[must_use]
+    pub fn clock(&self) -> UnixMs {
+        self.clock
+    }
+
     /// How many reservations are neither settled nor released nor expired.
     #[must_use]
     pub fn open(&self) -> usize {

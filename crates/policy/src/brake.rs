@@ -15,6 +15,9 @@ use sessions::Sessions;
 mod recent;
 mod sessions;
 
+/// Who pauses sessions that run away, in the journal.
+pub const BRAKE: &str = "brake";
+
 /// The most sessions that are watched at a time. When there are more, those seen last are kept.
 pub const SESSIONS_MAX: usize = 10_000;
 /// The most pauses that are remembered. When there are more, those that would end first are forgotten.
@@ -211,7 +214,7 @@ impl Brakes {
 
     fn begin(&mut self, now: UnixMs, key: KeyId, session: &str, seen: &str) -> Pause {
         let until = now.saturating_add_ms(self.brake.pause_ms);
-        let pause = Pause { by: "brake".to_owned(), why: sentence(until, seen), until };
+        let pause = Pause { by: BRAKE.to_owned(), why: sentence(until, seen), until };
         self.put(now, key, session, pause)
     }
 

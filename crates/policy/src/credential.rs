@@ -10,6 +10,9 @@
 //! The text is shown once, when the key is made. What is stored is [`Digest`], an HMAC-SHA-256 under a
 //! secret [`Pepper`]: whoever reads the store can neither use a key nor test a guess. A slow password hash
 //! is not needed, because the input has 256 random bits.
+//!
+//! The credential of an operator of the admin API has the same form and begins with `tga_`, so that neither is
+//! mistaken for the other.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +25,8 @@ use crate::{hex, text};
 
 /// What every virtual key begins with.
 pub const PREFIX: &str = "tg_";
+/// What the credential of every operator begins with.
+pub const OPERATOR_PREFIX: &str = "tga_";
 /// The length of every virtual key, in bytes.
 pub const KEY_BYTES: usize = PREFIX.len() + BODY_BYTES + CHECKSUM_BYTES;
 
@@ -37,18 +42,8 @@ pub struct VirtualKey(Zeroizing<String>);
 impl VirtualKey {
     /// Makes a key from 32 bytes of a cryptographic random source.
     #[must_use]
-    pub fn mint(mut random: [u8; 32]) -> Self {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES));
-        bytes.extend_from_slice(PREFIX.as_bytes());
-        push_base62(&mut bytes, &mut random, BODY_BYTES);
-        let checksum = crc32(&bytes);
-        push_base62(&mut bytes, &mut checksum.to_be_bytes(), CHECKSUM_BYTES);
-        random.zeroize();
-        // Base 62 is ASCII: every byte is one character. The capacity is exact, so nothing is left behind
-        // by growth.
-        let mut text = Zeroizing::new(String::with_capacity(KEY_BYTES));
-        text.extend(bytes.iter().copied().map(char::from));
-        Self(text)
+    pub fn mint(random: [u8; 32]) -> Self {
+        Self(mint(PREFIX, random))
     }
 
     /// Reads a key that somebody presents. Says nothing about whether it was ever issued.
@@ -70,14 +65,43 @@ impl VirtualKey {
     /// with an ellipsis between them. Leaves more than 200 bits unknown.
     #[must_use]
     pub fn hint(&self) -> String {
-        let (start, end) = (PREFIX.len() + HINT_BYTES, self.0.len() - HINT_BYTES);
-        format!("{}\u{2026}{}", &self.0[..start], &self.0[end..])
+        hint(PREFIX, &self.0)
     }
 }
 
 impl fmt::Debug for VirtualKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("VirtualKey(hidden)")
+    }
+}
+
+/// The credential of an operator in clear: exists when it is made and while it is being presented, never at rest.
+/// `Debug` shows nothing of it and its memory is wiped on drop.
+pub struct OperatorKey(Zeroizing<String>);
+
+impl OperatorKey {
+    /// Makes one from 32 bytes of a cryptographic random source.
+    #[must_use]
+    pub fn mint(random: [u8; 32]) -> Self {
+        Self(mint(OPERATOR_PREFIX, random))
+    }
+
+    /// The credential in clear, to be shown once.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What people may see of it, as [`VirtualKey::hint`].
+    #[must_use]
+    pub fn hint(&self) -> String {
+        hint(OPERATOR_PREFIX, &self.0)
+    }
+}
+
+impl fmt::Debug for OperatorKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("OperatorKey(hidden)")
     }
 }
 
@@ -116,6 +140,25 @@ pub fn check_form(presented: &[u8]) -> Result<(), NotAKey> {
     let mut expected = Vec::with_capacity(CHECKSUM_BYTES);
     push_base62(&mut expected, &mut crc32(body).to_be_bytes(), CHECKSUM_BYTES);
     if checksum == expected { Ok(()) } else { Err(NotAKey::Checksum) }
+}
+
+fn mint(prefix: &str, mut random: [u8; 32]) -> Zeroizing<String> {
+    let length = prefix.len() + BODY_BYTES + CHECKSUM_BYTES;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+    bytes.extend_from_slice(prefix.as_bytes());
+    push_base62(&mut bytes, &mut random, BODY_BYTES);
+    let checksum = crc32(&bytes);
+    push_base62(&mut bytes, &mut checksum.to_be_bytes(), CHECKSUM_BYTES);
+    random.zeroize();
+    // Base 62 is ASCII: every byte is one character. The capacity is exact, so nothing is left behind by growth.
+    let mut text = Zeroizing::new(String::with_capacity(length));
+    text.extend(bytes.iter().copied().map(char::from));
+    text
+}
+
+fn hint(prefix: &str, text: &str) -> String {
+    let (start, end) = (prefix.len() + HINT_BYTES, text.len() - HINT_BYTES);
+    format!("{}\u{2026}{}", &text[..start], &text[end..])
 }
 
 /// The secret under which credentials are digested. Made once per installation; losing it voids every key.
@@ -256,6 +299,15 @@ mod tests {
     }
 
     #[test]
+    fn an_operators_credential_has_the_form_of_a_key_and_is_none() {
+        // The checksum was computed by an independent program.
+        let credential = OperatorKey::mint(std::array::from_fn(|place| place as u8));
+        assert_eq!(credential.reveal(), "tga_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2WwGWT");
+        assert_eq!(credential.hint(), "tga_003a\u{2026}wGWT");
+        assert_eq!(VirtualKey::parse(credential.reveal()).err(), Some(NotAKey::Prefix));
+    }
+
+    #[test]
     fn a_text_that_is_no_key_is_refused_for_its_first_fault() {
         let swapped = EXAMPLE.replace("UlTJ", "lUTJ");
         let rows = [
@@ -288,8 +340,13 @@ mod tests {
     #[test]
     fn nothing_secret_is_shown_by_debug() {
         let secret = [0x5A; 32];
-        let shown = format!("{:?} {:?}", VirtualKey::mint(secret), Pepper::new(secret));
-        assert_eq!(shown, "VirtualKey(hidden) Pepper(hidden)");
+        let shown = format!(
+            "{:?} {:?} {:?}",
+            VirtualKey::mint(secret),
+            OperatorKey::mint(secret),
+            Pepper::new(secret)
+        );
+        assert_eq!(shown, "VirtualKey(hidden) OperatorKey(hidden) Pepper(hidden)");
     }
 
     proptest! {

@@ -21,4 +21,5 @@ pub mod unit;
 pub mod usage;
 
 mod hex;
+mod schema;
 mod text;

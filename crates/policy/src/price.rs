@@ -13,9 +13,13 @@
 //!   model can never be free.
 //! - The length of the prompt, cached parts included, decides between the rates for short and for long
 //!   prompts, for the whole inference.
+//! - Rates are looked up at the upstream that served, which may have its own, then in the list. Those of
+//!   an upstream count from their first date on; before it, the list does.
 //! - Multipliers apply to tokens: the faster serving, or the batch discount (the two exclude each other),
 //!   and one premium for place, US inference or a regional cloud endpoint, the larger if both are
-//!   reported. The contract's multiplier applies to everything.
+//!   reported. The multipliers of the contract and of the upstream apply to everything, one on top of the
+//!   other.
+//! - Rates and multipliers have dates. A request is priced by what was in force when it was admitted.
 //! - Web searches are priced by the search, web fetches are free. Code execution is billed by container
 //!   time, which usage does not tell: every run is priced as the five minutes that are billed at least,
 //!   and the monthly allowance of the organisation is not known here.
@@ -29,16 +33,25 @@ use crate::unit::{NanoUsd, UnixMs};
 use crate::usage::{COUNT_MAX, Iteration, Usage};
 
 use bill::{Item, RATE_CLASSES};
-use book::{Book, Model};
+use book::{Book, Model, Upstream};
 use model_id::ModelId;
 
 mod bill;
 mod book;
 mod estimate;
 mod model_id;
+mod rerate;
+mod reserve;
+mod show;
 
-pub use bill::{Class, Cost, Line, Multiplier, Priced};
-pub use estimate::{OUTPUT_TOKENS_MAX, PROMPT_TOKENS_MAX, floor, input_estimate};
+pub use bill::{Class, Cost, Factor, Line, Multiplier, Priced, Reason, Source};
+pub use estimate::{
+    ADDED_TOKENS_MAX, IMAGE_TOKENS_MAX, OUTPUT_TOKENS_MAX, PROMPT_TOKENS_MAX, floor, input_bound,
+    input_estimate,
+};
+pub use rerate::Rerated;
+pub use reserve::Order;
+pub use show::{Shown, ShownMultiplier, ShownPeriod};
 
 const BUILTIN: &str = include_str!("price/book.json");
 
@@ -49,13 +62,16 @@ pub struct Sale<'a> {
     pub requested_model: &'a str,
     /// The model that served, as the answer names it; empty if it names none.
     pub model: &'a str,
+    /// The name of the upstream that served; empty if it is not known, and then the list prices count.
+    pub upstream: &'a str,
     /// What was used.
     pub usage: &'a Usage,
     /// When; decides which rates were in force.
     pub at: UnixMs,
     /// Whether it was part of a batch.
     pub batch: bool,
-    /// Whether it ran on a regional endpoint of a cloud. An id with a region in it says so too.
+    /// Whether it ran on a regional endpoint of a cloud. An id with a region in it says so too, and so does the book
+    /// of an upstream.
     pub regional: bool,
 }
 
@@ -104,7 +120,7 @@ impl PriceBook {
     /// does not begin after the one before, the first name that stands twice, or a long-prompt rate below
     /// the short one.
     pub fn parse(json: &str) -> Result<Self, PriceProblem> {
-        book::read(json).map(Self)
+        book::read::read(json).map(Self)
     }
 
     /// The version of the book, for the journal.
@@ -113,24 +129,51 @@ impl PriceBook {
         &self.0.version
     }
 
-    /// Whether the book has rates for this model, in whatever spelling.
+    /// The names of the models that the book has rates for, aliases among them, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let upstreams = self.0.upstreams.values().map(|upstream| &upstream.models);
+        std::iter::once(&self.0.list)
+            .chain(upstreams)
+            .flat_map(|models| models.names.keys())
+            .map(String::as_str)
+    }
+
+    /// Whether the book has rates for this model, in whatever spelling, at an instant and at an upstream.
     #[must_use]
-    pub fn knows(&self, model: &str) -> bool {
-        self.look_up(model).1
+    pub fn knows(&self, model: &str, at: UnixMs, upstream: &str) -> bool {
+        self.0.look_up(model, at, self.0.upstream(upstream)).1 != Source::Dearest
+    }
+
+    /// The name that the list has for a model, in whatever spelling; else the plain name in its id.
+    #[must_use]
+    pub fn name<'a>(&'a self, model: &'a str) -> &'a str {
+        self.0.list.find(model).map_or_else(|| ModelId::take_apart(model).name, |model| &model.name)
+    }
+
+    /// The upstreams that the book has something to say about.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.0.upstreams.keys().map(String::as_str)
     }
 
     /// Prices a sale and shows how.
     #[must_use]
     pub fn price(&self, sale: &Sale<'_>) -> Priced {
         let mut lines = Vec::new();
-        let Cost { amount, unknown_model } = self.each_line(sale, |model, line| {
+        let Cost { amount, unknown_model } = self.each_line(sale, |rates, item, factors| {
             lines.push(Line {
-                model: model.to_owned(),
-                class: line.class,
-                quantity: line.quantity,
-                rate_per_million: line.rate,
-                multiplier: line.multiplier,
-                amount: line.amount(),
+                model: rates.model.name.clone(),
+                class: item.class,
+                quantity: item.quantity,
+                rate_per_million: item.rate,
+                source: rates.source,
+                long_prompt: rates.long_prompt,
+                multiplier: item.multiplier,
+                factors: factors
+                    .iter()
+                    .filter(|factor| factor.multiplier != Multiplier::ONE)
+                    .copied()
+                    .collect(),
+                amount: item.amount(),
             });
         });
         Priced { cost: amount, lines, unknown_model }
@@ -139,103 +182,88 @@ impl PriceBook {
     /// Prices a sale, and keeps no lines.
     #[must_use]
     pub fn cost(&self, sale: &Sale<'_>) -> Cost {
-        self.each_line(sale, |_, _| {})
-    }
-
-    /// What a request may cost at most, to be set aside before it is sent, and booked if its end is never
-    /// seen.
-    ///
-    /// The whole input at the dearest input class of the model (all of it written to the cache for an
-    /// hour), the whole `max_tokens` as output, at the larger premium for place that the model has. A
-    /// request for the faster serving, and server tools, can exceed it. An unknown model takes the dearest
-    /// known rates; see [`PriceBook::knows`]. Both counts are held at what a model can read and write at most,
-    /// [`PROMPT_TOKENS_MAX`] and [`OUTPUT_TOKENS_MAX`]: a client that asks for more cannot get it.
-    #[must_use]
-    pub fn reservation(
-        &self,
-        model: &str,
-        at: UnixMs,
-        input_tokens_estimate: u64,
-        max_tokens: u64,
-    ) -> NanoUsd {
-        let input_tokens = input_tokens_estimate.min(PROMPT_TOKENS_MAX);
-        let output_tokens = max_tokens.min(OUTPUT_TOKENS_MAX);
-        let (model, _) = self.look_up(model);
-        let rates = model.rates(at, input_tokens);
-        let input_classes = Class::TOKENS.into_iter().filter(|class| *class != Class::Output);
-        let input_rate = input_classes.map(|class| rates[class as usize]).fold(NanoUsd::ZERO, NanoUsd::max);
-        let mode = Mode { fast: false, batch: false, us_inference: true, regional: true };
-        let multiplier = self.multiplier(model, mode);
-        let (class, rate) = (Class::Output, rates[Class::Output as usize]);
-        let output = Item { class, quantity: output_tokens, rate, multiplier };
-        let (class, rate) = (Class::Input, input_rate);
-        let input = Item { class, quantity: input_tokens, rate, multiplier };
-        input.amount().saturating_add(output.amount())
+        self.each_line(sale, |_, _, _| {})
     }
 
     /// Gives every line of a sale to `line`, and sums them up.
-    fn each_line(&self, sale: &Sale<'_>, mut line: impl FnMut(&str, &Item)) -> Cost {
+    fn each_line(&self, sale: &Sale<'_>, mut line: impl FnMut(&Found<'_>, &Item, &[Factor])) -> Cost {
         let serving = if sale.model.is_empty() { sale.requested_model } else { sale.model };
-        let mode = Mode::of(sale);
+        let upstream = self.0.upstream(sale.upstream);
+        let mode = Mode::of(sale, upstream);
         let mut amount = NanoUsd::ZERO;
         let mut unknown_model = false;
-        let mut add = |model: &Model, mut item: Item| {
+        let mut add = |found: &Found<'_>, mut item: Item, factors: &[Factor]| {
             item.quantity = item.quantity.min(COUNT_MAX);
             if item.quantity > 0 {
-                line(&model.name, &item);
+                line(found, &item, factors);
                 amount = amount.saturating_add(item.amount());
             }
         };
         for (name, counts) in inferences(sale.usage, serving) {
-            let (model, known) = self.look_up(name);
-            unknown_model |= !known;
-            let rates = model.rates(sale.at, prompt_tokens(&counts));
-            let multiplier = self.multiplier(model, mode);
+            let (model, source) = self.0.look_up(name, sale.at, upstream);
+            unknown_model |= source == Source::Dearest;
+            let (rates, long_prompt) = model.periods.at(sale.at).rates(prompt_tokens(&counts));
+            let found = Found { model, source, long_prompt };
+            let factors = self.factors(model, mode, sale.at, upstream);
+            let multiplier = product(&factors);
             for (class, quantity) in Class::TOKENS.into_iter().zip(counts) {
                 let rate = rates[class as usize];
-                add(model, Item { class, quantity, rate, multiplier });
+                add(&found, Item { class, quantity, rate, multiplier }, &factors);
             }
         }
-        let (model, _) = self.look_up(serving);
+        let (model, source) = self.0.look_up(serving, sale.at, upstream);
+        let found = Found { model, source, long_prompt: false };
+        let contracts = self.contracts(sale.at, upstream);
+        let multiplier = product(&contracts);
         let tools = [
-            (Class::WebSearch, sale.usage.web_search_requests, self.0.web_search),
-            (Class::CodeExecution, sale.usage.code_execution_requests, self.0.code_execution),
+            (Class::WebSearch, sale.usage.web_search_requests, &self.0.web_search),
+            (Class::CodeExecution, sale.usage.code_execution_requests, &self.0.code_execution),
         ];
         for (class, quantity, rate) in tools {
-            add(model, Item { class, quantity, rate, multiplier: self.0.contract });
+            add(&found, Item { class, quantity, rate: *rate.at(sale.at), multiplier }, &contracts);
         }
         Cost { amount, unknown_model }
     }
 
-    /// The model of this id and whether it is known; for an unknown one, the dearest.
-    fn look_up(&self, id: &str) -> (&Model, bool) {
-        let find = |name: &str| {
-            let place = match self.0.names.get(name) {
-                // Ids are in lower case nearly always; only others are copied.
-                None if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                    self.0.names.get(&name.to_ascii_lowercase())
-                }
-                place => place,
-            };
-            place.map(|place| &self.0.models[*place])
+    /// The factors on the tokens of this model.
+    fn factors(&self, model: &Model, mode: Mode, at: UnixMs, upstream: Option<&Upstream>) -> [Factor; 4] {
+        let book = &self.0;
+        let when = |condition: bool, reason, multiplier: &Multiplier| {
+            let multiplier = if condition { *multiplier } else { Multiplier::ONE };
+            Factor { reason, multiplier }
         };
-        match find(id).or_else(|| find(ModelId::take_apart(id).name)) {
-            Some(model) => (model, true),
-            None => (&self.0.dearest, false),
-        }
+        let pace = if mode.fast {
+            when(true, Reason::Fast, model.fast.at(at))
+        } else {
+            when(mode.batch, Reason::Batch, book.batch.at(at))
+        };
+        let us_inference =
+            when(mode.us_inference && model.us_inference, Reason::UsInference, book.us_inference.at(at));
+        let regional = when(mode.regional && model.regional, Reason::Regional, book.regional.at(at));
+        let place = if regional.multiplier > us_inference.multiplier { regional } else { us_inference };
+        let [contract, upstream] = self.contracts(at, upstream);
+        [pace, place, contract, upstream]
     }
 
-    /// The product of all multipliers on the tokens of this model.
-    fn multiplier(&self, model: &Model, mode: Mode) -> Multiplier {
-        let book = &self.0;
-        let when = |condition: bool, multiplier| {
-            if condition { multiplier } else { Multiplier::ONE }
-        };
-        let pace = if mode.fast { model.fast } else { when(mode.batch, book.batch) };
-        let us_inference = when(mode.us_inference && model.us_inference, book.us_inference);
-        let regional = when(mode.regional && model.regional, book.regional);
-        pace.times(us_inference.max(regional)).times(book.contract)
+    /// The factors on everything.
+    fn contracts(&self, at: UnixMs, upstream: Option<&Upstream>) -> [Factor; 2] {
+        let upstream = upstream.map_or(Multiplier::ONE, |upstream| *upstream.multiplier.at(at));
+        [
+            Factor { reason: Reason::Contract, multiplier: *self.0.contract.at(at) },
+            Factor { reason: Reason::Upstream, multiplier: upstream },
+        ]
     }
+}
+
+/// Whose rates an inference is priced by.
+struct Found<'a> {
+    model: &'a Model,
+    source: Source,
+    long_prompt: bool,
+}
+
+fn product(factors: &[Factor]) -> Multiplier {
+    factors.iter().fold(Multiplier::ONE, |product, factor| product.times(factor.multiplier))
 }
 
 /// How a request was served, as far as its price depends on it.
@@ -248,7 +276,7 @@ struct Mode {
 }
 
 impl Mode {
-    fn of(sale: &Sale<'_>) -> Self {
+    fn of(sale: &Sale<'_>, upstream: Option<&Upstream>) -> Self {
         let usage = sale.usage;
         let [requested, serving] = [sale.requested_model, sale.model].map(ModelId::take_apart);
         Self {
@@ -259,7 +287,10 @@ impl Mode {
             },
             batch: sale.batch || usage.service_tier.as_deref() == Some("batch"),
             us_inference: usage.inference_geo.as_deref() == Some("us"),
-            regional: sale.regional || requested.regional || serving.regional,
+            regional: sale.regional
+                || requested.regional
+                || serving.regional
+                || upstream.is_some_and(|upstream| upstream.regional),
         }
     }
 }

@@ -8,6 +8,8 @@
 //! journal/<first seq>.jsonl segments of the journal
 //! journal/checkpoints       every signed checkpoint line once more; a copy elsewhere is an anchor
 //! journal/torn-<seq>        bytes that a crash left behind an entry, cut off at the next start
+//! statements/<period>.json  closed periods; their hashes are in the journal
+//! statements/<period>.sig   their signatures, by journal.key
 //! ledger.db                 SQLite view of the journal; may be deleted
 //! ```
 
@@ -78,6 +80,11 @@ impl Folder {
         self.root.join("journal")
     }
 
+    /// The folder of closed statements; there once a period was closed.
+    pub(crate) fn statements(&self) -> PathBuf {
+        self.root.join("statements")
+    }
+
     /// The database of the ledger.
     pub(crate) fn ledger(&self) -> PathBuf {
         self.root.join(LEDGER)
@@ -146,7 +153,7 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn create_private_folder(path: &Path) -> Result<(), StoreFault> {
+pub(crate) fn create_private_folder(path: &Path) -> Result<(), StoreFault> {
     if path.is_dir() {
         return Ok(());
     }
@@ -246,7 +253,7 @@ fn publish_key(path: &Path, public: &PublicKey) -> Result<(), StoreFault> {
 }
 
 /// Writes a new file so that after a crash it is either whole or not there.
-fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreFault> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreFault> {
     let draft = path.with_extension("new");
     let written = OpenOptions::new()
         .write(true)

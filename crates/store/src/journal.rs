@@ -108,14 +108,16 @@ impl Journal {
         append
     }
 
-    /// Records a denial or a configuration that came into force.
+    /// Records a denial, a configuration that came into force, or a threshold that was passed.
     ///
     /// # Errors
     /// The future resolves to [`JournalFault`]; [`JournalFault::NotAppendable`] for events that have a call of their
     /// own or belong to the store.
     pub fn append(&self, now: UnixMs, event: Event) -> Append {
         match event {
-            Event::Denied(_) | Event::ConfigApplied(_) => self.push_new(now, event, None),
+            Event::Denied(_) | Event::ConfigApplied(_) | Event::ThresholdPassed(_) => {
+                self.push_new(now, event, None)
+            }
             _ => Append::refused(JournalFault::NotAppendable),
         }
     }
@@ -156,6 +158,11 @@ impl Journal {
     /// Whether the journal takes and syncs nothing more.
     pub(crate) fn has_stopped(&self) -> bool {
         self.shared.lock().quit
+    }
+
+    /// The last entry that is in the chain, written or about to be.
+    pub(crate) fn chained_seq(&self) -> u64 {
+        self.shared.lock().chained_seq()
     }
 
     /// The last entry that the kernel has.

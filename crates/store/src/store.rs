@@ -9,7 +9,7 @@ use tollgate_policy::id::InstanceId;
 use tollgate_policy::unit::UnixMs;
 use tollgate_policy::usage::Usage;
 
-use crate::directory::{Directory, replay};
+use crate::directory::Directory;
 use crate::fault::StoreFault;
 use crate::folder::{Folder, Secrets, random};
 use crate::journal::Journal;
@@ -20,6 +20,8 @@ use crate::journal::segment;
 use crate::journal::tail::{Appender, Disks, FileSystem, Tail};
 use crate::journal::writer::Pace;
 use crate::ledger::{self, Ledger};
+use crate::register::{Ground, Register};
+use crate::replay::{Replayed, replay};
 
 /// Where and how to remember.
 #[derive(Debug, Clone)]
@@ -61,13 +63,15 @@ impl Options {
     }
 }
 
-/// An open data folder: what happened, who exists, what it cost.
+/// An open data folder: what happened, who exists, what was decided, what it cost.
 #[derive(Debug)]
 pub struct Store {
     /// What happened.
     pub journal: Arc<Journal>,
     /// Who exists.
     pub directory: Arc<Directory>,
+    /// What was decided.
+    pub register: Arc<Register>,
     /// What it cost.
     pub ledger: Arc<Ledger>,
     /// The instance that this folder belongs to, for life.
@@ -94,6 +98,7 @@ impl Store {
         let journal_folder = folder.journal();
         let segments = segment::list(&journal_folder).map_err(StoreFault::io("list", &journal_folder))?;
         let Secrets { pepper, signer } = folder.secrets(segments.is_empty())?;
+        let (pepper, signer) = (Arc::new(pepper), Arc::new(signer));
         let Witnesses { seen, lost, sidecar_len } = Witnesses::find(&folder)?;
         let recovered = recovery::recover(&journal_folder, &signer.public_key(), &seen)?;
 
@@ -126,7 +131,7 @@ impl Store {
         });
         let events = std::iter::once(opened).chain(lost).chain(unknown).collect();
         let start = Start {
-            signer,
+            signer: Arc::clone(&signer),
             instance,
             durability: options.durability,
             chain: recovered.chain,
@@ -139,10 +144,14 @@ impl Store {
             .map_err(StoreFault::io("start the threads of", &journal_folder))??;
         let journal = Arc::new(journal);
 
-        let keys = replay::replay(&journal_folder, &journal.synced_beyond(0, Duration::ZERO))?;
-        let ledger = Ledger::open(&folder, &journal)?;
-        let directory = Directory::open(pepper, Arc::clone(&journal), keys);
-        Ok(Self { journal, directory: Arc::new(directory), ledger: Arc::new(ledger), instance })
+        let Replayed { keys, decisions } =
+            replay(&journal_folder, &journal.synced_beyond(0, Duration::ZERO))?;
+        let ledger = Arc::new(Ledger::open(&folder, &journal)?);
+        let directory = Directory::open(Arc::clone(&pepper), Arc::clone(&journal), keys.into_values());
+        let statement_files = folder.statements();
+        let ground = Ground { pepper, signer, instance, statement_files, journal: Arc::clone(&journal) };
+        let register = Arc::new(Register::open(ground, decisions, now));
+        Ok(Self { journal, directory: Arc::new(directory), register, ledger, instance })
     }
 
     /// Records the end in good order and lets go of the folder. Blocks until everything is durable.

@@ -51,6 +51,21 @@ pub struct Lens<'a> {
     /// reads and the upstream only hands on is left out: `messages`, `system`, `metadata` and the `input_schema`
     /// and `input_examples` of tools. Without repetitions, in order. `"fallbacks": "default"` names none.
     pub other_models: Vec<Cow<'a, str>>,
+    /// What the body brings into the prompt beyond its own text.
+    pub beyond: Beyond,
+    /// Whether the faster and dearer serving is wished (`"speed": "fast"`).
+    pub fast: bool,
+}
+
+/// What a body brings into the prompt whose length the body does not show. Counted generously: a tool's input that looks
+/// like such a block counts too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Images and documents in `messages` and `system`.
+    pub media: usize,
+    /// What the upstream fetches by itself: images and documents by URL or file id, tools that it runs (web search, web
+    /// fetch, code execution), MCP servers.
+    pub remote: usize,
 }
 
 /// The form of `system`.
@@ -176,8 +191,18 @@ pub fn look(body: &[u8]) -> Result<Lens<'_>, Malformed> {
 }
 
 /// The top-level fields that are read.
-const READ: [&str; 8] =
-    ["model", "max_tokens", "stream", "system", "tools", "messages", "metadata", "fallbacks"];
+const READ: [&str; 10] = [
+    "model",
+    "max_tokens",
+    "stream",
+    "system",
+    "tools",
+    "messages",
+    "metadata",
+    "fallbacks",
+    "speed",
+    "mcp_servers",
+];
 
 /// The field that is read whose name equals `name` if case is ignored, and only then.
 fn resembled(name: &str) -> Option<&'static str> {
@@ -264,6 +289,8 @@ struct Findings<'a> {
     tools: usize,
     messages: usize,
     other_models: Vec<Cow<'a, str>>,
+    beyond: Beyond,
+    fast: bool,
 }
 
 impl<'a> Findings<'a> {
@@ -273,7 +300,7 @@ impl<'a> Findings<'a> {
         match (name, next) {
             ("model", Some(b'"')) => self.model = Some(model_name(scanner)?),
             ("model", _) => return Err(wrong_type(scanner, "model", "a string")),
-            ("messages", Some(b'[')) => self.messages = count(scanner)?,
+            ("messages", Some(b'[')) => self.messages = self.count(scanner)?,
             ("messages", _) => return Err(wrong_type(scanner, "messages", "an array")),
             (_, Some(b'n')) => scanner.skip()?,
             ("max_tokens", _) => self.max_tokens = Some(token_count(scanner)?),
@@ -283,11 +310,13 @@ impl<'a> Findings<'a> {
                 scanner.string()?;
                 self.system = SystemShape::Text;
             }
-            ("system", Some(b'[')) => self.system = SystemShape::Blocks(count(scanner)?),
+            ("system", Some(b'[')) => self.system = SystemShape::Blocks(self.count(scanner)?),
             ("system", _) => return Err(wrong_type(scanner, "system", "a string or an array")),
             ("tools", Some(b'[')) => self.tools = self.read_tools(scanner)?,
             ("tools", _) => return Err(wrong_type(scanner, "tools", "an array")),
             ("fallbacks", _) => self.read_fallbacks(scanner)?,
+            ("mcp_servers", Some(b'[')) => self.beyond.remote += self.read_tools(scanner)?,
+            ("speed", Some(b'"')) => self.fast = scanner.string()?.is("fast"),
             ("metadata", Some(b'{')) => self.read_metadata(scanner)?,
             ("metadata", _) => return Err(wrong_type(scanner, "metadata", "an object")),
             _ => self.collect_models(scanner)?,
@@ -311,6 +340,23 @@ impl<'a> Findings<'a> {
         Ok(())
     }
 
+    /// Passes `messages` or `system`, an array. Gives the number of its elements.
+    fn count(&mut self, scanner: &mut Scanner<'a>) -> Result<usize, Malformed> {
+        let mut elements = 0;
+        let beyond = &mut self.beyond;
+        scanner.open()?;
+        while scanner.element(elements == 0)? {
+            elements += 1;
+            scanner.skip_showing(|name, value| {
+                if name.is_some_and(|name| name.is("type")) {
+                    beyond.media += usize::from(value.is("image") || value.is("document"));
+                    beyond.remote += usize::from(value.is("url") || value.is("file"));
+                }
+            })?;
+        }
+        Ok(elements)
+    }
+
     fn finish(self, length: usize) -> Result<Lens<'a>, Malformed> {
         let model = self.model.ok_or(Malformed { offset: length, why: Why::ModelMissing })?;
         Ok(Lens {
@@ -322,6 +368,8 @@ impl<'a> Findings<'a> {
             tools: self.tools,
             messages: self.messages,
             other_models: self.other_models,
+            beyond: self.beyond,
+            fast: self.fast,
         })
     }
 }
@@ -329,17 +377,6 @@ impl<'a> Findings<'a> {
 #[cold]
 fn wrong_type(scanner: &Scanner<'_>, field: &'static str, expected: &'static str) -> Malformed {
     at(scanner, Why::WrongType { field, expected })
-}
-
-/// Passes an array and gives the number of its elements.
-fn count(scanner: &mut Scanner<'_>) -> Result<usize, Malformed> {
-    let mut elements = 0;
-    scanner.open()?;
-    while scanner.element(elements == 0)? {
-        elements += 1;
-        scanner.skip()?;
-    }
-    Ok(elements)
 }
 
 fn decode<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, Malformed> {

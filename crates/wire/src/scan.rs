@@ -166,14 +166,23 @@ impl<'a> Scanner<'a> {
 
     /// Passes one whole value of any kind.
     pub(crate) fn skip(&mut self) -> Result<(), Flaw> {
+        self.skip_showing(|_, _| {})
+    }
+
+    /// Passes one whole value of any kind. Each string in it that is a value is shown, with the name last passed: its
+    /// own, where it is the value of a member.
+    #[inline(always)]
+    pub(crate) fn skip_showing(
+        &mut self,
+        mut show: impl FnMut(Option<&Text<'a>>, Text<'a>),
+    ) -> Result<(), Flaw> {
         let outside = self.depth;
         let mut kinds = Kinds::default();
+        let mut name = None;
         loop {
             let next = self.peek();
             match next {
-                Some(b'"') => {
-                    self.string()?;
-                }
+                Some(b'"') => show(name.as_ref(), self.string()?),
                 Some(bracket @ (b'{' | b'[')) => {
                     self.open()?;
                     kinds.set(self.depth, bracket == b'{');
@@ -188,7 +197,7 @@ impl<'a> Scanner<'a> {
                 None => return Err(self.flaw(Syntax::Truncated)),
             }
             let opened = matches!(next, Some(b'{' | b'['));
-            if self.next_value(outside, opened, &kinds)? {
+            if self.next_value(outside, opened, &kinds, &mut name)? {
                 return Ok(());
             }
         }
@@ -197,13 +206,19 @@ impl<'a> Scanner<'a> {
     /// After a value, or just inside a bracket: goes to the next value, leaving what ends here. True at the end
     /// of the outermost one.
     #[inline(always)]
-    fn next_value(&mut self, outside: usize, opened: bool, kinds: &Kinds) -> Result<bool, Flaw> {
+    fn next_value(
+        &mut self,
+        outside: usize,
+        opened: bool,
+        kinds: &Kinds,
+        name: &mut Option<Text<'a>>,
+    ) -> Result<bool, Flaw> {
         let mut first = opened;
         while self.depth > outside {
             let object = kinds.is_object(self.depth);
             if !self.close_or_comma(if object { b'}' } else { b']' }, first)? {
                 if object {
-                    self.name()?;
+                    *name = Some(self.name()?);
                 }
                 return Ok(false);
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::unit::NanoUsd;
+use crate::usage::COUNT_MAX;
 
 const MILLION: i128 = 1_000_000;
 
@@ -73,6 +74,70 @@ impl fmt::Display for Multiplier {
     }
 }
 
+/// Where a rate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// Among the upstream's own rates.
+    Upstream,
+    /// In the list.
+    List,
+    /// Nowhere: the model is unknown, and each rate is the dearest that the book has for any model at any time.
+    Dearest,
+}
+
+impl Source {
+    /// The stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::List => "list",
+            Self::Dearest => "dearest",
+        }
+    }
+}
+
+/// What a multiplier is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// The faster serving.
+    Fast,
+    /// Part of a batch.
+    Batch,
+    /// Inference in the US, asked for with `inference_geo`.
+    UsInference,
+    /// A regional endpoint of a cloud.
+    Regional,
+    /// The contract of the whole book.
+    Contract,
+    /// The contract of one upstream.
+    Upstream,
+}
+
+impl Reason {
+    /// The stable name, as in the price book.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Batch => "batch",
+            Self::UsInference => "us_inference",
+            Self::Regional => "regional",
+            Self::Contract => "contract",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// A multiplier and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Factor {
+    /// What it is for.
+    pub reason: Reason,
+    /// The factor.
+    pub multiplier: Multiplier,
+}
+
 /// One line before it is shown: a quantity at a rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
@@ -82,15 +147,25 @@ pub(super) struct Item {
     pub(super) multiplier: Multiplier,
 }
 
+const SCALE: i128 = MILLION * Multiplier::ONE.0 as i128;
+
 impl Item {
+    /// The exact amount, rounded half up to a nano-dollar.
     pub(super) fn amount(&self) -> NanoUsd {
-        let scale = MILLION * i128::from(Multiplier::ONE.0);
         i128::from(self.quantity)
             .checked_mul(i128::from(self.rate.0))
             .and_then(|product| product.checked_mul(i128::from(self.multiplier.0)))
-            .and_then(|product| product.checked_add(scale / 2))
+            .and_then(|product| product.checked_add(SCALE / 2))
             // Past 128 bits the amount is above 10^20 after scaling, far past what an amount can hold.
-            .map_or(NanoUsd(i64::MAX), |product| NanoUsd::saturating_from(product / scale))
+            .map_or(NanoUsd(i64::MAX), |product| NanoUsd::saturating_from(product / SCALE))
+    }
+
+    /// The amount if each unit is rounded up to a nano-dollar. However the quantity is split into lines, and
+    /// whatever part of it is used: the sum of their amounts, each rounded on its own, is not above this.
+    pub(super) fn amount_at_most(&self) -> NanoUsd {
+        let product = i128::from(self.rate.0) * i128::from(self.multiplier.0);
+        let unit = (product + SCALE - 1) / SCALE;
+        NanoUsd::saturating_from(unit.saturating_mul(i128::from(self.quantity.min(COUNT_MAX))))
     }
 }
 
@@ -116,8 +191,14 @@ pub struct Line {
     pub quantity: u64,
     /// The rate for a million of them.
     pub rate_per_million: NanoUsd,
-    /// The factor on the rate.
+    /// Where the rates of that model stand.
+    pub source: Source,
+    /// Whether the rate is that for long prompts.
+    pub long_prompt: bool,
+    /// The factor on the rate: the product of `factors`.
     pub multiplier: Multiplier,
+    /// What the factor is made of. Those that change nothing are left out.
+    pub factors: Vec<Factor>,
     /// `quantity x rate x multiplier`, rounded half up to a nano-dollar.
     pub amount: NanoUsd,
 }

@@ -40,9 +40,19 @@ impl Signer {
     /// Fills in the key's id and the signature.
     pub(crate) fn sign(&self, mut checkpoint: Checkpoint) -> Checkpoint {
         checkpoint.key.clone_from(&self.id);
-        let signature = self.pair.sign(checkpoint.signed_text().as_bytes());
-        checkpoint.signature = BASE64_STANDARD.encode(signature);
+        checkpoint.signature = self.sign_text(&checkpoint.signed_text());
         checkpoint
+    }
+
+    /// Signs another text: base64 of the Ed25519 signature. The text must name its format in its first line, so that
+    /// it cannot pass for a checkpoint.
+    pub(crate) fn sign_text(&self, text: &str) -> String {
+        BASE64_STANDARD.encode(self.pair.sign(text.as_bytes()))
+    }
+
+    /// The public id of the key.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 }
 
@@ -72,13 +82,16 @@ impl PublicKey {
     /// Whether the checkpoint was signed with the private key of this one.
     #[must_use]
     pub fn verifies(&self, checkpoint: &Checkpoint) -> bool {
-        let Ok(signature) = BASE64_STANDARD.decode(&checkpoint.signature) else {
+        checkpoint.key == self.id() && self.verifies_text(&checkpoint.signed_text(), &checkpoint.signature)
+    }
+
+    /// Whether the text was signed with the private key of this one; the signature is in base64.
+    #[must_use]
+    pub fn verifies_text(&self, text: &str, signature: &str) -> bool {
+        let Ok(signature) = BASE64_STANDARD.decode(signature) else {
             return false;
         };
-        checkpoint.key == self.id()
-            && UnparsedPublicKey::new(&ED25519, self.0)
-                .verify(checkpoint.signed_text().as_bytes(), &signature)
-                .is_ok()
+        UnparsedPublicKey::new(&ED25519, self.0).verify(text.as_bytes(), &signature).is_ok()
     }
 }
 

@@ -140,7 +140,7 @@ pub(super) enum Rest {
 
 /// The state behind the lock.
 pub(super) struct Queue {
-    signer: Signer,
+    signer: Arc<Signer>,
     instance: InstanceId,
     durability: Durability,
     /// After the last entry of `pending`.
@@ -181,7 +181,7 @@ pub(super) struct Queue {
 
 /// What a queue starts from.
 pub(crate) struct Start {
-    pub(crate) signer: Signer,
+    pub(crate) signer: Arc<Signer>,
     pub(crate) instance: InstanceId,
     pub(crate) durability: Durability,
     pub(crate) chain: Chain,
@@ -192,6 +192,11 @@ pub(crate) struct Start {
 }
 
 impl Queue {
+    /// The last entry in the chain.
+    pub(super) fn chained_seq(&self) -> u64 {
+        self.ahead.chain.next_seq - 1
+    }
+
     pub(super) fn new(start: Start) -> Self {
         let safe = Progress { chain: start.chain, since_checkpoint: start.since_checkpoint };
         let mark = Mark {

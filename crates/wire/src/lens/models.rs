@@ -68,6 +68,8 @@ impl<'a> Findings<'a> {
             first = false;
             if name.is("model") && scanner.peek() == Some(b'"') {
                 self.add_model(scanner)?;
+            } else if name.is("type") && scanner.peek() == Some(b'"') {
+                self.beyond.remote += usize::from(runs_upstream(&decode(scanner)?));
             } else if name.is("input_schema") || name.is("input_examples") {
                 // A tool may well have a parameter called `model`, and examples of it.
                 scanner.skip()?;
@@ -101,4 +103,10 @@ impl<'a> Findings<'a> {
         self.other_models.push(model);
         Ok(())
     }
+}
+
+/// Whether a tool of this type is run by the upstream and brings what it finds into the prompt, such as
+/// `web_search_20250305` (<https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview>).
+fn runs_upstream(kind: &str) -> bool {
+    ["web_search", "web_fetch", "code_execution", "mcp_toolset"].iter().any(|known| kind.starts_with(known))
 }

@@ -56,6 +56,8 @@ fn expected(body: &Value) -> Option<Lens<'_>> {
         tools: array(field("tools"), true)?,
         messages: if body.get("messages").is_none() { 0 } else { array(field("messages"), false)? },
         other_models: Vec::new(),
+        beyond: Beyond::default(),
+        fast: field("speed") == "fast",
     })
 }
 
@@ -68,6 +70,7 @@ fn field() -> impl Strategy<Value = (String, Value)> {
         2 => ".{0,9}".prop_map(|user| ("metadata".to_owned(), json!({"user_id": user, "other": 1}))),
         2 => prop::collection::vec(value(), 0..4).prop_map(|list| ("messages".to_owned(), json!(list))),
         1 => (prop::sample::select(names.to_vec()), value()).prop_map(|(name, value)| (name.to_owned(), value)),
+        1 => prop::sample::select(vec!["fast", "slow"]).prop_map(|speed| ("speed".to_owned(), json!(speed))),
         1 => prop::collection::vec("[a-c]{0,2}", 0..4).prop_map(|models| {
             let list = models.into_iter().map(|model| json!({"max_tokens": 1, "model": model}));
             ("fallbacks".to_owned(), list.collect())
@@ -100,7 +103,7 @@ proptest! {
         let body: Value = fields.into_iter().collect::<Map<_, _>>().into();
         let text = body.to_string();
         let found = look(text.as_bytes()).ok();
-        let found = found.map(|lens| Lens { other_models: Vec::new(), ..lens });
+        let found = found.map(|lens| Lens { other_models: Vec::new(), beyond: Beyond::default(), ..lens });
         prop_assert_eq!(found, expected(&body), "{}", text);
     }
 

@@ -11,6 +11,40 @@ fn lens(model: &str) -> Lens<'_> {
         tools: 0,
         messages: 0,
         other_models: Vec::new(),
+        beyond: Beyond::default(),
+        fast: false,
+    }
+}
+
+#[test]
+fn what_the_body_does_not_show_in_full_is_counted() {
+    let beyond = |media, remote| Beyond { media, remote };
+    let image = r#"{"type":"image","source":{"type":"base64","data":"aGk="}}"#;
+    let by_url = r#"{"type":"document","source":{"type":"url","url":"https://example.org/a.pdf"}}"#;
+    let rows = [
+        (r#""messages":[{"role":"user","content":"type image"}]"#.to_owned(), beyond(0, 0)),
+        (format!(r#""messages":[{{"role":"user","content":[{image},{image}]}}]"#), beyond(2, 0)),
+        (format!(r#""messages":[{{"role":"user","content":[{by_url}]}}]"#), beyond(1, 1)),
+        (format!(r#""system":[{image}]"#), beyond(1, 0)),
+        // However it is spelt, wherever it stands.
+        (r#""messages":[{"content":[{"content":[{"type":"image"}]}]}]"#.to_owned(), beyond(1, 0)),
+        // An element of an array after a type is taken for one too; better too many.
+        (r#""messages":[{"type":["image","image"]}]"#.to_owned(), beyond(2, 0)),
+        (
+            r#""messages":[{"kind":"image"}],"tools":[{"name":"type","type":"custom"}]"#.to_owned(),
+            beyond(0, 0),
+        ),
+        (r#""tools":[{"type":"web_search_20250305"},{"type":"bash_20250124"}]"#.to_owned(), beyond(0, 1)),
+        (r#""mcp_servers":[{"url":"https://example.org"},{}]"#.to_owned(), beyond(0, 2)),
+        (r#""mcp_servers":null,"speed":null"#.to_owned(), beyond(0, 0)),
+    ];
+    for (fields, expected) in rows {
+        let body = format!(r#"{{"model":"m",{fields}}}"#);
+        assert_eq!(look(body.as_bytes()).unwrap().beyond, expected, "{body}");
+    }
+    for (speed, fast) in [(r#""fast""#, true), (r#""fast""#, true), (r#""standard""#, false), ("1", false)] {
+        let body = format!(r#"{{"model":"m","speed":{speed}}}"#);
+        assert_eq!(look(body.as_bytes()).unwrap().fast, fast, "{body}");
     }
 }
 
