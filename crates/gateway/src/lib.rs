@@ -6,6 +6,8 @@
 mod admin;
 mod admission;
 mod answer;
+mod books;
+mod clock;
 mod denied;
 mod drain;
 mod force;
@@ -22,8 +24,11 @@ mod models;
 mod pipeline;
 mod probe;
 mod relay;
+mod reserve;
 mod running;
 mod secret;
+mod sessions;
+mod shares;
 mod stream;
 mod upstream;
 mod watch;
@@ -34,16 +39,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
+use tollgate_store::counters::Counters;
 use tollgate_store::directory::Directory;
 use tollgate_store::journal::Journal;
 use tollgate_store::ledger::Ledger;
+use tollgate_store::register::Register;
 use tollgate_wire::http1::HeadLimits;
 
+use crate::clock::Steady;
 use crate::denied::Sparing;
 use crate::drain::Drain;
 use crate::force::InForce;
 use crate::inbound::Room;
 use crate::metrics::Metrics;
+use crate::sessions::Watch;
 
 pub use force::ForceFault;
 pub use running::{Gateway, ReloadFault, Source, StartFault, Stopped};
@@ -57,6 +66,10 @@ struct Shared {
     journal: Arc<Journal>,
     directory: Arc<Directory>,
     ledger: Arc<Ledger>,
+    register: Arc<Register>,
+    counters: Counters,
+    steady: Steady,
+    watch: Watch,
     metrics: Metrics,
     drain: Arc<Drain>,
     room: Arc<Room>,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::access::Models;
@@ -34,7 +35,7 @@ const DAY_MS: i64 = 86_400_000;
 ///
 /// A limit (requests or tokens per minute, requests at once), a quota (tokens per period) and a budget (money per
 /// period) differ in `measure` and `span` alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allowance {
     /// What people call it; unique in a gateway.
@@ -76,6 +77,22 @@ impl Allowance {
     #[must_use]
     pub fn amount_at(&self, now: UnixMs) -> u64 {
         self.raises.iter().find(|raise| raise.covers(now)).map_or(self.amount, |raise| raise.amount)
+    }
+
+    /// The most that may be used and set aside together: the amount in force, and of a rate the burst. A raise changes
+    /// the burst in proportion; where the allowance's own amount is zero, to the raised amount.
+    #[must_use]
+    pub fn capacity_at(&self, now: UnixMs) -> u64 {
+        let amount = self.amount_at(now);
+        let Span::Rate { burst, .. } = self.span else {
+            return amount;
+        };
+        if amount == 0 || self.amount == 0 {
+            return amount;
+        }
+        // At least one: a raise that grants anything lets something pass.
+        let burst = u128::from(burst) * u128::from(amount) / u128::from(self.amount);
+        u64::try_from(burst).unwrap_or(u64::MAX).max(1)
     }
 
     /// Finds everything that makes the allowance unsound by itself.
@@ -167,7 +184,7 @@ pub struct Fault {
 }
 
 /// Whose use counts: all fields that are given must fit; a field left out fits everything.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selector {
     /// The org.
@@ -220,7 +237,7 @@ impl fmt::Display for Selector {
 }
 
 /// A level of the organisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// The whole company or a subsidiary.
@@ -250,7 +267,7 @@ impl Level {
 }
 
 /// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Requests, those to count tokens left out.
@@ -301,7 +318,7 @@ impl Measure {
 }
 
 /// Per what an amount is granted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Span {
     /// At the same time.
@@ -328,7 +345,7 @@ pub enum Span {
 }
 
 /// A period of the calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
     /// From midnight to midnight.
@@ -358,7 +375,7 @@ impl Period {
 }
 
 /// Where days, weeks and years begin.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Calendar {
     /// The zone in whose local time days begin.
@@ -370,7 +387,7 @@ pub struct Calendar {
 }
 
 /// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Weekday {
     /// As ISO 8601 has it.
@@ -483,7 +500,7 @@ impl<'de> Deserialize<'de> for Zone {
 }
 
 /// How much is set aside for a request before its use is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reserve {
     /// The most that it can use, as far as its body tells: the allowance holds whatever happens.
@@ -495,7 +512,7 @@ pub enum Reserve {
 }
 
 /// Whether an allowance refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// What does not fit is refused.
@@ -506,7 +523,7 @@ pub enum Mode {
 }
 
 /// Another amount for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Raise {
     /// The amount meanwhile, in place of the allowance's own.

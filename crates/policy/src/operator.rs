@@ -1,5 +1,6 @@
 //! Who may do what at the admin API.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::credential::Digest;
@@ -28,7 +29,7 @@ pub struct Operator {
 }
 
 /// What an operator may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything.

@@ -12,6 +12,7 @@ use tollgate_policy::key::{KeyRecord, KeyState};
 use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::UnixMs;
 
+use crate::expect::Expect;
 use crate::fault::{JournalFault, StoreFault};
 use crate::folder::random;
 use crate::journal::Journal;
@@ -61,6 +62,9 @@ pub enum DirectoryFault {
     /// Only an active key can be replaced.
     #[error("the key {0} is not active; only an active key can be rotated")]
     NotActive(KeyId),
+    /// The key is not as the change expected.
+    #[error("the key {0} is not what was expected: somebody changed it meanwhile")]
+    Unexpected(KeyId),
     /// The directory is full.
     #[error("the directory holds {KEYS_MAX} keys and takes no more")]
     Full,
@@ -152,8 +156,26 @@ impl Directory {
         grace_ms: u64,
         now: UnixMs,
     ) -> Result<(Arc<KeyRecord>, VirtualKey), DirectoryFault> {
+        self.rotate_expected(by, id, Expect::Present, grace_ms, now)
+    }
+
+    /// As [`Self::rotate`], if the key is as expected.
+    ///
+    /// # Errors
+    /// [`DirectoryFault::Unexpected`], and those of [`Self::rotate`].
+    pub fn rotate_expected(
+        &self,
+        by: &str,
+        id: KeyId,
+        expect: Expect,
+        grace_ms: u64,
+        now: UnixMs,
+    ) -> Result<(Arc<KeyRecord>, VirtualKey), DirectoryFault> {
         let mut digests = self.changes();
         let before = self.known(&digests, id)?;
+        if !expect.meets(Some(&*before)) {
+            return Err(DirectoryFault::Unexpected(id));
+        }
         if before.state != KeyState::Active {
             return Err(DirectoryFault::NotActive(id));
         }
@@ -185,8 +207,25 @@ impl Directory {
     /// # Errors
     /// [`DirectoryFault::UnknownKey`], [`DirectoryFault::Journal`].
     pub fn revoke(&self, by: &str, id: KeyId, now: UnixMs) -> Result<Arc<KeyRecord>, DirectoryFault> {
+        self.revoke_expected(by, id, Expect::Present, now)
+    }
+
+    /// As [`Self::revoke`], if the key is as expected.
+    ///
+    /// # Errors
+    /// [`DirectoryFault::Unexpected`], and those of [`Self::revoke`].
+    pub fn revoke_expected(
+        &self,
+        by: &str,
+        id: KeyId,
+        expect: Expect,
+        now: UnixMs,
+    ) -> Result<Arc<KeyRecord>, DirectoryFault> {
         let mut digests = self.changes();
         let before = self.known(&digests, id)?;
+        if !expect.meets(Some(&*before)) {
+            return Err(DirectoryFault::Unexpected(id));
+        }
         if matches!(before.state, KeyState::Revoked { .. }) {
             return Ok(before);
         }

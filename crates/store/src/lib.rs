@@ -9,7 +9,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
+pub mod counters;
 pub mod directory;
+mod expect;
 pub mod fault;
 #[cfg(test)]
 mod fixture;
@@ -23,6 +25,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use expect::{Expect, fingerprint};
 pub use fault::{JournalFault, LedgerFault, StoreFault};
 pub use journal::checkpoint::PublicKey;
 pub use store::{Options, Store};

@@ -13,12 +13,13 @@ use arc_swap::ArcSwap;
 use serde::{Serialize, de::DeserializeOwned};
 use tollgate_policy::allowance::{self, Allowance};
 use tollgate_policy::credential::{Digest, Pepper};
-use tollgate_policy::entry::{Event, Hash, SessionPaused, StatementClosed};
-use tollgate_policy::id::InstanceId;
+use tollgate_policy::entry::{Event, SessionPaused, StatementClosed};
+use tollgate_policy::id::{InstanceId, KeyId};
 use tollgate_policy::operator::{Operator, Role};
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
 
+use crate::expect::Expect;
 use crate::fault::JournalFault;
 use crate::journal::Journal;
 use crate::journal::checkpoint::Signer;
@@ -54,9 +55,10 @@ pub struct Register {
     operators: ArcSwap<Operators>,
     /// In the order of their names.
     allowances: ArcSwap<Vec<Arc<Allowance>>>,
+    /// Who made each of them.
+    makers: ArcSwap<BTreeMap<Name, Maker>>,
     allowances_version: AtomicU64,
-    /// In the order of their ends.
-    pauses: ArcSwap<Vec<Arc<SessionPaused>>>,
+    pauses: ArcSwap<Pauses>,
     /// In the order in which they were closed.
     statements: ArcSwap<Vec<Arc<StatementClosed>>>,
     /// Held during a change, so that changes come one after the other.
@@ -69,6 +71,18 @@ struct Operators {
     by_digest: HashMap<Digest, Arc<Operator>>,
 }
 
+/// Paused sessions by their keys and names.
+type Pauses = HashMap<KeyId, HashMap<String, Arc<SessionPaused>>>;
+
+/// Who made a record first, and when. Later changes do not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maker {
+    /// Their name, as changes are signed.
+    pub by: String,
+    /// When.
+    pub at: UnixMs,
+}
+
 /// What a new operator shall be.
 #[derive(Debug, Clone)]
 pub struct NewOperator {
@@ -78,25 +92,6 @@ pub struct NewOperator {
     pub role: Role,
     /// The first instant at which the credential is no longer good; none means it does not expire.
     pub expires_at: Option<UnixMs>,
-}
-
-/// What a change expects to find, so that nobody overwrites what they have not seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expect {
-    /// Whatever is there, also nothing.
-    Anything,
-    /// Nothing of that name.
-    Absent,
-    /// Something of that name.
-    Present,
-    /// The record with this [`fingerprint`].
-    Exactly(Hash),
-}
-
-/// What tells one state of a record from every other: the hash of its text in the journal.
-#[must_use]
-pub fn fingerprint(record: &impl Serialize) -> Hash {
-    Hash::of(&serde_json::to_vec(record).unwrap_or_default())
 }
 
 /// Why nothing was changed.
@@ -166,13 +161,14 @@ pub(crate) struct Ground {
 impl Register {
     pub(crate) fn open(ground: Ground, decisions: Decisions, now: UnixMs) -> Self {
         let Ground { pepper, signer, instance, statement_files, journal } = ground;
-        let Decisions { operators, allowances, pauses, statements } = decisions;
+        let Decisions { operators, allowances, makers, pauses, statements } = decisions;
         let by_name: BTreeMap<_, _> =
             operators.into_iter().map(|(name, operator)| (name, Arc::new(operator))).collect();
         let by_digest = by_name.values().map(|operator| (operator.digest, Arc::clone(operator))).collect();
-        let mut pauses: Vec<_> =
-            pauses.into_values().filter(|pause| pause.until > now).map(Arc::new).collect();
-        pauses.sort_by_key(|pause| pause.until);
+        let mut running = Pauses::new();
+        for ((key, session), pause) in pauses.into_iter().filter(|(_, pause)| pause.until > now) {
+            running.entry(key).or_default().insert(session, Arc::new(pause));
+        }
         Self {
             pepper,
             signer,
@@ -181,8 +177,9 @@ impl Register {
             journal,
             operators: ArcSwap::from_pointee(Operators { by_name, by_digest }),
             allowances: ArcSwap::from_pointee(allowances.into_values().map(Arc::new).collect()),
+            makers: ArcSwap::from_pointee(makers),
             allowances_version: AtomicU64::new(0),
-            pauses: ArcSwap::from_pointee(pauses),
+            pauses: ArcSwap::from_pointee(running),
             statements: ArcSwap::from_pointee(statements.into_iter().map(Arc::new).collect()),
             changes: Mutex::new(()),
         }
@@ -198,16 +195,13 @@ impl Register {
     }
 }
 
-impl Expect {
-    fn meets(self, what: &str, name: &Name, found: Option<&impl Serialize>) -> Result<(), RegisterFault> {
-        let met = match self {
-            Self::Anything => true,
-            Self::Absent => found.is_none(),
-            Self::Present => found.is_some(),
-            Self::Exactly(wanted) => found.is_some_and(|found| fingerprint(found) == wanted),
-        };
-        if met { Ok(()) } else { Err(RegisterFault::Unexpected(format!("the {what} {name}"))) }
-    }
+fn expected(
+    expect: Expect,
+    what: &str,
+    name: &Name,
+    found: Option<&impl Serialize>,
+) -> Result<(), RegisterFault> {
+    if expect.meets(found) { Ok(()) } else { Err(RegisterFault::Unexpected(format!("the {what} {name}"))) }
 }
 
 fn room(what: &'static str, there: usize, most: usize) -> Result<(), RegisterFault> {
@@ -225,7 +219,7 @@ impl std::fmt::Debug for Register {
             .debug_struct("Register")
             .field("operators", &self.operators.load().by_name.len())
             .field("allowances", &self.allowances.load().len())
-            .field("pauses", &self.pauses.load().len())
+            .field("pauses", &self.pauses.load().values().map(HashMap::len).sum::<usize>())
             .field("statements", &self.statements.load().len())
             .finish()
     }

@@ -10,6 +10,7 @@ use tollgate_policy::key::KeyState;
 use tollgate_policy::unit::UnixMs;
 
 use super::{DirectoryFault, NewKey};
+use crate::expect::{Expect, fingerprint};
 use crate::fixture::{NOW, folder, new_key, open, options};
 use crate::store::Options;
 
@@ -54,6 +55,20 @@ fn what_cannot_be_done_is_refused_by_type() {
     let later = directory.revoke("ada", key.id, UnixMs(NOW.0 + 1)).unwrap();
     assert_eq!(later, revoked, "the first time stands");
     assert_eq!(directory.list().len(), 2);
+}
+
+#[test]
+fn nobody_changes_a_key_that_they_have_not_seen() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let (key, _) = store.directory.create("ada", new_key(), NOW).unwrap();
+    let seen = Expect::Exactly(fingerprint(&*key));
+    let unexpected = DirectoryFault::Unexpected(key.id);
+    store.directory.rotate_expected("ada", key.id, seen, 5, NOW).unwrap();
+    assert_eq!(store.directory.rotate_expected("ada", key.id, seen, 5, NOW).unwrap_err(), unexpected);
+    assert_eq!(store.directory.revoke_expected("ada", key.id, seen, NOW).unwrap_err(), unexpected);
+    let seen = Expect::Exactly(fingerprint(&*store.directory.by_id(key.id).unwrap()));
+    store.directory.revoke_expected("ada", key.id, seen, NOW).unwrap();
 }
 
 #[test]

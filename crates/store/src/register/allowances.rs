@@ -1,5 +1,6 @@
 //! Allowances beside those of the configuration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +9,8 @@ use tollgate_policy::entry::{AllowanceChange, Event};
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
 
-use super::{ALLOWANCES_MAX, Expect, Register, RegisterFault, as_recorded, room};
+use super::{ALLOWANCES_MAX, Maker, Register, RegisterFault, as_recorded, expected, room};
+use crate::expect::Expect;
 
 impl Register {
     /// All allowances of the register, in the order of their names.
@@ -23,6 +25,12 @@ impl Register {
         let allowances = self.allowances.load();
         let place = allowances.binary_search_by(|other| other.name.cmp(name)).ok()?;
         Some(Arc::clone(&allowances[place]))
+    }
+
+    /// Who made the allowance of this name.
+    #[must_use]
+    pub fn maker(&self, name: &Name) -> Option<Maker> {
+        self.makers.load().get(name).cloned()
     }
 
     /// How often the allowances have changed since the start: who made something of them can see whether it is old.
@@ -45,7 +53,7 @@ impl Register {
     ) -> Result<(Arc<Allowance>, bool), RegisterFault> {
         let _turn = self.turn();
         let before = self.allowance(&wish.name);
-        expect.meets("allowance", &wish.name, before.as_deref())?;
+        expected(expect, "allowance", &wish.name, before.as_deref())?;
         let is_new = before.is_none();
         self.replace_allowance(by, before, wish, now).map(|after| (after, is_new))
     }
@@ -64,7 +72,7 @@ impl Register {
     ) -> Result<Arc<Allowance>, RegisterFault> {
         let _turn = self.turn();
         let before = self.allowance(name).ok_or_else(|| RegisterFault::UnknownAllowance(name.clone()))?;
-        expect.meets("allowance", name, Some(&*before))?;
+        expected(expect, "allowance", name, Some(&*before))?;
         let wish = Allowance { name: name.clone(), ..edit((*before).clone()) };
         self.replace_allowance(by, Some(before), wish, now)
     }
@@ -82,10 +90,13 @@ impl Register {
     ) -> Result<(), RegisterFault> {
         let _turn = self.turn();
         let before = self.allowance(name).ok_or_else(|| RegisterFault::UnknownAllowance(name.clone()))?;
-        expect.meets("allowance", name, Some(&*before))?;
+        expected(expect, "allowance", name, Some(&*before))?;
         let change = AllowanceChange { by: by.to_owned(), before: Some((*before).clone()), after: None };
         self.record(Event::AllowanceSet(change), now)?;
         let others = self.allowances.load().iter().filter(|other| other.name != *name).cloned().collect();
+        let mut makers = BTreeMap::clone(&self.makers.load());
+        makers.remove(name);
+        self.makers.store(Arc::new(makers));
         self.publish_allowances(others);
         Ok(())
     }
@@ -106,7 +117,8 @@ impl Register {
             return Ok(Arc::clone(before));
         }
         let mut allowances = Vec::clone(&self.allowances.load());
-        if before.is_none() {
+        let is_new = before.is_none();
+        if is_new {
             room("allowances", allowances.len(), ALLOWANCES_MAX)?;
         }
         let change = AllowanceChange {
@@ -119,6 +131,11 @@ impl Register {
         match allowances.binary_search_by(|other| other.name.cmp(&after.name)) {
             Ok(place) => allowances[place] = Arc::clone(&after),
             Err(place) => allowances.insert(place, Arc::clone(&after)),
+        }
+        if is_new {
+            let mut makers = BTreeMap::clone(&self.makers.load());
+            makers.insert(after.name.clone(), Maker { by: by.to_owned(), at: now });
+            self.makers.store(Arc::new(makers));
         }
         self.publish_allowances(allowances);
         Ok(after)

@@ -9,13 +9,15 @@ use tollgate_policy::operator::Operator;
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
 
-use super::PAUSES_MAX;
+use super::{Maker, PAUSES_MAX};
 
 /// The last word on each matter.
 #[derive(Debug, Default)]
 pub(crate) struct Decisions {
     pub(crate) operators: BTreeMap<Name, Operator>,
     pub(crate) allowances: BTreeMap<Name, Allowance>,
+    /// Who made each allowance.
+    pub(crate) makers: BTreeMap<Name, Maker>,
     pub(crate) pauses: HashMap<(KeyId, String), SessionPaused>,
     /// In the order in which they were closed.
     pub(crate) statements: Vec<StatementClosed>,
@@ -25,21 +27,28 @@ impl Decisions {
     /// Takes the next entry; `at` is when it was written.
     pub(crate) fn take(&mut self, event: &Event, at: UnixMs) {
         match event {
-            Event::OperatorSet(change) => {
-                let named = change.before.iter().chain(&change.after).map(|operator| &operator.name);
-                for name in named {
-                    self.operators.remove(name);
+            Event::OperatorSet(change) => match (&change.before, &change.after) {
+                (_, Some(after)) => {
+                    self.operators.insert(after.name.clone(), after.clone());
                 }
-                self.operators.extend(change.after.clone().map(|operator| (operator.name.clone(), operator)));
-            }
-            Event::AllowanceSet(change) => {
-                let named = change.before.iter().chain(&change.after).map(|allowance| &allowance.name);
-                for name in named {
-                    self.allowances.remove(name);
+                (Some(before), None) => {
+                    self.operators.remove(&before.name);
                 }
-                let after = change.after.clone();
-                self.allowances.extend(after.map(|allowance| (allowance.name.clone(), allowance)));
-            }
+                (None, None) => {}
+            },
+            Event::AllowanceSet(change) => match (&change.before, &change.after) {
+                (before, Some(after)) => {
+                    if before.is_none() {
+                        self.makers.insert(after.name.clone(), Maker { by: change.by.clone(), at });
+                    }
+                    self.allowances.insert(after.name.clone(), after.clone());
+                }
+                (Some(before), None) => {
+                    self.makers.remove(&before.name);
+                    self.allowances.remove(&before.name);
+                }
+                (None, None) => {}
+            },
             Event::SessionPaused(pause) => {
                 if self.pauses.len() >= 2 * PAUSES_MAX {
                     self.pauses.retain(|_, other| other.until > at);

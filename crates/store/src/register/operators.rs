@@ -8,7 +8,8 @@ use tollgate_policy::operator::Operator;
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
 
-use super::{Expect, NewOperator, OPERATORS_MAX, Operators, Register, RegisterFault, room};
+use super::{NewOperator, OPERATORS_MAX, Operators, Register, RegisterFault, expected, room};
+use crate::expect::Expect;
 use crate::fault::StoreFault;
 use crate::folder::random;
 
@@ -76,7 +77,7 @@ impl Register {
     ) -> Result<(Arc<Operator>, OperatorKey), RegisterFault> {
         let _turn = self.turn();
         let before = self.operator(name).ok_or_else(|| RegisterFault::UnknownOperator(name.clone()))?;
-        expect.meets("operator", name, Some(&*before))?;
+        expected(expect, "operator", name, Some(&*before))?;
         let wish =
             NewOperator { name: name.clone(), role: before.role.clone(), expires_at: before.expires_at };
         let (after, key) = self.mint(wish, now)?;
@@ -100,7 +101,7 @@ impl Register {
     ) -> Result<(), RegisterFault> {
         let _turn = self.turn();
         let before = self.operator(name).ok_or_else(|| RegisterFault::UnknownOperator(name.clone()))?;
-        expect.meets("operator", name, Some(&*before))?;
+        expected(expect, "operator", name, Some(&*before))?;
         let change = OperatorChange { by: by.to_owned(), before: Some((*before).clone()), after: None };
         self.record(Event::OperatorSet(change), now)?;
         let mut operators = Operators::clone(&self.operators.load());

@@ -12,8 +12,9 @@ use tollgate_policy::operator::Role;
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 
-use super::{Closing, Expect, NewOperator, RegisterFault, fingerprint};
+use super::{Closing, NewOperator, RegisterFault};
 use crate::audit;
+use crate::expect::{Expect, fingerprint};
 use crate::fixture::{NOW, folder, open, options, scope};
 use crate::store::{Options, Store};
 
@@ -84,7 +85,7 @@ fn all_that_was_decided_comes_back_in_its_last_state() {
     register.remove_operator("ada", &name("gone"), Expect::Anything, NOW).unwrap();
     register.set_allowance("ada", allowance("b", 5), Expect::Absent, NOW).unwrap();
     register.set_allowance("ada", allowance("a", 5), Expect::Absent, NOW).unwrap();
-    register.set_allowance("ada", allowance("b", 7), Expect::Present, NOW).unwrap();
+    register.set_allowance("tony", allowance("b", 7), Expect::Present, NOW).unwrap();
     register.set_allowance("ada", allowance("c", 7), Expect::Anything, NOW).unwrap();
     register.remove_allowance("ada", &name("c"), Expect::Anything, NOW).unwrap();
     let end = UnixMs(NOW.0 + 1000);
@@ -94,8 +95,11 @@ fn all_that_was_decided_comes_back_in_its_last_state() {
     register.pause(pause(1, "over", UnixMs(NOW.0 + 1)), NOW).unwrap();
     register.resume("ada", pause(2, "late", end).key, "late", NOW).unwrap();
     register.close_statement("ada", &closing("2026-10"), NOW).unwrap();
+    let some = |text: &str| Some(text.to_owned());
     let see = |store: &Store| {
         let register = &store.register;
+        let makers = ["a", "b", "c"].map(|one| register.maker(&name(one)));
+        assert_eq!(makers.map(|maker| maker.map(|maker| maker.by)), [some("ada"), some("ada"), None]);
         (
             register.operators(),
             register.allowances(),
@@ -111,6 +115,10 @@ fn all_that_was_decided_comes_back_in_its_last_state() {
     );
     assert_eq!(seen.2.iter().map(|one| one.session.as_str()).collect::<Vec<_>>(), ["early", "late"]);
     assert_eq!(seen.3.len(), 1);
+    let ends = |session| register.pause_of(pause(1, "", NOW).key, session, NOW).map(|pause| pause.until);
+    assert_eq!(["early", "over", "none"].map(ends), [Some(end), Some(UnixMs(NOW.0 + 1)), None]);
+    assert!(register.pause_of(pause(1, "", NOW).key, "early", end).is_none(), "it is over");
+    assert!(register.pause_of(pause(2, "", NOW).key, "late", NOW).is_none(), "it was resumed");
     store.close(NOW).unwrap();
 
     let store = open(&options);
