@@ -5,6 +5,7 @@
 mod audit;
 mod config;
 mod demo;
+mod focus;
 mod key;
 mod run;
 mod serve;
