@@ -76,6 +76,13 @@ impl House {
         client::request(self.gateway.admin_address(), &head, body.as_bytes()).await.unwrap()
     }
 
+    /// Puts another configuration in force.
+    pub async fn reload(&self, text: &str) -> Result<(), tollgate_gateway::ReloadFault> {
+        let config =
+            tollgate_config::load(text, "test").unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
+        self.gateway.reload(config, Source { name: "test", text }).await
+    }
+
     /// Mints a key and gives its text and its id.
     pub async fn mint(&self, wanted: Value) -> (String, String) {
         let answer = self.admin("POST", "/admin/v1/keys", Some(wanted)).await;

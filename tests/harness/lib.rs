@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+pub mod caps;
 pub mod certificate;
 pub mod client;
 pub mod house;

@@ -40,6 +40,15 @@ impl Serve {
         Serve::spawn(command(&tollgate(), data, upstream), data, false).await
     }
 
+    /// Starts it with a configuration, beside what the other arguments say.
+    pub async fn start_with(data: &Path, upstream: &str, config: Option<&Path>) -> Self {
+        let mut command = command(&tollgate(), data, upstream);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        Serve::spawn(command, data, false).await
+    }
+
     /// Starts it with its data folder on a small file system of its own, which can be filled.
     pub async fn start_on_tmpfs(data: &Path, megabytes: usize, upstream: &str) -> Self {
         std::fs::create_dir_all(data).unwrap();

@@ -10,10 +10,7 @@ use crate::{
     snapshot::{Books, Limits, Listen, Snapshot, Timeouts, TlsFiles, Upstream},
 };
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
-use tollgate_policy::{
-    allowance::{Allowance, Calendar},
-    price::PriceBook,
-};
+use tollgate_policy::allowance::{Allowance, Calendar};
 
 mod allowances;
 mod books;
@@ -36,9 +33,9 @@ pub fn compile(document: &Document) -> Result<Snapshot, Vec<Problem>> {
 /// The snapshot and every finding, in no order. A rule that reads a field whose value was
 /// unreadable is not applied, since a default stands in for it.
 ///
-/// `book` is the content of `prices.file`. Without that field the built-in book counts; with it and without `book`, no
+/// `prices` is the text of `prices.file`. Without that field the built-in book counts; with it and without `prices`, no
 /// model is held to be unknown.
-pub(crate) fn judge(reading: &Reading, book: Option<&PriceBook>) -> (Snapshot, Vec<Problem>) {
+pub(crate) fn judge(reading: &Reading, prices: Option<&str>) -> (Snapshot, Vec<Problem>) {
     let document = &reading.document;
     let mut judge = Judge { reading, findings: Vec::new() };
     judge.listeners(document);
@@ -48,10 +45,7 @@ pub(crate) fn judge(reading: &Reading, book: Option<&PriceBook>) -> (Snapshot, V
     judge.limits(&document.limits);
     judge.timeouts(&document.timeouts);
     let allowances = judge.allowances(document);
-    let builtin = document.prices.file.is_none().then(PriceBook::builtin);
-    if let Some(book) = book.or(builtin) {
-        judge.served(&allowances, book, document.models.as_deref().unwrap_or_default());
-    }
+    judge.served(&allowances, document, prices);
     let mut snapshot = snapshot(document);
     snapshot.allowances = allowances.into_iter().map(|(_, allowance)| allowance).collect();
     snapshot.tags = judge.tags(document);

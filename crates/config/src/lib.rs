@@ -46,10 +46,7 @@ pub use secret::SecretRef;
 pub use snapshot::{Snapshot, TlsFiles};
 pub use url::Url;
 
-use tollgate_policy::{
-    allowance::{Allowance, Calendar},
-    price::PriceBook,
-};
+use tollgate_policy::allowance::{Allowance, Calendar};
 
 /// Reads a document from YAML or JSON text.
 ///
@@ -78,14 +75,14 @@ pub fn load(text: &str, name: &str) -> Result<Snapshot, Vec<Problem>> {
     load_judged(text, name, None)
 }
 
-/// Like [`load`], where `book` is what the file that `prices.file` names holds: allowances may name its models only, and
-/// those of `models`.
+/// Like [`load`], where `prices` is what the file that `prices.file` names holds: allowances may name its models only,
+/// and those of `models`.
 ///
 /// # Errors
 ///
-/// As [`load`].
-pub fn load_priced(text: &str, name: &str, book: &PriceBook) -> Result<Snapshot, Vec<Problem>> {
-    load_judged(text, name, Some(book))
+/// As [`load`]; a price book that is unsound is a problem of `prices.file`.
+pub fn load_priced(text: &str, name: &str, prices: &str) -> Result<Snapshot, Vec<Problem>> {
+    load_judged(text, name, Some(prices))
 }
 
 /// Reads one allowance, written like an entry of `allowances`, whose periods go by `calendar` unless it says otherwise.
@@ -112,9 +109,9 @@ pub fn load_allowance(
     }
 }
 
-fn load_judged(text: &str, name: &str, book: Option<&PriceBook>) -> Result<Snapshot, Vec<Problem>> {
+fn load_judged(text: &str, name: &str, prices: Option<&str>) -> Result<Snapshot, Vec<Problem>> {
     let reading = check::read(text);
-    let (snapshot, mut findings) = compile::judge(&reading, book);
+    let (snapshot, mut findings) = compile::judge(&reading, prices);
     let mut problems = reading.problems;
     problems.append(&mut findings);
     let mut problems = finish(problems, name);

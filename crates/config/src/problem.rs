@@ -145,12 +145,13 @@ fn is_secret_char(c: char) -> bool {
 }
 
 /// Keys of the Anthropic API hold `sk-ant-`; keys of other APIs begin with `sk-`, our own virtual
-/// keys with `tg_`. The two short marks also begin innocent names, hence the length.
+/// keys with `tg_`, credentials of operators with `tga_`. The short marks also begin innocent names, hence the length.
 fn looks_secret(run: &str) -> bool {
     const LEAST: usize = 12;
     const LEAST_OF_SHORT_MARK: usize = 32;
     (run.contains("sk-ant-") && run.len() >= LEAST)
-        || ((run.starts_with("sk-") || run.starts_with("tg_")) && run.len() >= LEAST_OF_SHORT_MARK)
+        || (["sk-", "tg_", "tga_"].iter().any(|mark| run.starts_with(mark))
+            && run.len() >= LEAST_OF_SHORT_MARK)
 }
 
 #[cfg(test)]
@@ -165,6 +166,7 @@ mod tests {
             ("key `sk-ant-api03-abcdef` here", "key `(hidden)` here"),
             ("xsk-ant-api03-abcdef", "(hidden)"),
             ("tg_0123456789abcdef0123456789abcdef", "(hidden)"),
+            ("tga_0123456789abcdef0123456789abcdef", "(hidden)"),
             ("sk-0123456789abcdef0123456789abcdef", "(hidden)"),
             ("sk-ant-", "sk-ant-"),
             ("https://sk-frontend-01.example.com", "https://sk-frontend-01.example.com"),

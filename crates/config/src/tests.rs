@@ -5,6 +5,8 @@ use crate::{
 };
 use std::{fmt::Write, fs, path::PathBuf};
 
+mod books;
+
 /// Documents that are refused or warned about, each with what it shows.
 const BAD: &[(&str, &str)] = &[
     ("not YAML", "listen: {address: 127.0.0.1:8080\nadmin: ]"),
@@ -71,8 +73,13 @@ const BAD: &[(&str, &str)] = &[
 
 #[test]
 fn problems_say_where_what_and_how_to_repair() {
+    insta::assert_snapshot!(show(BAD));
+}
+
+/// Every document with its problems.
+fn show(bad: &[(&str, &str)]) -> String {
     let mut shown = String::new();
-    for (title, text) in BAD {
+    for (title, text) in bad {
         let problems = match load(text, "tollgate.yaml") {
             Err(problems) => problems,
             Ok(snapshot) => snapshot.warnings,
@@ -84,12 +91,12 @@ fn problems_say_where_what_and_how_to_repair() {
         }
         shown.push('\n');
     }
-    insta::assert_snapshot!(shown);
+    shown
 }
 
 #[test]
 fn no_problem_repeats_a_secret() {
-    for (title, text) in BAD.iter().filter(|(_, text)| text.contains("c2VjcmV0")) {
+    for (title, text) in BAD.iter().chain(books::BAD).filter(|(_, text)| text.contains("c2VjcmV0")) {
         let problems = load(text, "tollgate.yaml").unwrap_err();
         for problem in &problems {
             assert!(!format!("{problem} {problem:?}").contains("c2VjcmV0"), "{title}: {problem:?}");
@@ -175,7 +182,7 @@ fn a_text_cut_off_anywhere_is_judged_without_panic() {
 /// first and fails the second would be blamed on Tollgate; there must be none.
 #[test]
 fn schema_and_types_agree() {
-    for (title, text) in BAD {
+    for (title, text) in BAD.iter().chain(books::BAD) {
         for problem in check::read(text).problems {
             assert!(!problem.cure.contains("bug of Tollgate"), "{title}: {problem}");
         }

@@ -137,7 +137,8 @@ async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let shared = &admin.shared;
-    let text = shared.metrics.expose(&shared.journal.state(), shared.drain.connections());
+    let text =
+        shared.metrics.expose(&shared.journal.state(), shared.drain.connections(), shared.counters.open());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }
 

@@ -1,13 +1,17 @@
 //! Entering and leaving: a request is recorded before it goes upstream, and settled when it ends, once.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
+use tollgate_config::snapshot::{cost_centre, tags};
 use tollgate_policy::access::Permit;
+use tollgate_policy::books::{Amounts, Reservation};
 use tollgate_policy::entry::{Admitted, Outcome, Settled};
-use tollgate_policy::price::{Order, PriceBook, Sale, floor, input_estimate};
+use tollgate_policy::price::{PriceBook, Sale, floor};
+use tollgate_policy::scope::Name;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::Usage;
 use tollgate_store::journal::Append;
@@ -18,6 +22,8 @@ use crate::answer::Failure;
 use crate::inbound::{Body, Inbound};
 use crate::intake::Call;
 use crate::metering;
+use crate::reserve::{Reserved, reserve};
+use crate::sessions::SESSION;
 use crate::{InForce, Shared};
 
 /// Request headers that a record may hold. All others stay out of it.
@@ -35,6 +41,10 @@ pub(crate) struct Admission {
     entering: Option<Append>,
     /// What the settlement will say, filled in as it becomes known. `None` once settled.
     settled: Option<Box<Settled>>,
+    /// What is set aside for it on its allowances.
+    reservation: Reservation,
+    /// Header lines that tell the caller how its allowances stand; none where it has none.
+    told: Option<Vec<u8>>,
     at: UnixMs,
     started: Instant,
     endpoint: Endpoint,
@@ -61,14 +71,18 @@ pub(crate) async fn admit(
     call: &Call,
     body: &Body,
 ) -> Result<Admission, Failure> {
-    let entry = entry(force, permit, inbound, call, body);
-    let settled = Box::new(blank_settlement(&entry, force));
+    let reserved = reserve(shared, force, permit, inbound, call, &body.bytes, shared.now())?;
+    let Reserved { reservation, most, told, at } = reserved;
+    let entry = entry(force, permit, inbound, call, body, most, reservation.over());
+    let settled = Box::new(blank_settlement(&entry, force, at));
     let mut admission = Admission {
         shared: shared.clone(),
         prices: force.prices.clone(),
-        entering: Some(shared.journal.admit(inbound.at, entry)),
+        entering: Some(shared.journal.admit(at, entry)),
         settled: Some(settled),
-        at: inbound.at,
+        reservation,
+        told,
+        at,
         started: inbound.started,
         endpoint: inbound.endpoint,
         body_bytes: body.bytes.len() as u64,
@@ -81,23 +95,20 @@ pub(crate) async fn admit(
 }
 
 /// What is recorded of a request that enters.
-fn entry(force: &InForce, permit: &Permit, inbound: &Inbound<'_>, call: &Call, body: &Body) -> Admitted {
+fn entry(
+    force: &InForce,
+    permit: &Permit,
+    inbound: &Inbound<'_>,
+    call: &Call,
+    body: &Body,
+    most: Amounts,
+    over: &[Name],
+) -> Admitted {
     let head = &inbound.head;
     let key = permit.principal().key();
     let owned = |name| head.text_value(name).map(str::to_owned);
-    let input_estimate = input_estimate(body.bytes.len() as u64);
-    let reserved = match (&call.model, inbound.endpoint) {
-        (Some(model), Endpoint::Messages) => force.prices.reservation(&Order {
-            models: &[model],
-            upstreams: &[force.upstream.name()],
-            at: inbound.at,
-            input_tokens: input_estimate,
-            output_tokens: call.max_tokens.unwrap_or_default(),
-            fast: false,
-            inferences: 1,
-        }),
-        _ => NanoUsd(0),
-    };
+    let header = |name: &str| head.text_value(name);
+    let cost_centre = cost_centre(&force.config.cost_centres, &key.scope, key.id).cloned();
     Admitted {
         request: inbound.request,
         key: key.id,
@@ -111,24 +122,24 @@ fn entry(force: &InForce, permit: &Permit, inbound: &Inbound<'_>, call: &Call, b
         max_tokens: call.max_tokens,
         body_bytes: body.bytes.len() as u64,
         upstream: force.upstream.name().to_string(),
-        reserved,
-        input_estimate,
-        output_estimate: 0,
-        cost_centre: None,
-        tags: BTreeMap::new(),
-        over: Vec::new(),
-        session: owned("x-claude-code-session-id"),
+        reserved: most.cost,
+        input_estimate: most.input_tokens,
+        output_estimate: most.output_tokens,
+        cost_centre,
+        tags: tags(&force.config.tags, &key.scope, key.id, header),
+        over: over.to_vec(),
+        session: owned(SESSION),
         agent: owned("x-claude-code-agent-id"),
         headers: recorded_headers(inbound),
     }
 }
 
 /// The settlement of a request of which nothing more is known than that it entered.
-fn blank_settlement(entry: &Admitted, force: &InForce) -> Settled {
+fn blank_settlement(entry: &Admitted, force: &InForce, at: UnixMs) -> Settled {
     Settled {
         request: entry.request,
         admitted: 0,
-        admitted_at: None,
+        admitted_at: Some(at),
         key: entry.key,
         scope: entry.scope.clone(),
         endpoint: entry.endpoint.clone(),
@@ -179,10 +190,16 @@ impl Admission {
             Err(fault) => {
                 // The entry was refused, so there is nothing to settle.
                 self.settled = None;
+                self.shared.counters.release(self.shared.now(), take(&mut self.reservation));
                 self.shared.metrics.left_unrecorded();
                 Err(fault.into())
             }
         }
+    }
+
+    /// Header lines that tell the caller how its allowances stand; none where it has none.
+    pub(crate) fn told(&self) -> Option<&[u8]> {
+        self.told.as_deref()
     }
 
     /// The request is about to be sent.
@@ -238,7 +255,7 @@ impl Admission {
             self.endpoint,
             self.upstream_started.map(|since| since.elapsed()),
         );
-        Some(self.shared.journal.settle(self.shared.now(), *settled))
+        Some(self.shared.settle(*settled, take(&mut self.reservation)))
     }
 
     /// Says what was used and what it cost: as the upstream reported it, or else by the floor.
@@ -261,7 +278,16 @@ impl Admission {
         if !metered.billable && !settled.estimated {
             return;
         }
-        let cost = self.prices.cost(&Sale::of(settled, self.at));
+        let requested = settled.model.as_deref().unwrap_or_default();
+        let cost = self.prices.cost(&Sale {
+            requested_model: requested,
+            upstream: &settled.upstream,
+            model: settled.served_model.as_deref().unwrap_or(requested),
+            usage: &settled.usage,
+            at: self.at,
+            batch: false,
+            regional: false,
+        });
         settled.cost = cost.amount;
         settled.unknown_price = cost.unknown_model;
     }
@@ -285,12 +311,15 @@ impl Admission {
         else {
             return;
         };
-        let shared = self.shared.clone();
+        let (shared, reservation) = (self.shared.clone(), take(&mut self.reservation));
         runtime.spawn(async move {
             shared.metrics.left_unrecorded();
-            if let Ok(seq) = entering.await {
-                settled.admitted = seq;
-                let _ = shared.journal.settle(shared.now(), *settled).await;
+            match entering.await {
+                Ok(seq) => {
+                    settled.admitted = seq;
+                    let _ = shared.settle(*settled, reservation).await;
+                }
+                Err(_) => shared.counters.release(shared.now(), reservation),
             }
         });
     }

@@ -4,14 +4,18 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use thiserror::Error;
+use tollgate_policy::allowance::Measure;
+use tollgate_policy::books::Overdrawn;
 use tollgate_policy::denial::Denial;
 use tollgate_policy::id::RequestId;
+use tollgate_policy::scope::Name;
 use tollgate_store::JournalFault;
 use tollgate_wire::error::{ErrorType, envelope};
 use tollgate_wire::http1::BadHead;
 use tollgate_wire::lens::Malformed;
 
 use crate::relay::Relay;
+use crate::shares;
 use crate::upstream::UpstreamFault;
 
 /// The gateway's own name for a request, on every answer. The upstream's `request-id` passes beside it.
@@ -150,6 +154,32 @@ struct Shown {
     close: bool,
 }
 
+/// The longest wait that clients are asked to sit out. Claude Code gives up at once if it is asked for more; the SDKs
+/// would sit there, so they are told not to.
+const PATIENCE_SECONDS: u32 = 60;
+
+/// How long to wait for other requests to end, in seconds.
+const RUNNING_SECONDS: u32 = 2;
+
+/// Tells clients not to try again where that could not help, or not soon.
+fn overdrawn_shown(code: &'static str, overdrawn: &Overdrawn) -> Shown {
+    let waits_for_others = overdrawn.retry_ms.is_none() && !overdrawn.never;
+    let is_spent = overdrawn.measure == Measure::Cost && !waits_for_others;
+    let after = match overdrawn.retry_ms {
+        _ if waits_for_others => Some(RUNNING_SECONDS),
+        Some(ms) => Some(whole_seconds(ms)),
+        None => DENIED_AFTER,
+    };
+    let is_soon = !is_spent && after.is_some_and(|seconds| seconds <= PATIENCE_SECONDS);
+    let kind = if is_spent { ErrorType::Billing } else { ErrorType::RateLimit };
+    Shown { status: 429, kind, code, retry: if is_soon { None } else { Some(false) }, after, close: false }
+}
+
+/// Seconds for `retry-after`: whole ones, at least one, so that whoever waits does not come too early.
+fn whole_seconds(ms: i64) -> u32 {
+    u32::try_from(ms.max(1).saturating_add(999) / 1000).unwrap_or(u32::MAX)
+}
+
 impl Failure {
     pub(crate) fn not_found(path: &str) -> Self {
         let hint = if path.starts_with("/v1/v1/") {
@@ -169,6 +199,14 @@ impl Failure {
     pub(crate) fn model(&self) -> Option<&str> {
         match self {
             Failure::Denied(Denial::ModelNotAllowed { model }) => Some(model),
+            _ => None,
+        }
+    }
+
+    /// The allowance that had no room, where that was the reason.
+    pub(crate) fn allowance(&self) -> Option<&Name> {
+        match self {
+            Failure::Denied(Denial::Overdrawn(overdrawn)) => Some(&overdrawn.allowance),
             _ => None,
         }
     }
@@ -197,13 +235,17 @@ impl Failure {
         if let Some(seconds) = shown.after {
             answer = answer.with("retry-after", &seconds.to_string());
         }
+        if let Failure::Denied(Denial::Overdrawn(overdrawn)) = self {
+            answer.fields.extend(shares::refusal_fields(overdrawn));
+        }
         answer.close = shown.close;
         answer
     }
 
     fn shown(&self) -> Shown {
         use ErrorType::{
-            Api, Authentication, InvalidRequest, NotFound, Overloaded, Permission, RequestTooLarge, Timeout,
+            Api, Authentication, InvalidRequest, NotFound, Overloaded, Permission, RateLimit,
+            RequestTooLarge, Timeout,
         };
         let shown = |status, kind, code| Shown { status, kind, code, retry: None, after: None, close: false };
         match self {
@@ -217,6 +259,13 @@ impl Failure {
             Failure::Malformed(_) => shown(400, InvalidRequest, "malformed_body"),
             Failure::Denied(denial @ Denial::Unauthenticated(_)) => {
                 Shown { retry: Some(false), after: DENIED_AFTER, ..shown(401, Authentication, denial.code()) }
+            }
+            Failure::Denied(denial @ Denial::Overdrawn(overdrawn)) => {
+                overdrawn_shown(denial.code(), overdrawn)
+            }
+            Failure::Denied(denial @ Denial::SessionPaused { left_ms, .. }) => {
+                let after = Some(whole_seconds(*left_ms));
+                Shown { retry: Some(false), after, ..shown(429, RateLimit, denial.code()) }
             }
             Failure::Denied(denial) => {
                 Shown { retry: Some(false), after: DENIED_AFTER, ..shown(403, Permission, denial.code()) }

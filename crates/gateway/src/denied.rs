@@ -70,6 +70,7 @@ pub(crate) fn record(
         status: failure.status(),
         code: failure.code().to_owned(),
         model: failure.model().map(str::to_owned),
+        allowance: failure.allowance().cloned(),
         suppressed,
     };
     // The refusal stands whether or not it could be recorded: nothing went upstream.

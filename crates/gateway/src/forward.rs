@@ -12,6 +12,7 @@ use crate::admission::{Admission, Ending};
 use crate::answer::{Answer, AnswerBody, ERROR_SOURCE, Failure, REQUEST_ID, push_field};
 use crate::inbound::{Body, Head};
 use crate::relay::Relay;
+use crate::shares::is_limit_header;
 use crate::upstream::{Patience, Reply, Upstream, UpstreamFault};
 
 /// A request as it is to be sent.
@@ -56,7 +57,7 @@ pub(crate) async fn relay(
         tracing::error!(upstream = %force.upstream.name(), "the upstream refused the gateway's credential");
         return Err(give_up(UpstreamFault::Credential, admission).await);
     }
-    let fields = answer_fields(&reply, request);
+    let fields = answer_fields(&reply, request, admission.told());
     let is_stream = is_event_stream(&reply);
     let meter = meter(endpoint, &reply, is_stream);
     let idle = force.config.timeouts.stream_idle;
@@ -154,8 +155,9 @@ fn allows_gzip(value: &[u8]) -> bool {
     })
 }
 
-/// The answer's headers as they came, but for those that the table drops or replaces.
-pub(crate) fn answer_fields(reply: &Reply, request: RequestId) -> Vec<u8> {
+/// The answer's headers as they came, but for those that the table drops or replaces, and those about limits where the
+/// caller is told of its own: the upstream's describe the key that all callers share.
+fn answer_fields(reply: &Reply, request: RequestId, told: Option<&[u8]>) -> Vec<u8> {
     let bytes = &reply.bytes;
     let listed = |name: &[u8]| {
         let is_connection = |field: &&Field| field.name(bytes).eq_ignore_ascii_case(b"connection");
@@ -164,10 +166,12 @@ pub(crate) fn answer_fields(reply: &Reply, request: RequestId) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 128);
     for field in &reply.head.fields {
         let name = field.name(bytes);
-        if response_action(name) == Action::Forward && !listed(name) {
+        let is_replaced = told.is_some() && is_limit_header(name);
+        if response_action(name) == Action::Forward && !listed(name) && !is_replaced {
             push_field(&mut out, name, field.value(bytes));
         }
     }
+    out.extend_from_slice(told.unwrap_or_default());
     push_field(&mut out, REQUEST_ID.as_bytes(), request.to_string().as_bytes());
     if reply.head.status >= 400 {
         push_field(&mut out, ERROR_SOURCE.as_bytes(), b"upstream");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 use tollgate_wire::endpoint::Endpoint;
-use tollgate_wire::lens;
+use tollgate_wire::lens::{self, Beyond};
 
 use crate::answer::Failure;
 use crate::inbound::{Body, Inbound, Room};
@@ -24,6 +24,12 @@ pub(crate) struct Call {
     pub(crate) max_tokens: Option<u64>,
     /// Whether the answer is to be streamed.
     pub(crate) stream: bool,
+    /// What the body brings into the prompt beyond its own text.
+    pub(crate) beyond: Beyond,
+    /// Whether the faster serving is asked for.
+    pub(crate) fast: bool,
+    /// The length of the body in plain, in bytes.
+    pub(crate) plain_bytes: u64,
 }
 
 /// Reads the body and looks at it.
@@ -85,6 +91,9 @@ fn look(body: &[u8]) -> Result<Call, Failure> {
         other_models: lens.other_models.into_iter().map(|model| model.into_owned()).collect(),
         max_tokens: lens.max_tokens,
         stream: lens.stream,
+        beyond: lens.beyond,
+        fast: lens.fast,
+        plain_bytes: body.len() as u64,
     })
 }
 

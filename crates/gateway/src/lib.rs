@@ -6,6 +6,7 @@
 mod admin;
 mod admission;
 mod answer;
+mod books;
 mod denied;
 mod drain;
 mod force;
@@ -16,14 +17,17 @@ mod identify;
 mod inbound;
 mod intake;
 mod listen;
-mod metering;
+pub mod metering;
 mod metrics;
 mod models;
 mod pipeline;
 mod probe;
 mod relay;
+mod reserve;
 mod running;
 mod secret;
+mod sessions;
+mod shares;
 mod stream;
 mod upstream;
 mod watch;
@@ -32,9 +36,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use tollgate_policy::entry::SessionPaused;
-use tollgate_policy::id::{KeyId, RequestId};
+use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
+use tollgate_store::counters::Counters;
 use tollgate_store::directory::Directory;
 use tollgate_store::journal::Journal;
 use tollgate_store::ledger::Ledger;
@@ -46,6 +50,7 @@ use crate::drain::Drain;
 use crate::force::InForce;
 use crate::inbound::Room;
 use crate::metrics::Metrics;
+use crate::sessions::Watch;
 
 pub use force::ForceFault;
 pub use running::{Gateway, ReloadFault, Source, StartFault, Stopped};
@@ -60,6 +65,8 @@ struct Shared {
     directory: Arc<Directory>,
     ledger: Arc<Ledger>,
     register: Arc<Register>,
+    counters: Counters,
+    watch: Watch,
     metrics: Metrics,
     drain: Arc<Drain>,
     room: Arc<Room>,
@@ -77,15 +84,6 @@ impl Shared {
         let limits = &self.force.load().config.limits;
         HeadLimits { head_bytes: limits.head_bytes, target_bytes: limits.uri_bytes, fields: limits.headers }
     }
-
-    /// The allowances that the admin API made have changed: what was made of them is made anew.
-    fn allowances_changed(&self) {}
-
-    /// A person has paused a session.
-    fn session_paused(&self, _pause: &SessionPaused) {}
-
-    /// A person lets a session go on.
-    fn session_resumed(&self, _key: KeyId, _session: &str) {}
 
     fn now(&self) -> UnixMs {
         now()

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tollgate_policy::entry::{Outcome, Settled};
+use tollgate_policy::scope::Name;
 use tollgate_store::journal::JournalState;
 use tollgate_wire::endpoint::Endpoint;
 
@@ -50,6 +51,17 @@ struct TokenLabels {
     class: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AllowanceLabel {
+    allowance: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ThresholdLabels {
+    allowance: String,
+    percent: u8,
+}
+
 type Durations = Family<EndpointLabel, Histogram, fn() -> Histogram>;
 
 /// All figures of one gateway.
@@ -64,6 +76,10 @@ pub(crate) struct Metrics {
     cost: Family<ModelLabel, Counter>,
     estimated: Counter,
     unknown_price: Counter,
+    overdrawn: Family<AllowanceLabel, Counter>,
+    thresholds: Family<ThresholdLabels, Counter>,
+    braked: Counter,
+    reserved: Gauge,
     open: Gauge,
     connections: Gauge,
     reloads: Family<CodeLabel, Counter>,
@@ -95,6 +111,10 @@ impl Metrics {
             cost: Family::default(),
             estimated: Counter::default(),
             unknown_price: Counter::default(),
+            overdrawn: Family::default(),
+            thresholds: Family::default(),
+            braked: Counter::default(),
+            reserved: Gauge::default(),
             open: Gauge::default(),
             connections: Gauge::default(),
             reloads: Family::default(),
@@ -128,11 +148,36 @@ impl Metrics {
             metrics.estimated.clone(),
         );
         r.register("price_unknown", "Answers of models without a known price", metrics.unknown_price.clone());
+        metrics.register_books(r);
         r.register("open_requests", "Requests under way", metrics.open.clone());
         r.register("connections", "Client connections", metrics.connections.clone());
         r.register("config_reloads", "Reloads of the configuration, by result", metrics.reloads.clone());
         metrics.journal.register(r);
         Metrics { registry, ..metrics }
+    }
+
+    fn register_books(&self, r: &mut Registry) {
+        r.register("overdrawn", "Requests refused by an allowance", self.overdrawn.clone());
+        r.register("threshold_passed", "Thresholds of allowances that were passed", self.thresholds.clone());
+        r.register("sessions_braked", "Sessions paused by a brake", self.braked.clone());
+        r.register("reservations", "Requests that hold a part of an allowance", self.reserved.clone());
+    }
+
+    /// An allowance had no room for a request. Allowances are named by operators, so there are as many series as they
+    /// wish.
+    pub(crate) fn overdrawn(&self, allowance: &Name) {
+        self.overdrawn.get_or_create_owned(&AllowanceLabel { allowance: allowance.to_string() }).inc();
+    }
+
+    /// An allowance passed a threshold.
+    pub(crate) fn threshold_passed(&self, allowance: &Name, percent: u8) {
+        let labels = ThresholdLabels { allowance: allowance.to_string(), percent };
+        self.thresholds.get_or_create_owned(&labels).inc();
+    }
+
+    /// A brake paused a session.
+    pub(crate) fn braked(&self) {
+        self.braked.inc();
     }
 
     /// A request was admitted.
@@ -231,7 +276,8 @@ impl Metrics {
     }
 
     /// The exposition in OpenMetrics text, with the state of this moment.
-    pub(crate) fn expose(&self, journal: &JournalState, connections: usize) -> String {
+    pub(crate) fn expose(&self, journal: &JournalState, connections: usize, reserved: usize) -> String {
+        self.reserved.set(reserved as i64);
         self.connections.set(connections as i64);
         self.journal.set(journal);
         let mut out = String::new();

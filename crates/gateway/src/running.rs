@@ -11,16 +11,19 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tollgate_config::{Snapshot, document};
 use tollgate_policy::entry::{ConfigApplied, Durability, Event, Hash};
-use tollgate_store::{Options, Store, StoreFault};
+use tollgate_store::counters::Counters;
+use tollgate_store::{LedgerFault, Options, Store, StoreFault};
 use zeroize::Zeroizing;
 
 use crate::admin::{self, InstanceFile, Setup};
+use crate::books::sweep;
 use crate::denied::Sparing;
 use crate::drain::Drain;
 use crate::force::{ForceFault, InForce};
 use crate::inbound::Room;
 use crate::listen::{self, TlsFault};
 use crate::metrics::Metrics;
+use crate::sessions::Watch;
 use crate::{Shared, now};
 
 /// How often the journal's health is looked at.
@@ -69,6 +72,9 @@ pub enum StartFault {
     /// The start could not be recorded.
     #[error("the journal refused the first record: {0}")]
     Journal(#[from] tollgate_store::JournalFault),
+    /// What was used before could not be counted.
+    #[error("the use so far could not be counted from the ledger: {0}")]
+    Books(#[from] LedgerFault),
 }
 
 /// Why a reload changed nothing.
@@ -83,6 +89,9 @@ pub enum ReloadFault {
     /// The change could not be recorded.
     #[error("the journal refused the record of the change, so nothing was changed: {0}")]
     Journal(#[from] tollgate_store::JournalFault),
+    /// What was used before could not be counted for the new allowances.
+    #[error("the use so far could not be counted from the ledger, so nothing was changed: {0}")]
+    Books(#[from] LedgerFault),
 }
 
 /// How a drained gateway ended.
@@ -117,12 +126,16 @@ impl Gateway {
             directory: store.directory.clone(),
             ledger: store.ledger.clone(),
             register: store.register.clone(),
+            watch: Watch::default(),
+            counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
             metrics: Metrics::new(),
             drain: Drain::new(),
             room,
             sparing: Sparing::default(),
             tls: ArcSwap::from_pointee(tls),
         });
+        rebook(&shared, &shared.in_force()).await?;
+        shared.watch.brake(shared.in_force().config.brakes);
         let bind = |what, address| {
             listen::bind(address).map_err(|cause| StartFault::Listen { what, address, cause })
         };
@@ -138,6 +151,7 @@ impl Gateway {
         let tasks = vec![
             tokio::spawn(listen::accept(shared.clone(), listener)),
             tokio::spawn(admin::serve(shared.clone(), admin, instance.token(), setup.clone())),
+            tokio::spawn(sweep(shared.clone())),
         ];
         Ok(Gateway { shared, store, address, admin_address, instance, setup, tasks })
     }
@@ -180,10 +194,15 @@ impl Gateway {
         }
         let tls =
             listen::tls(config.listen.tls.as_ref()).map_err(|fault: TlsFault| ForceFault::Tls(fault))?;
-        let force = InForce::new(config, Hash::of(source.text.as_bytes()))?;
-        record(&self.shared, source, Some(before.document)).await?;
+        let force = Arc::new(InForce::new(config, Hash::of(source.text.as_bytes()))?);
+        rebook(&self.shared, &force).await?;
+        if let Err(fault) = record(&self.shared, source, Some(before.document)).await {
+            rebook(&self.shared, &before).await?;
+            return Err(fault.into());
+        }
+        self.shared.watch.brake(force.config.brakes);
         self.shared.tls.store(Arc::new(tls));
-        self.shared.force.store(Arc::new(force));
+        self.shared.force.store(force);
         Ok(())
     }
 
@@ -218,6 +237,13 @@ impl Gateway {
         }
         Stopped { cut }
     }
+}
+
+/// Puts the allowances in force, which waits for the ledger.
+async fn rebook(shared: &Arc<Shared>, force: &Arc<InForce>) -> Result<(), LedgerFault> {
+    let (shared, force) = (shared.clone(), force.clone());
+    let rebooked = tokio::task::spawn_blocking(move || shared.rebook(&force)).await;
+    rebooked.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 /// Records which configuration is in force.

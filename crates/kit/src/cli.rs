@@ -1,7 +1,7 @@
 //! The command line as a whole. Each command describes its own arguments.
 
 use crate::{
-    command::{Audit, Config, Demo, Key, Serve, Simulate, Usage},
+    command::{Audit, Config, Demo, Key, Price, Reconcile, Serve, Simulate, Usage},
     fault::Fault,
     printer::Printer,
     status::{EXIT_STATUS, Status},
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Demo(Demo),
     Key(Key),
     Usage(Usage),
+    Price(Price),
+    Reconcile(Reconcile),
     Audit(Audit),
     Config(Config),
     Simulate(Simulate),
@@ -57,6 +59,8 @@ impl Command {
             Self::Demo(command) => command.run(printer),
             Self::Key(command) => command.run(printer),
             Self::Usage(command) => command.run(printer),
+            Self::Price(command) => command.run(printer),
+            Self::Reconcile(command) => command.run(printer),
             Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),

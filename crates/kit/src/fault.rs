@@ -1,9 +1,10 @@
 //! Why a command could not do what it should: each fault with its sentence, its cure and its exit status.
 
-use crate::{http::HttpFault, status::Status};
+use crate::{http::HttpFault, reconcile::ExportFault, status::Status};
 use std::{io, net::SocketAddr, path::PathBuf};
 use tollgate_config::Problem;
 use tollgate_gateway::{ForceFault, SecretFault, StartFault};
+use tollgate_policy::price::PriceProblem;
 use tollgate_simulator::BadScript;
 
 /// What kept a command from its end.
@@ -54,6 +55,15 @@ pub(crate) enum Fault {
     /// The journal can not be read.
     #[error("the journal can not be verified: {0}")]
     Journal(String),
+    /// A price book is wrong.
+    #[error("{name}: {problem}")]
+    Prices { name: String, problem: PriceProblem },
+    /// A text that should hold one usage record holds something else.
+    #[error("{name}: {why}")]
+    NotARecord { name: String, why: String },
+    /// A provider's export can not be used.
+    #[error("{0}")]
+    Export(#[from] ExportFault),
     /// A file that should hold the public key of a journal holds something else.
     #[error("{0} holds no public key of a journal")]
     NotAPublicKey(String),
@@ -67,13 +77,17 @@ impl Fault {
             | Self::Configuration(_)
             | Self::Script { .. }
             | Self::Unset(_)
+            | Self::Prices { .. }
+            | Self::NotARecord { .. }
+            | Self::Export(_)
             | Self::NotAPublicKey(_) => Status::Usage,
             Self::Start(fault) => match fault {
                 StartFault::Force(_) => Status::Usage,
                 StartFault::Store(_)
                 | StartFault::Listen { .. }
                 | StartFault::Instance { .. }
-                | StartFault::Journal(_) => Status::Unavailable,
+                | StartFault::Journal(_)
+                | StartFault::Books(_) => Status::Unavailable,
             },
             Self::Refused { status, .. } => match status {
                 400 => Status::Usage,
@@ -111,6 +125,14 @@ impl Fault {
                 "process {pid} wrote its address there and is gone or stuck: look at it, or start the gateway \
                  again."
             ),
+            Self::Prices { .. } => {
+                "repair it at that place. docs/guide/prices.md says what a price book may hold.".to_owned()
+            }
+            Self::NotARecord { .. } => {
+                "give it one `settled` entry of the journal, or the answer of the API or its `usage` with --model."
+                    .to_owned()
+            }
+            Self::Export(fault) => fault.cure().to_owned(),
             Self::Strange { .. } => "use the same version of tollgate for both.".to_owned(),
             Self::NotAPublicKey(_) => {
                 "give it a copy of secrets/journal.pub in the data folder: one line, `ed25519 ...`."
@@ -141,7 +163,7 @@ fn start_cure(fault: &StartFault) -> Option<String> {
         StartFault::Instance { .. } => {
             "make room on the disk, and let this user write the data folder.".to_owned()
         }
-        StartFault::Journal(_) => {
+        StartFault::Journal(_) | StartFault::Books(_) => {
             "make room on the disk, and let this user write the data folder.".to_owned()
         }
         // The store's own sentences hold their cures.

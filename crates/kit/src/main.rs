@@ -15,6 +15,7 @@ mod log;
 mod memory;
 mod money;
 mod printer;
+mod reconcile;
 mod runtime;
 mod signals;
 mod source;

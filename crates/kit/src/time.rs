@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::str::FromStr;
+use tollgate_policy::unit::UnixMs;
 
 /// A length of time: a whole number and one unit, as in `90d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,11 @@ impl Instant {
     /// The present.
     pub(crate) fn now() -> Self {
         Self(Timestamp::now())
+    }
+
+    /// The same for the rooms that decide.
+    pub(crate) fn unix_ms(self) -> UnixMs {
+        UnixMs(self.0.as_millisecond())
     }
 
     /// In UTC with milliseconds, the one form that the admin API reads.

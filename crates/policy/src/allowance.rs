@@ -79,6 +79,22 @@ impl Allowance {
         self.raises.iter().find(|raise| raise.covers(now)).map_or(self.amount, |raise| raise.amount)
     }
 
+    /// The most that may be used and set aside together: the amount in force, and of a rate the burst. A raise changes
+    /// the burst in proportion; where the allowance's own amount is zero, to the raised amount.
+    #[must_use]
+    pub fn capacity_at(&self, now: UnixMs) -> u64 {
+        let amount = self.amount_at(now);
+        let Span::Rate { burst, .. } = self.span else {
+            return amount;
+        };
+        if amount == 0 || self.amount == 0 {
+            return amount;
+        }
+        // At least one: a raise that grants anything lets something pass.
+        let burst = u128::from(burst) * u128::from(amount) / u128::from(self.amount);
+        u64::try_from(burst).unwrap_or(u64::MAX).max(1)
+    }
+
     /// Finds everything that makes the allowance unsound by itself.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {

@@ -1,7 +1,11 @@
 //! Policy said no: the reasons, their stable codes, and sentences fit for the client.
 
+use crate::allowance::{Measure, Span};
+use crate::books::Overdrawn;
+use crate::brake::BRAKE;
 use crate::key::Refusal;
 use crate::text::bound;
+use crate::unit::UnixMs;
 
 /// The longest model id that a message repeats, in characters.
 const MODEL_CHARS_MAX: usize = 100;
@@ -27,6 +31,19 @@ pub enum Denial {
     ModelsUnverifiable {
         /// The label of the endpoint.
         endpoint: &'static str,
+    },
+    /// An allowance has no room for the request.
+    Overdrawn(Box<Overdrawn>),
+    /// The session is paused.
+    SessionPaused {
+        /// Who paused it.
+        by: String,
+        /// Why: a whole sentence if a brake did it, else somebody's words.
+        why: String,
+        /// The first instant at which it may go on by itself.
+        until: UnixMs,
+        /// How long that is from now, in milliseconds.
+        left_ms: i64,
     },
 }
 
@@ -70,6 +87,13 @@ impl Denial {
             Self::ModelRequired => "model_required",
             Self::EndpointNotAllowed { .. } => "endpoint_not_allowed",
             Self::ModelsUnverifiable { .. } => "models_unverifiable",
+            Self::Overdrawn(overdrawn) => match (overdrawn.measure, &overdrawn.span) {
+                (Measure::Concurrency, _) => "too_many_at_once",
+                (_, Span::Rate { .. } | Span::AtOnce) => "rate_limited",
+                (Measure::Cost, _) => "budget_exhausted",
+                _ => "quota_exhausted",
+            },
+            Self::SessionPaused { .. } => "session_paused",
         }
     }
 
@@ -94,6 +118,12 @@ impl Denial {
             Self::ModelsUnverifiable { endpoint } => format!(
                 "This key is bound to certain models, and the gateway cannot see which model this endpoint \
                  (`{endpoint}`) would use. Use /v1/messages, or a key that may use every model."
+            ),
+            Self::Overdrawn(overdrawn) => overdrawn.sentence(),
+            Self::SessionPaused { by, why, .. } if by == BRAKE => why.clone(),
+            Self::SessionPaused { by, why, until, .. } => format!(
+                "{by} paused this session until {until}: {why}. Other sessions go on. {by} or the gateway's operator \
+                 can resume it."
             ),
         }
     }
@@ -132,7 +162,6 @@ impl Unauthenticated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unit::UnixMs;
 
     #[test]
     fn codes_are_stable_and_messages_say_what_to_do() {

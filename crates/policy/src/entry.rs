@@ -404,6 +404,9 @@ pub struct Denied {
     /// The model that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub model: Option<String>,
+    /// The allowance that had no room for it, if that was the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Name>,
     /// Like denials before this one that were counted and not written, so that a flood cannot fill the
     /// disk.
     #[serde(default, skip_serializing_if = "is_zero")]

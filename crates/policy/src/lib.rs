@@ -6,6 +6,8 @@
 
 pub mod access;
 pub mod allowance;
+pub mod books;
+pub mod brake;
 pub mod credential;
 pub mod denial;
 pub mod entry;

@@ -132,13 +132,27 @@ impl PriceBook {
     /// The names of the models that the book has rates for, aliases among them, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let upstreams = self.0.upstreams.values().map(|upstream| &upstream.models);
-        std::iter::once(&self.0.list).chain(upstreams).flat_map(|models| models.names.keys()).map(String::as_str)
+        std::iter::once(&self.0.list)
+            .chain(upstreams)
+            .flat_map(|models| models.names.keys())
+            .map(String::as_str)
     }
 
     /// Whether the book has rates for this model, in whatever spelling, at an instant and at an upstream.
     #[must_use]
     pub fn knows(&self, model: &str, at: UnixMs, upstream: &str) -> bool {
         self.0.look_up(model, at, self.0.upstream(upstream)).1 != Source::Dearest
+    }
+
+    /// The name that the list has for a model, in whatever spelling; else the plain name in its id.
+    #[must_use]
+    pub fn name<'a>(&'a self, model: &'a str) -> &'a str {
+        self.0.list.find(model).map_or_else(|| ModelId::take_apart(model).name, |model| &model.name)
+    }
+
+    /// The upstreams that the book has something to say about.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.0.upstreams.keys().map(String::as_str)
     }
 
     /// Prices a sale and shows how.

@@ -94,6 +94,16 @@ pub(crate) fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
+/// A length of time in the largest unit that divides it: `90 minutes`.
+pub(crate) fn duration(ms: i64) -> String {
+    // One day is said as 24 hours: a window of that length is no day of the calendar.
+    let units = [(86_400_000, 2, "day"), (3_600_000, 1, "hour"), (60_000, 1, "minute"), (1_000, 1, "second")];
+    let fits = |(unit_ms, least, _): &(i64, i64, &str)| ms % unit_ms == 0 && ms / unit_ms >= *least;
+    let (unit_ms, _, word) = units.into_iter().find(fits).unwrap_or((1, 1, "millisecond"));
+    let number = ms / unit_ms;
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tollgate_policy::unit::UnixMs;
+
+use crate::ledger::GROUPS_MAX;
+
 /// Why the store does not open or close. Every text names the place and the cure.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreFault {
@@ -202,4 +206,21 @@ pub enum LedgerFault {
     /// The journal cannot be read back.
     #[error("the ledger cannot read the journal: {0}")]
     Journal(String),
+    /// The question needs single records that are not kept any more.
+    #[error(
+        "the records of requests before {kept_from} were dropped, and only sums of days are kept of them; ask about \
+         whole days in UTC, or about a later time"
+    )]
+    Dropped {
+        /// The first instant of which single records are kept.
+        kept_from: UnixMs,
+    },
+    /// The question has more answers than are added up at once.
+    #[error(
+        "the report has more than {GROUPS_MAX} groups; ask about less time, or narrow it down by filters"
+    )]
+    TooManyGroups,
+    /// A page was asked for that continues after a group that the report does not have.
+    #[error("the report has no such group to continue after; begin again with the first page")]
+    NoSuchGroup,
 }

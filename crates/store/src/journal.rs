@@ -160,6 +160,11 @@ impl Journal {
         self.shared.lock().quit
     }
 
+    /// The last entry that is in the chain, written or about to be.
+    pub(crate) fn chained_seq(&self) -> u64 {
+        self.shared.lock().chained_seq()
+    }
+
     /// The last entry that the kernel has.
     pub(crate) fn written_seq(&self) -> u64 {
         self.shared.lock().written.seq

@@ -1,41 +1,62 @@
 //! The ledger: what it cost, as a view of the journal that can be queried.
 //!
-//! One thread follows the durable part of the journal and books each settlement once, under its sequence number
-//! (`projector`). All of it can be deleted: it is made again from the journal. Nothing is decided by it: keys are read
-//! from the journal itself.
+//! One thread follows the durable part of the journal (`follower`, `projector`). It books each settlement once, under
+//! its sequence number, in the month in which the request was admitted, and adds it to the sums of that day and month
+//! (`batch`). Reports over whole days read sums alone (`report`); single records are read where a day is divided, for
+//! exports and for statements (`records`, `statement`). Records of old months can be dropped; their sums stay.
+//!
+//! All of it can be deleted: it is made again from the journal. Nothing is decided by it but what budgets begin with
+//! at a start.
 //!
 //! Only durable entries are booked. So after a power cut the ledger never knows more than the journal, and a journal
 //! that ends before the ledger's last entry was cut by something else.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tollgate_policy::id::RequestId;
+use tollgate_policy::unit::UnixMs;
 
 use crate::fault::LedgerFault;
 use crate::folder::Folder;
 use crate::journal::Journal;
 use crate::journal::recovery::Witness;
 
+mod batch;
 mod books;
+mod calendar;
+mod dims;
+mod follower;
+mod past;
 mod projector;
+mod query;
+mod record;
+mod records;
 mod report;
 mod schema;
+mod sieve;
+mod sketch;
+mod statement;
+mod sums;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use books::Books;
-pub use report::{Dimension, Query, ReportRow};
+pub use calendar::{Month, NotAMonth};
+pub use query::{Dimension, Filter, Only, Order, PastUse, Query, ReportRow};
+pub use record::{Adjustment, Attribution, ClosedStatement, Record, RequestRecord};
+pub(crate) use report::GROUPS_MAX;
+pub use statement::{StatementFigures, StatementLine};
 
+use follower::Shared;
 use projector::Projector;
 
-/// How long a report waits for the ledger to catch up.
-const REPORT_PATIENCE: Duration = Duration::from_secs(5);
-/// How long settlements may gather before they are booked together.
-const GATHER: Duration = Duration::from_millis(40);
-/// How long to wait after the database refused.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long a question waits for the ledger to catch up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The queryable view of usage and cost.
 #[derive(Debug)]
@@ -44,32 +65,8 @@ pub struct Ledger {
     journal: Arc<Journal>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    status: Mutex<Status>,
-    /// Told when `projected` or `fault` changes.
-    moved: Condvar,
-    /// Told when somebody waits for the projector.
-    wake: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Status {
-    projected: u64,
-    fault: Option<LedgerFault>,
-    /// Somebody waits: do not gather.
-    hurry: bool,
-    /// The database turned out to be damaged or gone.
-    rebuild: bool,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Status> {
-        // Plain facts, each replaced in one assignment.
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// Held by whoever drops records.
+    dropping: Mutex<()>,
 }
 
 /// The last entry that a ledger has booked, if there is a readable ledger.
@@ -79,50 +76,32 @@ pub(crate) fn head(path: &Path) -> Option<Witness> {
     Some(Witness { seq: place.seq, hash, file: path.to_path_buf() }).filter(|witness| witness.seq > 0)
 }
 
+/// Opening, and keeping up with the journal.
 impl Ledger {
     /// Brings the view up to date, makes it again if it is damaged, and starts to follow the journal.
     pub(crate) fn open(folder: &Folder, journal: &Arc<Journal>) -> Result<Self, LedgerFault> {
         let path = folder.ledger();
         let mut projector = Projector::open(&path, &folder.journal())?;
         let mark = journal.synced_beyond(0, Duration::ZERO);
-        if let Err(LedgerFault::Damaged(why)) = projector.catch_up(&mark) {
-            tracing::warn!(why, "the ledger is damaged; making it again from the journal");
-            projector.start_over()?;
-        }
-        projector.catch_up(&mark)?;
-        let shared = Arc::new(Shared::default());
-        shared.lock().projected = projector.seq();
+        projector.catch_up_or_start_over(&mark, &mut |_| {})?;
+        let shared = Arc::new(Shared::at(projector.seq()));
         let thread = {
             let (journal, shared) = (Arc::clone(journal), Arc::clone(&shared));
             thread::Builder::new()
                 .name("ledger".into())
-                .spawn(move || follow(projector, &journal, &shared))
+                .spawn(move || follower::follow(projector, &journal, &shared))
                 .map_err(|error| LedgerFault::Database(format!("no thread for it: {error}")))?
         };
-        Ok(Self { path, journal: Arc::clone(journal), shared, thread: Mutex::new(Some(thread)) })
+        let (journal, thread) = (Arc::clone(journal), Mutex::new(Some(thread)));
+        Ok(Self { path, journal, shared, thread, dropping: Mutex::new(()) })
     }
 
-    /// Usage and cost in rows, one per combination of the dimensions asked for, dearest first. Without a dimension
-    /// there is one row, the total.
-    ///
-    /// Covers every settlement that was written before the call: waits up to five seconds for the view to catch up.
-    /// Blocks; call it from a thread that may.
+    /// Waits until everything is booked that is durable now, however long that takes; a long way is logged. Blocks.
     ///
     /// # Errors
-    /// [`LedgerFault::Behind`] when it does not catch up in time, and what the database says.
-    pub fn report(&self, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
-        let wanted = self.journal.written_seq();
-        let deadline = Instant::now() + REPORT_PATIENCE;
-        self.wait_for(wanted, deadline)?;
-        match report::read(&self.path, query) {
-            Err(LedgerFault::Damaged(why)) => {
-                tracing::warn!(why, "the ledger is damaged; making it again from the journal");
-                self.ask_for_rebuild();
-                self.wait_for(wanted, deadline)?;
-                report::read(&self.path, query)
-            }
-            other => other,
-        }
+    /// Why the ledger does not move on.
+    pub fn catch_up(&self) -> Result<(), LedgerFault> {
+        self.shared.wait_for(self.journal.synced_beyond(0, Duration::ZERO).seq, None)
     }
 
     /// The last entry of the journal that the view covers.
@@ -137,6 +116,17 @@ impl Ledger {
         self.shared.lock().fault.clone()
     }
 
+    /// Drops the records of requests admitted before a month, by dropping the tables of their months, and gives how
+    /// many months these were. Sums of days and sessions, adjustments and statements stay. A ledger that is made again
+    /// from the journal by a later process has these records again, until they are dropped again. Blocks.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was dropped.
+    pub fn drop_raw_before(&self, month: Month) -> Result<usize, LedgerFault> {
+        let _one = self.dropping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.drop_before(month)
+    }
+
     /// Waits for the thread, which ends by itself after the journal has stopped.
     pub(crate) fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -145,76 +135,135 @@ impl Ledger {
             let _ = thread.join();
         }
     }
+}
 
-    fn wait_for(&self, wanted: u64, deadline: Instant) -> Result<(), LedgerFault> {
-        let mut status = self.shared.lock();
-        while status.projected < wanted {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            if patience.is_zero() {
-                let behind = LedgerFault::Behind { projected: status.projected, wanted };
-                return Err(status.fault.clone().unwrap_or(behind));
-            }
-            status.hurry = true;
-            self.shared.wake.notify_one();
-            status = match self.shared.moved.wait_timeout(status, patience) {
-                Ok((status, _)) => status,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
+/// Questions. An answer covers every entry that was written before the call: it waits up to five seconds for the view
+/// to catch up, and fails with [`LedgerFault::Behind`] when that is not enough. All block; call them from a thread that
+/// may.
+impl Ledger {
+    /// Usage and cost in rows, one per combination of the dimensions asked for. Without a dimension there is one row,
+    /// the total.
+    ///
+    /// Whole days in UTC are read from sums; what is left of the first and the last day, from records.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Dropped`] when records of such a part of a day are not kept any more,
+    /// [`LedgerFault::TooManyGroups`], [`LedgerFault::NoSuchGroup`], [`LedgerFault::Behind`], and what the database
+    /// says.
+    pub fn report(&self, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
+        self.ask(|database| report::read(database, query))
+    }
+
+    /// The use of a range of time, added up by scope, key, endpoint and models: what the counters of periods that began
+    /// at `from` are restored from. Adjustments do not count.
+    ///
+    /// # Errors
+    /// As [`Self::report`].
+    pub fn past(&self, from: UnixMs, to: UnixMs, visit: &mut dyn FnMut(&PastUse)) -> Result<(), LedgerFault> {
+        self.ask(|database| past::between(database, from, to))?.iter().for_each(visit);
         Ok(())
     }
 
-    fn ask_for_rebuild(&self) {
-        let mut status = self.shared.lock();
-        (status.rebuild, status.projected) = (true, 0);
-        self.shared.wake.notify_one();
-    }
-}
-
-/// Books what becomes durable, until the journal stops.
-fn follow(mut projector: Projector, journal: &Journal, shared: &Shared) {
-    loop {
-        journal.synced_beyond(projector.seq(), RETRY);
-        let last = journal.has_stopped();
-        if !last {
-            gather(shared);
+    /// The use of each request that was settled at or after an instant, in the order of the journal: what rates and
+    /// rolling windows are restored from.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Dropped`], [`LedgerFault::Behind`], and what the database says. After an error some use may have
+    /// been visited.
+    pub fn recent(&self, since: UnixMs, visit: &mut dyn FnMut(&PastUse)) -> Result<(), LedgerFault> {
+        self.shared.wait_for(self.journal.written_seq(), Some(Instant::now() + PATIENCE))?;
+        let read = self.read(&mut |database| records::since(database, since, visit));
+        if matches!(read, Err(LedgerFault::Damaged(_))) {
+            // Not asked a second time: what was visited would be visited again.
+            self.shared.ask_for_rebuild();
         }
-        let rebuild = std::mem::take(&mut shared.lock().rebuild);
-        let mark = journal.synced_beyond(0, Duration::ZERO);
-        let caught_up = if rebuild { projector.start_over() } else { Ok(()) };
-        let caught_up = match caught_up.and_then(|()| projector.catch_up(&mark)) {
+        read
+    }
+
+    /// What is known of one request; nothing when it was not settled or is unknown.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Behind`], and what the database says.
+    pub fn request(&self, request: RequestId) -> Result<RequestRecord, LedgerFault> {
+        self.ask(|database| records::of_request(database, request))
+    }
+
+    /// Records that count, in the order of the journal: at most `limit` of them, those after entry `after`.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Dropped`] when the filter begins before the records that are kept, [`LedgerFault::Behind`], and
+    /// what the database says.
+    pub fn records(&self, filter: &Filter, after: u64, limit: usize) -> Result<Vec<Record>, LedgerFault> {
+        self.ask(|database| records::page(database, filter, after, limit))
+    }
+
+    /// Adjustments that count, by the instant at which they were made, in the order of the journal: at most `limit` of
+    /// them, those after entry `after`.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Behind`], and what the database says.
+    pub fn adjustments(
+        &self,
+        filter: &Filter,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Adjustment>, LedgerFault> {
+        self.ask(|database| records::adjustments(database, filter, after, limit))
+    }
+
+    /// The figures of a statement of the period `from..to`.
+    ///
+    /// It covers the journal up to entry `upto`. `after` is the last entry that the statement before covers, which ended
+    /// at `from`: what came after it about requests of earlier periods is in this statement, as late. So every
+    /// settlement and every adjustment is in exactly one statement of a sequence in which each begins where the one
+    /// before ends.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Dropped`] when records are not kept any more that it needs, [`LedgerFault::Behind`], and what the
+    /// database says.
+    pub fn statement(
+        &self,
+        from: UnixMs,
+        to: UnixMs,
+        after: u64,
+        upto: u64,
+    ) -> Result<StatementFigures, LedgerFault> {
+        self.ask(|database| statement::read(database, from, to, after, upto))
+    }
+
+    /// All statements that were closed, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Behind`], and what the database says.
+    pub fn statements(&self) -> Result<Vec<ClosedStatement>, LedgerFault> {
+        self.ask(records::statements)
+    }
+
+    fn ask<T>(
+        &self,
+        mut question: impl FnMut(&Connection) -> Result<T, LedgerFault>,
+    ) -> Result<T, LedgerFault> {
+        let wanted = self.journal.written_seq();
+        let deadline = Some(Instant::now() + PATIENCE);
+        self.shared.wait_for(wanted, deadline)?;
+        match self.read(&mut question) {
             Err(LedgerFault::Damaged(why)) => {
                 tracing::warn!(why, "the ledger is damaged; making it again from the journal");
-                projector.start_over().and_then(|()| projector.catch_up(&mark))
+                self.shared.ask_for_rebuild();
+                self.shared.wait_for(wanted, deadline)?;
+                self.read(&mut question)
             }
             other => other,
-        };
-        let mut status = shared.lock();
-        status.projected = if status.rebuild { 0 } else { projector.seq() };
-        let failed = caught_up.is_err();
-        if let Err(fault) = &caught_up
-            && status.fault.as_ref() != Some(fault)
-        {
-            tracing::error!(%fault, "the ledger does not move on");
-        }
-        status.fault = caught_up.err();
-        shared.moved.notify_all();
-        drop(status);
-        if last {
-            return;
-        }
-        if failed {
-            thread::sleep(RETRY);
         }
     }
-}
 
-/// Lets settlements gather, unless somebody waits for them.
-fn gather(shared: &Shared) {
-    let status = shared.lock();
-    let waited = shared.wake.wait_timeout_while(status, GATHER, |status| !status.hurry && !status.rebuild);
-    match waited {
-        Ok((mut status, _)) => status.hurry = false,
-        Err(poisoned) => poisoned.into_inner().0.hurry = false,
+    /// Puts the question to the database as it is at one moment.
+    fn read<T>(
+        &self,
+        question: &mut dyn FnMut(&Connection) -> Result<T, LedgerFault>,
+    ) -> Result<T, LedgerFault> {
+        let mut database = schema::open_to_read(&self.path)?;
+        let moment = database.transaction()?;
+        question(&moment)
     }
 }

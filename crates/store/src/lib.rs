@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
+pub mod counters;
 pub mod directory;
 mod expect;
 pub mod fault;

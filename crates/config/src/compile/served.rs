@@ -1,12 +1,29 @@
 //! Whether anybody serves the models that allowances name.
 
 use super::Judge;
-use crate::{document::Model, leaf::quote};
+use crate::{
+    document::{Document, Model},
+    leaf::quote,
+};
 use tollgate_policy::{access::Models, allowance::Allowance, price::PriceBook, unit::UnixMs};
 
 impl Judge<'_> {
-    /// Refuses patterns that fit no model: a limit that counts nothing is no limit.
-    pub(super) fn served(&mut self, made: &[(String, Allowance)], book: &PriceBook, listed: &[Model]) {
+    /// Refuses patterns that fit no model: a limit that counts nothing is no limit. `prices` is the text of the file that
+    /// the document names; while nobody has read it, nothing is known about its models.
+    pub(super) fn served(&mut self, made: &[(String, Allowance)], document: &Document, prices: Option<&str>) {
+        let own = match prices.map(PriceBook::parse).transpose() {
+            Ok(own) => own,
+            Err(problem) => {
+                let rule = format!("the price book is unsound: {problem}");
+                self.error("prices.file", &[], &rule, "repair that file, or remove prices.file.");
+                return;
+            }
+        };
+        let builtin = document.prices.file.is_none().then(PriceBook::builtin);
+        let Some(book) = own.as_ref().or(builtin) else {
+            return;
+        };
+        let listed = document.models.as_deref().unwrap_or_default();
         for (path, allowance) in made {
             let list = format!("{path}.models");
             for (index, pattern) in allowance.models.patterns().iter().enumerate() {

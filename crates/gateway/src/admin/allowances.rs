@@ -18,7 +18,7 @@ use super::fault::{AdminFault, Problem};
 use super::operators::Removed;
 use super::page::{self, Page};
 use super::route::{Answer, Ask, Nothing, quoted};
-use crate::now;
+use crate::{Shared, now};
 
 /// Which allowances to list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -122,7 +122,7 @@ pub(super) async fn set(admin: Admin, ask: Ask<Nothing, Allowance>) -> Result<An
     let by = caller.name;
     let set = admin.blocking(move |shared| {
         let set = shared.register.set_allowance(&by, wish, expect, now())?;
-        shared.allowances_changed();
+        in_force(shared)?;
         Ok::<_, AdminFault>(set)
     });
     let (allowance, is_new) = set.await?;
@@ -137,7 +137,7 @@ pub(super) async fn remove(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<A
     let (by, gone) = (ask.caller.name, name.clone());
     let removed = admin.blocking(move |shared| {
         shared.register.remove_allowance(&by, &gone, expect, now())?;
-        shared.allowances_changed();
+        in_force(shared)?;
         Ok::<_, AdminFault>(())
     });
     removed.await?;
@@ -155,12 +155,22 @@ pub(super) async fn raise(admin: Admin, ask: Ask<Nothing, AddRaise>) -> Result<A
     let raised = admin.blocking(move |shared| {
         let edit = |allowance| with_raise(allowance, raise, now);
         let raised = shared.register.edit_allowance(&by, &name, expect, edit, now)?;
-        shared.allowances_changed();
+        in_force(shared)?;
         Ok::<_, AdminFault>(raised)
     });
     let allowance = raised.await?;
     let answer = Answer::new(StatusCode::CREATED, shown(&admin, Origin::Api, &allowance));
     Ok(answer.tagged(fingerprint(&*allowance)))
+}
+
+/// Puts what was changed in force. The change is on record already, so a failure only delays it.
+fn in_force(shared: &Shared) -> Result<(), AdminFault> {
+    shared.allowances_changed().map_err(|fault| {
+        AdminFault::Unavailable(format!(
+            "the change is recorded and comes into force when the configuration is reloaded or the gateway restarts, \
+             because the use so far could not be counted: {fault}"
+        ))
+    })
 }
 
 /// The allowance with one raise more, and without those that are over.

@@ -173,6 +173,9 @@ impl From<LedgerFault> for AdminFault {
     fn from(fault: LedgerFault) -> Self {
         match fault {
             LedgerFault::Behind { .. } => AdminFault::Unavailable(fault.to_string()),
+            LedgerFault::Dropped { .. } | LedgerFault::TooManyGroups | LedgerFault::NoSuchGroup => {
+                AdminFault::BadRequest(fault.to_string())
+            }
             LedgerFault::Database(_) | LedgerFault::Damaged(_) | LedgerFault::Journal(_) => {
                 AdminFault::Internal(fault.to_string())
             }

@@ -122,11 +122,7 @@ pub(super) async fn pause(admin: Admin, ask: Ask<Nothing, Pause>) -> Result<Answ
     let scope = visible_key(&admin, &ask.caller, key)?;
     let until = now().saturating_add_ms(seconds as i64 * 1000);
     let wish = SessionPaused { by: ask.caller.name, key, scope, session, why, until };
-    let paused = admin.blocking(move |shared| {
-        let paused = shared.register.pause(wish, now())?;
-        shared.session_paused(&paused);
-        Ok::<_, AdminFault>(paused)
-    });
+    let paused = admin.blocking(move |shared| shared.register.pause(wish, now()));
     Ok(Answer::new(StatusCode::CREATED, Paused::of(&*paused.await?)))
 }
 
@@ -136,7 +132,7 @@ pub(super) async fn resume(admin: Admin, ask: Ask<Nothing, Resume>) -> Result<An
     let (by, name) = (ask.caller.name, session.clone());
     let resumed = admin.blocking(move |shared| {
         shared.register.resume(&by, key, &name, now())?;
-        shared.session_resumed(key, &name);
+        shared.watch.resumed(now(), key, &name);
         Ok::<_, AdminFault>(())
     });
     resumed.await?;

@@ -45,12 +45,14 @@ fn entry(shared: &Shared) -> Admitted {
 async fn admission(shared: &Arc<Shared>, sent: bool) -> Admission {
     let force = shared.in_force();
     let entry = entry(shared);
-    let settled = Some(Box::new(blank_settlement(&entry, &force)));
+    let settled = Some(Box::new(blank_settlement(&entry, &force, shared.now())));
     let mut admission = Admission {
         shared: shared.clone(),
         prices: force.prices.clone(),
         entering: Some(shared.journal.admit(shared.now(), entry)),
         settled,
+        reservation: Reservation::default(),
+        told: None,
         at: shared.now(),
         started: Instant::now(),
         endpoint: Endpoint::Messages,

@@ -124,6 +124,7 @@ fn every_kind() -> Vec<Event> {
             status: 401,
             code: "unknown_credential".to_owned(),
             model: None,
+            allowance: None,
             suppressed: 3,
         }),
         Event::KeyCreated(KeyChange { before: None, ..change(None) }),

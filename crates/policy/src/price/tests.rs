@@ -2,7 +2,10 @@
 
 use super::*;
 
+mod bodies;
 mod laws;
+mod rerated;
+mod shown;
 mod written;
 
 /// 2026-11-22, after every date in the built-in book.
@@ -276,6 +279,8 @@ fn a_reservation_covers_the_worst_of_the_model() {
         // Everything written for an hour, everything written out, at the regional premium.
         ("claude-opus-5", 1_000, 1_000, (10_000 + 25_000) * 1_100),
         ("claude-opus-4-1", 1_000, 1_000, (30_000 + 75_000) * 1_000),
+        // It has a premium for regions and none for the US.
+        ("claude-opus-4-5", 1_000, 1_000, (10_000 + 25_000) * 1_100),
         ("claude-haiku-5-5", 100_000, 0, 200 * 110_000),
         ("claude-haiku-5-5", 100_001, 0, 100_001 * 1_100),
         ("no-such-model", 1_000, 1_000, (30_000 + 75_000) * 1_100),
@@ -284,11 +289,56 @@ fn a_reservation_covers_the_worst_of_the_model() {
         ("claude-opus-5", u64::MAX, u64::MAX, (10_000 + 25_000) * 1_100_000),
     ];
     for (model, input, output, expected) in rows {
-        assert_eq!(
-            book.reservation(&order(&[model], input, output)),
-            NanoUsd(expected),
-            "{model} {input} {output}"
-        );
+        let found = book.reservation(&order(&[model], input, output));
+        assert_eq!(found, NanoUsd(expected), "{model} {input} {output}");
+    }
+}
+
+#[test]
+fn a_reservation_takes_the_dearest_of_what_may_happen() {
+    let contract = PriceBook::parse(bodies::CONTRACT).unwrap();
+    let plain = order(&["claude-opus-5"], 1_000, 1_000);
+    let in_2027 = instant("2027-01-01T00:00:00.000Z");
+    let opus = (10_000 + 25_000) * 1_100;
+    let rows: [(&str, Order<'_>, i64); 11] = [
+        ("plain", plain, opus),
+        ("fast is asked for; the book's factor is 2", Order { fast: true, ..plain }, 2 * opus),
+        ("fast is in an id", order(&["claude-opus-5-fast"], 1_000, 1_000), 2 * opus),
+        ("a dearer fallback", Order { models: &["claude-opus-5", "claude-opus-4-1"], ..plain }, 105_000_000),
+        ("a cheaper one", Order { models: &["claude-opus-5", "claude-sonnet-5-5"], ..plain }, opus),
+        ("no name: any model", Order { models: &[], ..plain }, 105_000 * 1_100),
+        ("two inferences", Order { inferences: 2, ..plain }, 2 * opus),
+        ("none is one", Order { inferences: 0, ..plain }, opus),
+        // 35 000 x 1.1 x 0.925 and, at the reseller's rates without a premium, 28 000 x 0.925 x 1.2.
+        ("the contract of the day", Order { at: in_2027, ..plain }, 35_612_500 + 500),
+        ("an upstream of the day", Order { at: in_2027, upstreams: &["reseller"], ..plain }, 31_080_000),
+        (
+            "the dearer of two upstreams",
+            Order { at: in_2027, upstreams: &["reseller", "elsewhere"], ..plain },
+            35_612_500 + 500,
+        ),
+    ];
+    for (what, order, expected) in rows {
+        assert_eq!(contract.reservation(&order), NanoUsd(expected), "{what}");
+    }
+    // Sums are held at what an amount can hold.
+    let endless = Order { inferences: u32::MAX, ..order(&[], u64::MAX, u64::MAX) };
+    assert_eq!(contract.reservation(&endless), NanoUsd(i64::MAX));
+}
+
+#[test]
+fn input_is_bounded_by_bytes_and_images() {
+    let rows = [
+        (0, 0, 4_000),
+        (2_000, 0, 6_000),
+        (2_000, 3, 21_000),
+        (996_000, 0, 1_000_000),
+        (996_001, 0, PROMPT_TOKENS_MAX),
+        (0, u64::MAX, PROMPT_TOKENS_MAX),
+        (u64::MAX, u64::MAX, PROMPT_TOKENS_MAX),
+    ];
+    for (body_bytes, media, expected) in rows {
+        assert_eq!(input_bound(body_bytes, media), expected, "{body_bytes} {media}");
     }
 }
 

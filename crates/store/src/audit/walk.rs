@@ -25,7 +25,7 @@ pub(super) struct Walk<'a> {
     /// What the ledger has booked, and up to which entry.
     booked: Option<(Books, u64)>,
     /// What it should have booked up to that entry.
-    books: Books,
+    books: Option<Books>,
     /// How many starts found a witness missing.
     witness_losses: u64,
     chain: Chain,
@@ -70,8 +70,8 @@ impl<'a> Walk<'a> {
             public,
             trails,
             ledger,
+            books: booked.as_ref().map(|(booked, _)| Books::to_compare_with(booked)),
             booked,
-            books: Books::new(),
             witness_losses: 0,
             chain: Chain::new(),
             last: None,
@@ -109,6 +109,7 @@ impl<'a> Walk<'a> {
                 self.witness_losses
             ));
         }
+        unchecked.extend(self.booked.as_ref().and_then(|(booked, _)| booked.left_out()));
         let doubts = self.doubt_about_ledger().filter(|_| fault.is_none()).into_iter().collect();
         Ok(Report {
             fault,
@@ -130,12 +131,12 @@ impl<'a> Walk<'a> {
     /// Whether the ledger says something else than the journal.
     fn doubt_about_ledger(&self) -> Option<String> {
         let (booked, seq) = self.booked.as_ref()?;
-        (booked.hash() != self.books.hash()).then(|| {
+        let differences = booked.differences(self.books.as_ref()?);
+        (!differences.is_empty()).then(|| {
             format!(
-                "ledger.db was altered: up to entry {seq} it has {}, the journal {}; delete it and its -wal and -shm \
-                 files, and the next start makes it again",
-                booked.totals(),
-                self.books.totals()
+                "ledger.db was altered: up to entry {seq} it is not what the journal says ({}); delete it and its -wal \
+                 and -shm files, and the next start makes it again",
+                differences.join("; ")
             )
         })
     }
@@ -236,17 +237,16 @@ impl<'a> Walk<'a> {
     /// Looks at what the entry says.
     fn look(&mut self, link: &Link, head: Option<Link>, event: Option<Event>) -> Result<(), Stop> {
         self.since_checkpoint += 1;
+        let is_booked = self.booked.as_ref().is_some_and(|(_, seq)| link.seq <= *seq);
+        if let (Some(books), Some(event)) = (self.books.as_mut().filter(|_| is_booked), &event) {
+            books.book(link.seq, link.at, event);
+        }
         match event {
             None => self.newer_kinds += 1,
             Some(Event::Admitted(admitted)) => {
                 self.open.insert(link.seq, admitted.request);
             }
-            Some(Event::Settled(settled)) => {
-                self.close_admission(link, &settled)?;
-                if self.booked.as_ref().is_some_and(|(_, seq)| link.seq <= *seq) {
-                    self.books.book(link.seq, link.at, &settled);
-                }
-            }
+            Some(Event::Settled(settled)) => self.close_admission(link, &settled)?,
             Some(Event::WitnessLost(_)) => self.witness_losses += 1,
             Some(Event::Checkpoint(checkpoint)) => {
                 let signs_head = checkpoint.head_seq.checked_add(1) == Some(link.seq)

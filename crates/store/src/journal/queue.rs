@@ -192,6 +192,11 @@ pub(crate) struct Start {
 }
 
 impl Queue {
+    /// The last entry in the chain.
+    pub(super) fn chained_seq(&self) -> u64 {
+        self.ahead.chain.next_seq - 1
+    }
+
     pub(super) fn new(start: Start) -> Self {
         let safe = Progress { chain: start.chain, since_checkpoint: start.since_checkpoint };
         let mark = Mark {

@@ -1,29 +1,38 @@
-//! From journal lines to rows.
+//! Follows the journal with the ledger.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, Transaction, params, params_from_iter};
-use tollgate_policy::entry::{Event, Outcome, Settled};
-use tollgate_policy::unit::UnixMs;
-use tollgate_policy::usage::{COUNT_MAX, Usage};
+use rusqlite::{Connection, params};
+use tollgate_policy::entry::Event;
 
+use super::batch::Batch;
+use super::calendar::Month;
+use super::dims::Interner;
 use super::schema;
 use crate::fault::LedgerFault;
 use crate::journal::queue::Mark;
 use crate::projection::{Place, Unfollowed, follow};
 
-/// The most lines that one transaction covers.
-const LINES_MAX: usize = 10_000;
+/// The most lines that one transaction covers. Each transaction writes every sum that it changes once, so a long way is
+/// gone in large steps.
+const LINES_MAX: usize = 200_000;
+/// The entries that the ledger books.
+const KINDS: [&[u8]; 3] = [b"settled", b"adjusted", b"statement_closed"];
+/// How often a long way is reported.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// The writer of the ledger.
 pub(super) struct Projector {
     path: PathBuf,
     journal: PathBuf,
     database: Connection,
+    interner: Interner,
     place: Place,
+    /// The first month whose records are kept.
+    kept_from: Option<Month>,
 }
 
 impl Projector {
@@ -41,7 +50,9 @@ impl Projector {
             other => other?,
         };
         let (path, journal) = (path.to_path_buf(), journal.to_path_buf());
-        Ok(Self { path, journal, database, place: place.unwrap_or_else(Place::beginning) })
+        let place = place.unwrap_or_else(Place::beginning);
+        let kept_from = schema::kept_from(&database)?;
+        Ok(Self { path, journal, database, interner: Interner::default(), place, kept_from })
     }
 
     /// The last entry that is booked.
@@ -49,33 +60,92 @@ impl Projector {
         self.place.seq
     }
 
-    /// Forgets everything; [`Self::catch_up`] then books it again.
+    /// Forgets everything; the next step books it again, without the records that were dropped.
     pub(super) fn start_over(&mut self) -> Result<(), LedgerFault> {
         self.database = create(&self.path)?;
+        self.interner.forget();
         self.place = Place::beginning();
+        self.kept_from.map_or(Ok(()), |month| schema::keep_from(&self.database, month))
+    }
+
+    /// As [`Self::catch_up`]; if the database turns out to be damaged, makes it again.
+    pub(super) fn catch_up_or_start_over(
+        &mut self,
+        mark: &Mark,
+        moved: &mut dyn FnMut(u64),
+    ) -> Result<(), LedgerFault> {
+        match self.catch_up(mark, moved) {
+            Err(LedgerFault::Damaged(why)) => {
+                tracing::warn!(why, "the ledger is damaged; making it again from the journal");
+                self.start_over()?;
+                self.catch_up(mark, moved)
+            }
+            other => other,
+        }
+    }
+
+    /// Books everything up to the mark, and tells `moved` after each step how far it is.
+    fn catch_up(&mut self, mark: &Mark, moved: &mut dyn FnMut(u64)) -> Result<(), LedgerFault> {
+        let mut reported = Instant::now();
+        while self.place.seq < mark.seq {
+            let stepped = self.step(mark);
+            if stepped.is_err() {
+                // Numbers that the transaction gave are void.
+                self.interner.forget();
+            }
+            stepped?;
+            moved(self.place.seq);
+            if reported.elapsed() > REPORT_EVERY {
+                tracing::info!(
+                    booked = self.place.seq,
+                    of = mark.seq,
+                    "the ledger is catching up with the journal"
+                );
+                reported = Instant::now();
+            }
+        }
         Ok(())
     }
 
-    /// Books everything up to the mark.
-    pub(super) fn catch_up(&mut self, mark: &Mark) -> Result<(), LedgerFault> {
-        while self.place.seq < mark.seq {
-            let mut place = self.place.clone();
-            let transaction = self.database.transaction()?;
-            follow::<LedgerFault>(&self.journal, &mut place, mark, LINES_MAX, &[b"settled"], |entry| {
-                match &entry.event {
-                    Event::Settled(settled) => {
-                        book_usage(&transaction, entry.link.seq, entry.link.at, settled)
-                    }
-                    _ => Ok(()),
-                }
-            })?;
-            transaction.execute(
-                "INSERT OR REPLACE INTO place (only, segment, offset, seq, hash) VALUES (0, ?1, ?2, ?3, ?4)",
-                params![place.segment, place.offset, place.seq, place.hash],
-            )?;
-            transaction.commit()?;
-            self.place = place;
+    /// Drops the records of all months before this one; sums, adjustments and statements stay. Later settlements of
+    /// requests of those months go to the sums alone. Gives how many months were dropped.
+    pub(super) fn drop_records_before(&mut self, month: Month) -> Result<usize, LedgerFault> {
+        let transaction = self.database.transaction()?;
+        if schema::kept_from(&transaction)?.is_some_and(|kept| kept >= month) {
+            return Ok(0);
         }
+        let mut months = schema::records_months(&transaction)?;
+        months.retain(|found| *found < month);
+        for month in &months {
+            transaction.execute_batch(&format!("DROP TABLE {}", schema::records_table(*month)))?;
+        }
+        schema::keep_from(&transaction, month)?;
+        transaction.commit()?;
+        self.kept_from = Some(month);
+        Ok(months.len())
+    }
+
+    fn step(&mut self, mark: &Mark) -> Result<(), LedgerFault> {
+        let mut place = self.place.clone();
+        let transaction = self.database.transaction()?;
+        let mut batch = Batch::begin(&transaction, &mut self.interner)?;
+        follow::<LedgerFault>(&self.journal, &mut place, mark, LINES_MAX, &KINDS, |entry| {
+            let (seq, at) = (entry.link.seq, entry.link.at);
+            match &entry.event {
+                Event::Settled(settled) => batch.settle(seq, at, settled),
+                Event::Adjusted(adjusted) => batch.adjust(seq, at, adjusted),
+                Event::StatementClosed(closed) => batch.close(seq, at, closed),
+                _ => Ok(()),
+            }
+        })?;
+        batch.flush()?;
+        drop(batch);
+        transaction.execute(
+            "INSERT OR REPLACE INTO place (only, segment, offset, seq, hash) VALUES (0, ?1, ?2, ?3, ?4)",
+            params![place.segment, place.offset, place.seq, place.hash],
+        )?;
+        transaction.commit()?;
+        self.place = place;
         Ok(())
     }
 }
@@ -96,116 +166,5 @@ fn create(path: &Path) -> Result<Connection, LedgerFault> {
 impl From<Unfollowed> for LedgerFault {
     fn from(unfollowed: Unfollowed) -> Self {
         Self::Journal(unfollowed.to_string())
-    }
-}
-
-fn book_usage(
-    transaction: &Transaction<'_>,
-    seq: u64,
-    at: UnixMs,
-    settled: &Settled,
-) -> Result<(), LedgerFault> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-             ?18, ?19, ?20, ?21, ?22, ?23)",
-        )?
-        .execute(params_from_iter(row(seq, at, settled)))?;
-    Ok(())
-}
-
-/// Columns of the table of usage.
-pub(super) const COLUMNS: usize = 23;
-
-/// What is booked for a settlement, in the order of the columns.
-pub(super) fn row(seq: u64, at: UnixMs, settled: &Settled) -> [Value; COLUMNS] {
-    let scope = &settled.scope;
-    let tokens = Tokens::of(&settled.usage);
-    [
-        // A sequence number cannot come near the end of this range.
-        i64::try_from(seq).unwrap_or(i64::MAX).into(),
-        at.0.into(),
-        settled.request.to_string().into(),
-        settled.key.to_string().into(),
-        scope.org.to_string().into(),
-        scope.team.to_string().into(),
-        scope.project.as_ref().map(ToString::to_string).into(),
-        scope.user.as_ref().map(ToString::to_string).into(),
-        settled.endpoint.clone().into(),
-        settled.served_model.clone().or_else(|| settled.model.clone()).into(),
-        settled.upstream.clone().into(),
-        settled.session.clone().into(),
-        settled.agent.clone().into(),
-        outcome_word(settled.outcome).to_owned().into(),
-        settled.status.map(i64::from).into(),
-        tokens.input.into(),
-        tokens.output.into(),
-        tokens.cache_write_5m.into(),
-        tokens.cache_write_1h.into(),
-        tokens.cache_read.into(),
-        settled.cost.0.into(),
-        settled.estimated.into(),
-        settled.unknown_price.into(),
-    ]
-}
-
-/// The outcome as the journal spells it.
-pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Complete => "complete",
-        Outcome::Aborted => "aborted",
-        Outcome::Cut => "cut",
-        Outcome::UpstreamError => "upstream_error",
-        Outcome::Failed => "failed",
-        Outcome::Unknown => "unknown",
-    }
-}
-
-/// Token counts as SQLite holds them, each held at [`COUNT_MAX`] as in the price.
-#[derive(Default)]
-struct Tokens {
-    input: i64,
-    output: i64,
-    cache_write_5m: i64,
-    cache_write_1h: i64,
-    cache_read: i64,
-}
-
-impl Tokens {
-    fn of(usage: &Usage) -> Self {
-        let mut tokens = Self::default();
-        if usage.iterations.is_empty() {
-            tokens.add([
-                usage.input_tokens,
-                usage.output_tokens,
-                usage.cache_write_5m_tokens,
-                usage.cache_write_1h_tokens,
-                usage.cache_read_tokens,
-            ]);
-        }
-        // Where there are iterations, they are the truth and the totals leave some out.
-        for iteration in &usage.iterations {
-            tokens.add([
-                iteration.input_tokens,
-                iteration.output_tokens,
-                iteration.cache_write_5m_tokens,
-                iteration.cache_write_1h_tokens,
-                iteration.cache_read_tokens,
-            ]);
-        }
-        tokens
-    }
-
-    fn add(&mut self, counts: [u64; 5]) {
-        let sums = [
-            &mut self.input,
-            &mut self.output,
-            &mut self.cache_write_5m,
-            &mut self.cache_write_1h,
-            &mut self.cache_read,
-        ];
-        for (sum, count) in sums.into_iter().zip(counts) {
-            *sum = sum.saturating_add(i64::try_from(count.min(COUNT_MAX)).unwrap_or(i64::MAX));
-        }
     }
 }

@@ -9,6 +9,8 @@ use tollgate_policy::operator::Role;
 use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 
+use super::calendar::{Day, Month};
+
 /// What usage can be grouped and filtered by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dimension {
@@ -80,6 +82,11 @@ impl Dimension {
             Some(name) => Some(Self::Tag(name.to_owned())),
             None => Self::PLAIN.into_iter().find(|dimension| dimension.plain_word() == Some(word)),
         }
+    }
+
+    /// Whether it is about what records have in common: a column of the table of dims, or a tag.
+    pub(super) fn is_common(&self) -> bool {
+        matches!(self, Self::Tag(_)) || self.column().is_some()
     }
 
     /// The column of that name in the table of what records have in common, for the dimensions that are one.
@@ -161,6 +168,22 @@ impl Filter {
         Self { from: Some(from), to: Some(to), only: Vec::new() }
     }
 
+    /// Whether the conditions allow it that are not about what records have in common.
+    pub(super) fn allows(&self, at: UnixMs, session: Option<&str>, agent: Option<&str>) -> bool {
+        self.only.iter().all(|only| match only.dimension {
+            Dimension::Session => only.allows(named(session)),
+            Dimension::Agent => only.allows(named(agent)),
+            Dimension::Day => only.allows(Some(&Day::of(at).to_string())),
+            Dimension::Month => only.allows(Some(&Month::of(at).to_string())),
+            _ => true,
+        })
+    }
+
+    /// Whether there are such conditions.
+    pub(super) fn is_about_more_than_dims(&self) -> bool {
+        self.only.iter().any(|only| !only.dimension.is_common())
+    }
+
     /// The filter, narrowed to the use that a selector fits.
     #[must_use]
     pub fn on(mut self, selector: &Selector) -> Self {
@@ -191,6 +214,11 @@ impl Filter {
         };
         self.on(&selector)
     }
+}
+
+/// The name of a session or agent, if it is one.
+pub(super) fn named(name: Option<&str>) -> Option<&str> {
+    name.filter(|name| !name.is_empty())
 }
 
 /// A question to the ledger: usage in rows, one for each combination of the dimensions' values.
@@ -261,6 +289,8 @@ pub struct ReportRow {
 /// Use that budgets and limits are restored from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastUse {
+    /// The entry that settled it; for use that was added up, 0.
+    pub seq: u64,
     /// Where it was booked.
     pub scope: Scope,
     /// The key that was presented.

@@ -19,9 +19,9 @@ pub struct Record {
     pub settled_at: UnixMs,
     /// The request.
     pub request: RequestId,
-    /// What it has in common with others.
+    /// Where it belongs.
     #[serde(flatten)]
-    pub dims: Dims,
+    pub attribution: Attribution,
     /// The client's session, if it named one.
     pub session: Option<String>,
     /// The client's agent, if it named one.
@@ -53,9 +53,9 @@ pub struct Record {
     pub ms_total: u64,
 }
 
-/// What many records have in common, with the types that policy gives it.
+/// Where use belongs: what many records have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Dims {
+pub struct Attribution {
     /// Where it is booked.
     #[serde(flatten)]
     pub scope: Scope,
@@ -92,9 +92,9 @@ pub struct Adjustment {
     pub settled: u64,
     /// When that request was booked.
     pub booked_at: UnixMs,
-    /// What that request has in common with others, as far as it is known.
+    /// Where that request belongs, as far as it is known.
     #[serde(flatten)]
-    pub dims: Dims,
+    pub attribution: Attribution,
     /// The session of that request, if it is known.
     pub session: Option<String>,
     /// The agent of that request, if it is known.

@@ -1,224 +1,347 @@
-//! Questions to the ledger.
+//! Answers from sums: whole months and days from what was added up as records came, the rest of a range from the
+//! records of its first and last day.
 
 use std::cmp::Reverse;
-use std::path::Path;
+use std::collections::HashMap;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Row, params};
-use serde::Serialize;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 
+use super::batch::span_of_row;
+use super::calendar::{Day, Piece, bounds, cover};
+use super::query::{Dimension, Filter, Order, Query, ReportRow, named};
 use super::schema;
+use super::sieve::{End, Sieve};
+use super::sums::{self, Sums};
 use crate::fault::LedgerFault;
 
-/// What usage can be grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Dimension {
-    /// The org of the scope.
-    Org,
-    /// The team of the scope.
-    Team,
-    /// The project of the scope; absent when the key has none.
-    Project,
-    /// The user of the scope; absent when the key has none.
-    User,
-    /// The id of the key.
-    Key,
-    /// The model that answered, else the one that was asked for.
-    Model,
-    /// The name of the upstream.
-    Upstream,
-    /// The client's session.
-    Session,
-    /// The client's agent.
-    Agent,
-    /// The day of the settlement in UTC, `2026-11-22`.
-    Day,
-    /// How requests ended, as in the journal: `complete`, `aborted`, `cut`, `upstream_error`, `failed`, `unknown`.
-    Outcome,
-}
-
-impl Dimension {
-    /// All dimensions.
-    pub const ALL: [Self; 11] = [
-        Self::Org,
-        Self::Team,
-        Self::Project,
-        Self::User,
-        Self::Key,
-        Self::Model,
-        Self::Upstream,
-        Self::Session,
-        Self::Agent,
-        Self::Day,
-        Self::Outcome,
-    ];
-
-    /// The word for it in queries.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Org => "org",
-            Self::Team => "team",
-            Self::Project => "project",
-            Self::User => "user",
-            Self::Key => "key",
-            Self::Model => "model",
-            Self::Upstream => "upstream",
-            Self::Session => "session",
-            Self::Agent => "agent",
-            Self::Day => "day",
-            Self::Outcome => "outcome",
-        }
-    }
-
-    /// The dimension of that word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dimension| dimension.as_str() == word)
-    }
-
-    /// The expression that it is in SQL. A constant: nothing from outside enters a statement.
-    fn expression(self) -> &'static str {
-        match self {
-            // The first millisecond of the day; also right before 1970.
-            Self::Day => "at - ((at % 86400000) + 86400000) % 86400000",
-            other => other.as_str(),
-        }
-    }
-}
-
-/// A question to the ledger.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
-    /// What to group by, in this order; nothing asks for the total.
-    pub by: Vec<Dimension>,
-    /// The first instant that counts, by the time of settlement.
-    pub from: Option<UnixMs>,
-    /// The first instant that does not count any more.
-    pub to: Option<UnixMs>,
-}
-
-/// Usage and cost of one group. A sum that does not fit is held at the end of its range.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ReportRow {
-    /// The group's values, in the order of [`Query::by`]; absent where the records say nothing.
-    pub group: Vec<Option<String>>,
-    /// Settled requests.
-    pub requests: u64,
-    /// Of these, the ones that ended by a fault of an upstream: error, cut, or no answer.
-    pub errors: u64,
-    /// Of these, the ones whose client left before the end.
-    pub aborted: u64,
-    /// Of these, the ones whose end nobody saw, because the process ended first.
-    pub unknown: u64,
-    /// Of these, the ones whose usage was filled in by a rule.
-    pub estimated: u64,
-    /// Of these, the ones whose model has no price; the dearest rates were taken.
-    pub unknown_price: u64,
-    /// Input tokens outside the cache.
-    pub input_tokens: u64,
-    /// Output tokens.
-    pub output_tokens: u64,
-    /// Input tokens written to the cache for five minutes.
-    pub cache_write_5m_tokens: u64,
-    /// Input tokens written to the cache for one hour.
-    pub cache_write_1h_tokens: u64,
-    /// Input tokens read from the cache.
-    pub cache_read_tokens: u64,
-    /// What it cost.
-    #[serde(rename = "cost_nano_usd")]
-    pub cost: NanoUsd,
-}
-
-/// What is counted in a group.
-const COUNTS: [&str; 6] = [
-    "count(*)",
-    "coalesce(sum(outcome IN ('upstream_error', 'cut', 'failed')), 0)",
-    "coalesce(sum(outcome = 'aborted'), 0)",
-    "coalesce(sum(outcome = 'unknown'), 0)",
-    "coalesce(sum(estimated), 0)",
-    "coalesce(sum(unknown_price), 0)",
-];
-
-/// The columns that are added up in a group.
-const SUMS: [&str; 6] = [
-    "input_tokens",
-    "output_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "cache_read_tokens",
-    "cost_nano_usd",
-];
-
-/// Bits of a column's lower half.
-const HALF: u32 = 32;
+/// The most groups that are added up at once.
+pub(crate) const GROUPS_MAX: usize = 1_000_000;
+/// So many sets of dims are looked up one by one; more are found in passing over all.
+const FEW: usize = 64;
 
 /// Answers the question from the database as it is.
-pub(super) fn read(path: &Path, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
-    let database = schema::open_to_read(path)?;
-    let mut statement = database.prepare(&sql(&query.by))?;
-    let from = query.from.map_or(i64::MIN, |from| from.0);
-    let to = query.to.map_or(i64::MAX, |to| to.0);
-    let mut rows = statement.query(params![from, to, query.to.is_none()])?;
-    let mut report = Vec::new();
-    while let Some(row) = rows.next()? {
-        report.push(row_of(row, &query.by)?);
+pub(super) fn read(database: &Connection, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
+    let sieve = Sieve::read(database, &query.by, &query.filter.only)?;
+    let mut groups = Groups::of(query, &sieve);
+    let source = Source { database, filter: &query.filter, few: sieve.few(FEW) };
+    let (from, to) = bounds(query.filter.from, query.filter.to);
+    let use_months = !groups.needs_sessions && !needs(query, |by| *by == Dimension::Day);
+    for piece in cover(from, to, use_months) {
+        source.visit(piece, groups.needs_sessions, &mut |row| groups.add(row))?;
     }
-    // A stable sort: rows of the same cost stay in the order of their groups.
-    report.sort_by_key(|row| Reverse(row.cost));
-    Ok(report)
+    page(groups.into_rows(&query.by), query)
 }
 
-fn sql(by: &[Dimension]) -> String {
-    // SQLite gives up on a sum that does not fit in 64 bits. The sums of the halves fit for two thousand million rows.
-    let mask = (1_u64 << HALF) - 1;
-    let halves = SUMS
-        .map(|column| format!("coalesce(sum({column} >> {HALF}), 0), coalesce(sum({column} & {mask}), 0)"));
-    let figures =
-        COUNTS.iter().copied().chain(halves.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
-    let range = "FROM usage WHERE at >= ?1 AND (at < ?2 OR ?3)";
-    if by.is_empty() {
-        return format!("SELECT {figures} {range}");
+/// Puts the rows in order and takes the page that was asked for.
+fn page(mut rows: Vec<ReportRow>, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
+    match query.order {
+        Order::Cost => rows.sort_unstable_by(|one, other| {
+            (Reverse(one.total), &one.group).cmp(&(Reverse(other.total), &other.group))
+        }),
+        Order::Group => rows.sort_unstable_by(|one, other| one.group.cmp(&other.group)),
     }
-    let columns: Vec<&str> = by.iter().map(|dimension| dimension.expression()).collect();
-    let places: Vec<String> = (1..=by.len()).map(|place| place.to_string()).collect();
-    let (columns, places) = (columns.join(", "), places.join(", "));
-    format!("SELECT {columns}, {figures} {range} GROUP BY {places} ORDER BY {places}")
-}
-
-fn row_of(row: &Row<'_>, by: &[Dimension]) -> Result<ReportRow, LedgerFault> {
-    let mut group = Vec::with_capacity(by.len());
-    for place in 0..by.len() {
-        group.push(match row.get_ref(place)? {
-            ValueRef::Null => None,
-            ValueRef::Integer(day_start) => Some(UnixMs(day_start).to_string()[..10].to_owned()),
-            other => {
-                let text = other.as_str().map_err(|error| LedgerFault::Damaged(error.to_string()))?;
-                Some(text.to_owned())
+    if let Some(after) = &query.after {
+        let before = match query.order {
+            Order::Group => rows.partition_point(|row| row.group <= *after),
+            Order::Cost => {
+                let last = rows.iter().position(|row| row.group == *after);
+                last.ok_or(LedgerFault::NoSuchGroup)? + 1
             }
-        });
+        };
+        rows.drain(..before);
     }
-    let count = |place: usize| row.get::<_, u64>(by.len() + place);
-    let sum = |place: usize| -> rusqlite::Result<i128> {
-        let high = by.len() + COUNTS.len() + 2 * place;
-        let (high, low): (i64, i64) = (row.get(high)?, row.get(high + 1)?);
-        Ok((i128::from(high) << HALF) + i128::from(low))
-    };
-    let tokens = |place: usize| sum(place).map(|sum| u64::try_from(sum.max(0)).unwrap_or(u64::MAX));
-    Ok(ReportRow {
-        group,
-        requests: count(0)?,
-        errors: count(1)?,
-        aborted: count(2)?,
-        unknown: count(3)?,
-        estimated: count(4)?,
-        unknown_price: count(5)?,
-        input_tokens: tokens(0)?,
-        output_tokens: tokens(1)?,
-        cache_write_5m_tokens: tokens(2)?,
-        cache_write_1h_tokens: tokens(3)?,
-        cache_read_tokens: tokens(4)?,
-        cost: NanoUsd::saturating_from(sum(5)?),
-    })
+    rows.truncate(query.limit.unwrap_or(usize::MAX));
+    Ok(rows)
+}
+
+/// Whether a dimension like this is grouped or filtered by.
+fn needs(query: &Query, like: impl Fn(&Dimension) -> bool) -> bool {
+    query.by.iter().chain(query.filter.only.iter().map(|only| &only.dimension)).any(like)
+}
+
+/// Where the rows of a piece of time come from. Each has the number of its dims, its day (the first of the month in
+/// sums of months), its session and agent, and the figures.
+struct Source<'a> {
+    database: &'a Connection,
+    filter: &'a Filter,
+    /// The dims that count, if they are few.
+    few: Option<Vec<i64>>,
+}
+
+type Visit<'v> = dyn FnMut(&Row<'_>) -> Result<(), LedgerFault> + 'v;
+
+impl Source<'_> {
+    fn visit(&self, piece: Piece, needs_sessions: bool, visit: &mut Visit<'_>) -> Result<(), LedgerFault> {
+        match piece {
+            Piece::Months(from, to) => {
+                let sql = sums_sql("month", "NULL, NULL", "monthly s WHERE s.month >= ?1 AND s.month < ?2");
+                self.rows(&sql, params![from.0, to.0], visit)
+            }
+            Piece::Days(from, to) if needs_sessions => self.sessions(from, to, visit),
+            Piece::Days(from, to) => self.days(from, to, visit),
+            Piece::Part(day, from, to) => self.part(day, from, to, visit),
+        }
+    }
+
+    fn days(&self, from: Day, to: Day, visit: &mut Visit<'_>) -> Result<(), LedgerFault> {
+        let Some(few) = &self.few else {
+            let sql = sums_sql("day", "NULL, NULL", "daily s WHERE s.day >= ?1 AND s.day < ?2");
+            return self.rows(&sql, params![from.0, to.0], visit);
+        };
+        let sql = sums_sql(
+            "day",
+            "NULL, NULL",
+            "days CROSS JOIN daily s ON s.day = days.day AND s.dims IN (SELECT value FROM json_each(?3))
+             WHERE days.day >= ?1 AND days.day < ?2",
+        );
+        let few = serde_json::to_string(few).unwrap_or_default();
+        self.rows(&sql, params![from.0, to.0, few], visit)
+    }
+
+    fn sessions(&self, from: Day, to: Day, visit: &mut Visit<'_>) -> Result<(), LedgerFault> {
+        // One session is looked up day by day, because sums are in the order of days.
+        let one = self.filter.only.iter().find_map(|only| match only.values.as_slice() {
+            [session] if only.dimension == Dimension::Session => Some(session.as_deref().unwrap_or_default()),
+            _ => None,
+        });
+        let Some(session) = one else {
+            let sql = sums_sql("day", "s.session, s.agent", "sessions s WHERE s.day >= ?1 AND s.day < ?2");
+            return self.rows(&sql, params![from.0, to.0], visit);
+        };
+        let sql = sums_sql(
+            "day",
+            "s.session, s.agent",
+            "days CROSS JOIN sessions s ON s.day = days.day AND s.session = ?3
+             WHERE days.day >= ?1 AND days.day < ?2",
+        );
+        self.rows(&sql, params![from.0, to.0, session], visit)
+    }
+
+    /// A part of one day, from its records. They lie between two entries of the journal.
+    fn part(&self, day: Day, from: UnixMs, to: UnixMs, visit: &mut Visit<'_>) -> Result<(), LedgerFault> {
+        let sql = format!(
+            "SELECT s.dims, ?1, s.session, s.agent, {} FROM adjustments s WHERE s.at >= ?2 AND s.at < ?3",
+            sums::OF_ADJUSTMENT
+        );
+        self.rows(&sql, params![day.0, from.0, to.0], visit)?;
+        let mut statement = self
+            .database
+            .prepare("SELECT booked_from, booked_upto, settled_from FROM days WHERE day = ?1")?;
+        let span = statement.query_row([day.0], span_of_row).optional()?.unwrap_or_default();
+        let Some((first, last)) = span.booked else { return Ok(()) };
+        let month = schema::records_month(day);
+        schema::check_kept(self.database, month)?;
+        let sql = format!(
+            "SELECT s.dims, ?1, s.session, s.agent, {} FROM {} s
+             WHERE s.seq BETWEEN ?2 AND ?3 AND s.at >= ?4 AND s.at < ?5",
+            sums::OF_RECORD,
+            schema::records_table(month)
+        );
+        self.rows(&sql, params![day.0, first, last, from.0, to.0], visit)
+    }
+
+    fn rows(&self, sql: &str, params: &[&dyn ToSql], visit: &mut Visit<'_>) -> Result<(), LedgerFault> {
+        let mut statement = self.database.prepare(sql)?;
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            visit(row)?;
+        }
+        Ok(())
+    }
+}
+
+fn sums_sql(day: &str, session: &str, from: &str) -> String {
+    let figures = sums::COLUMNS.map(|column| format!("s.{column}")).join(", ");
+    format!("SELECT s.dims, s.{day}, {session}, {figures} FROM {from}")
+}
+
+/// What is added up.
+struct Groups<'a> {
+    sieve: &'a Sieve,
+    filter: &'a Filter,
+    needs_sessions: bool,
+    /// There are conditions that the sieve does not know.
+    is_filtered: bool,
+    by_session: bool,
+    by_agent: bool,
+    grain: Grain,
+    /// The day that was seen last, and to what it is grouped.
+    day: (Day, Day),
+    texts: Texts,
+    numbers: HashMap<Key, usize>,
+    totals: Vec<(Key, Totals)>,
+}
+
+/// What days are grouped to.
+#[derive(Clone, Copy)]
+enum Grain {
+    Day,
+    Month,
+    All,
+}
+
+/// A group, in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    dims: u32,
+    day: Day,
+    session: u32,
+    agent: u32,
+}
+
+#[derive(Default)]
+struct Totals {
+    sums: Sums,
+    errors: i64,
+    aborted: i64,
+    unknown: i64,
+}
+
+impl<'a> Groups<'a> {
+    fn of(query: &'a Query, sieve: &'a Sieve) -> Self {
+        let by = |dimension: Dimension| query.by.contains(&dimension);
+        let grain = match (by(Dimension::Day), by(Dimension::Month)) {
+            (true, _) => Grain::Day,
+            (false, true) => Grain::Month,
+            (false, false) => Grain::All,
+        };
+        let mut groups = Self {
+            sieve,
+            filter: &query.filter,
+            needs_sessions: needs(query, |by| matches!(by, Dimension::Session | Dimension::Agent)),
+            is_filtered: query.filter.is_about_more_than_dims(),
+            by_session: by(Dimension::Session),
+            by_agent: by(Dimension::Agent),
+            grain,
+            day: (Day(i64::MIN), Day(0)),
+            texts: Texts::default(),
+            numbers: HashMap::new(),
+            totals: Vec::new(),
+        };
+        if query.by.is_empty() {
+            // The total is there even if it is a total of nothing.
+            let key = Key { dims: 0, day: Day(0), session: 0, agent: 0 };
+            groups.numbers.insert(key, 0);
+            groups.totals.push((key, Totals::default()));
+        }
+        groups
+    }
+
+    fn add(&mut self, row: &Row<'_>) -> Result<(), LedgerFault> {
+        let Some(place) = self.sieve.place(row.get(0)?)? else { return Ok(()) };
+        let day = Day(row.get(1)?);
+        let text = |column| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+        let (session, agent) =
+            if self.needs_sessions { (named(text(2)?), named(text(3)?)) } else { (None, None) };
+        if self.is_filtered && !self.filter.allows(day.start(), session, agent) {
+            return Ok(());
+        }
+        let session = self.texts.number(session.filter(|_| self.by_session))?;
+        let agent = self.texts.number(agent.filter(|_| self.by_agent))?;
+        let day = self.day_of(day);
+        let key = Key { dims: place.group, day, session, agent };
+        let number = match self.numbers.get(&key) {
+            Some(number) => *number,
+            None if self.totals.len() >= GROUPS_MAX => return Err(LedgerFault::TooManyGroups),
+            None => {
+                self.numbers.insert(key, self.totals.len());
+                self.totals.push((key, Totals::default()));
+                self.totals.len() - 1
+            }
+        };
+        self.totals[number].1.add(place.end, &Sums::of_row(row, 4)?);
+        Ok(())
+    }
+
+    /// To what a day is grouped.
+    fn day_of(&mut self, day: Day) -> Day {
+        if self.day.0 != day {
+            let group = match self.grain {
+                Grain::Day => day,
+                Grain::Month => day.month(),
+                Grain::All => Day(0),
+            };
+            self.day = (day, group);
+        }
+        self.day.1
+    }
+
+    fn into_rows(self, by: &[Dimension]) -> Vec<ReportRow> {
+        let group = |key: &Key| {
+            let mut common = self.sieve.group(key.dims).iter();
+            let value = |dimension: &Dimension| match dimension {
+                Dimension::Day => Some(key.day.to_string()),
+                Dimension::Month => Some(key.day.to_string()[..7].to_owned()),
+                Dimension::Session => self.texts.text(key.session),
+                Dimension::Agent => self.texts.text(key.agent),
+                other if other.is_common() => common.next().cloned().flatten(),
+                _ => None,
+            };
+            by.iter().map(value).collect()
+        };
+        self.totals.iter().map(|(key, totals)| totals.row(group(key))).collect()
+    }
+}
+
+impl Totals {
+    fn add(&mut self, end: End, sums: &Sums) {
+        self.sums.add(sums);
+        let requests = sums.counts[0];
+        match end {
+            End::Good => {}
+            End::Error => self.errors = self.errors.saturating_add(requests),
+            End::Aborted => self.aborted = self.aborted.saturating_add(requests),
+            End::Unknown => self.unknown = self.unknown.saturating_add(requests),
+        }
+    }
+
+    fn row(&self, group: Vec<Option<String>>) -> ReportRow {
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let [requests, estimated, unknown_price] = self.sums.counts.map(count);
+        let [input, output, write_5m, write_1h, read] = self.sums.tokens.0.map(count);
+        ReportRow {
+            group,
+            requests,
+            errors: count(self.errors),
+            aborted: count(self.aborted),
+            unknown: count(self.unknown),
+            estimated,
+            unknown_price,
+            input_tokens: input,
+            output_tokens: output,
+            cache_write_5m_tokens: write_5m,
+            cache_write_1h_tokens: write_1h,
+            cache_read_tokens: read,
+            cost: NanoUsd::saturating_from(self.sums.cost),
+            adjustments: count(self.sums.adjustments),
+            adjusted: NanoUsd::saturating_from(self.sums.adjusted),
+            total: NanoUsd::saturating_from(self.sums.cost + self.sums.adjusted),
+        }
+    }
+}
+
+/// Names of sessions and agents, each kept once. Number 0 is no name.
+#[derive(Default)]
+struct Texts {
+    numbers: HashMap<String, u32>,
+    texts: Vec<String>,
+}
+
+impl Texts {
+    fn number(&mut self, text: Option<&str>) -> Result<u32, LedgerFault> {
+        let Some(text) = text else { return Ok(0) };
+        if let Some(number) = self.numbers.get(text) {
+            return Ok(*number);
+        }
+        let number = u32::try_from(self.texts.len() + 1).map_err(|_| LedgerFault::TooManyGroups)?;
+        self.numbers.insert(text.to_owned(), number);
+        self.texts.push(text.to_owned());
+        Ok(number)
+    }
+
+    fn text(&self, number: u32) -> Option<String> {
+        let index = (number as usize).checked_sub(1)?;
+        self.texts.get(index).cloned()
+    }
 }

@@ -13,6 +13,48 @@ const MODELS: [&str; 6] = [
     "",
 ];
 
+/// Models that may serve, an id of each spelling that changes the price among them.
+const CANDIDATES: [&str; 10] = [
+    "claude-opus-5",
+    "claude-haiku-5-5",
+    "claude-sonnet-4-5",
+    "claude-sonnet-5-5",
+    "claude-opus-4-1",
+    "us.anthropic.claude-opus-4-6-v1",
+    "claude-opus-5-fast",
+    "prod-deployment-7",
+    "mystery",
+    "",
+];
+const UPSTREAMS: [&str; 4] = ["", "bedrock-eu", "reseller", "elsewhere"];
+const JUNE_2026: i64 = 1_780_272_000_000;
+const JUNE_2027: i64 = 1_811_808_000_000;
+
+/// Tokens that one inference can use.
+fn any_run() -> impl Strategy<Value = [u64; RATE_CLASSES]> {
+    proptest::array::uniform5(prop_oneof![Just(0), 0..100_u64, 0..60_000_u64, 49_990..50_010_u64])
+}
+
+fn iteration(counts: [u64; RATE_CLASSES]) -> Iteration {
+    let [input_tokens, output_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens] =
+        counts;
+    Iteration {
+        input_tokens,
+        output_tokens,
+        cache_write_5m_tokens,
+        cache_write_1h_tokens,
+        cache_read_tokens,
+        ..Iteration::default()
+    }
+}
+
+/// The longest prompt and the longest output of any inference.
+fn bounds(usage: &Usage) -> (u64, u64) {
+    let runs = usage.iterations.iter().map(|run| (run.prompt_tokens(), run.output_tokens));
+    let all = runs.chain([(usage.prompt_tokens(), usage.output_tokens)]);
+    all.fold((0, 0), |(input, output), run| (input.max(run.0), output.max(run.1)))
+}
+
 fn any_counts(most: u64) -> impl Strategy<Value = [u64; RATE_CLASSES]> {
     proptest::array::uniform5(prop_oneof![Just(0), 0..=most, 0..=most / 1_000_000])
 }
@@ -109,20 +151,59 @@ proptest! {
     }
 
     #[test]
-    fn a_reservation_covers_whatever_a_request_at_standard_speed_can_use(
-        model in proptest::sample::select(&MODELS),
-        counts in any_counts(200_000),
-        (_, inference_geo, batch, regional) in any_mode(),
+    fn a_reservation_covers_every_way_in_which_a_request_can_be_served(
+        models in proptest::collection::vec(proptest::sample::select(&CANDIDATES), 1..4),
+        upstreams in proptest::collection::vec(proptest::sample::select(&UPSTREAMS), 1..3),
+        contract: bool,
+        at in JUNE_2026..JUNE_2027,
+        runs in proptest::collection::vec((any::<proptest::sample::Index>(), any_run()), 1..4),
+        totals: bool,
+        served in any::<(proptest::sample::Index, proptest::sample::Index)>(),
+        (speed, inference_geo, batch, regional) in any_mode(),
         spare: (u16, u16),
     ) {
-        let usage = Usage { inference_geo, ..tokens(counts) };
-        let estimate = usage.prompt_tokens() + u64::from(spare.0);
-        let max_tokens = usage.output_tokens + u64::from(spare.1);
+        let book = if contract { PriceBook::parse(bodies::CONTRACT).unwrap() } else { PriceBook::builtin().clone() };
+        let at = UnixMs(at);
+        let iterations: Vec<Iteration> = runs.iter().map(|(model, counts)| Iteration {
+            model: Some((*model.get(&models)).to_owned()), ..iteration(*counts)
+        }).collect();
+        let fast = speed.as_deref() == Some("fast");
+        let usage = if totals {
+            Usage { speed, inference_geo, ..tokens(runs[0].1) }
+        } else {
+            Usage { speed, inference_geo, iterations, ..Usage::default() }
+        };
+        let (input, output) = bounds(&usage);
+        let order = Order {
+            models: &models,
+            upstreams: &upstreams,
+            at,
+            input_tokens: input + u64::from(spare.0),
+            output_tokens: output + u64::from(spare.1),
+            fast,
+            inferences: runs.len().try_into().unwrap(),
+        };
+        let sale = Sale {
+            requested_model: models[0], model: served.0.get::<&str>(&models), upstream: served.1.get::<&str>(&upstreams),
+            usage: &usage, at, batch, regional,
+        };
+        let (cost, reserved) = (book.cost(&sale).amount, book.reservation(&order));
+        prop_assert!(cost <= reserved, "{} > {}: {:?} {:?}", cost, reserved, sale, order);
+    }
+
+    #[test]
+    fn one_reservation_covers_all_inferences_that_share_its_tokens(
+        model in proptest::sample::select(&CANDIDATES),
+        runs in proptest::collection::vec(any_run(), 1..5),
+        (_, inference_geo, batch, regional) in any_mode(),
+    ) {
+        let iterations: Vec<Iteration> = runs.iter().copied().map(iteration).collect();
+        let input = iterations.iter().map(Iteration::prompt_tokens).sum();
+        let output = iterations.iter().map(|run| run.output_tokens).sum();
+        let usage = Usage { inference_geo, iterations, ..Usage::default() };
         let book = PriceBook::builtin();
-        let reserved = book.reservation(&order(&[model], estimate, max_tokens));
         let cost = book.cost(&Sale { batch, regional, ..sale(model, &usage) }).amount;
-        // Five lines are rounded on their own, the two of the reservation too.
-        prop_assert!(cost.0 <= reserved.0 + 4, "{} > {}", cost, reserved);
+        prop_assert!(cost <= book.reservation(&order(&[model], input, output)));
     }
 
     #[test]

@@ -91,3 +91,137 @@ fn an_operator_can_give_an_opaque_id_a_price() {
     assert!(book.knows(arn, NOW, ""));
     assert!(!PriceBook::builtin().knows(arn, NOW, ""));
 }
+
+/// The small book with a part for upstreams at its end.
+fn book_with_upstreams(upstreams: &str) -> Result<PriceBook, PriceProblem> {
+    book_with(
+        r#""cache_read": "0" } } ] }
+      ] }"#,
+        &format!(
+            r#""cache_read": "0" }} }} ] }}
+      ], "upstreams": {upstreams} }}"#
+        ),
+    )
+}
+
+const RATES: &str =
+    r#"{ "input": "1", "output": "1", "cache_write_5m": "1", "cache_write_1h": "1", "cache_read": "1" }"#;
+
+#[test]
+fn a_bad_upstream_is_refused_with_the_place_and_the_rule() {
+    let row = |part: &str| part.replace("RATES", RATES);
+    let rows = [
+        (r#"{"a b": {}}"#.to_owned(), "upstreams.a b", "without blanks"),
+        (r#"{"": {}}"#.to_owned(), "upstreams.", "without blanks"),
+        (r#"{"a": {}, "a": {}}"#.to_owned(), "line", "duplicate upstream `a`"),
+        (r#"{"a": {"multiplyer": "1"}}"#.to_owned(), "line", "unknown field `multiplyer`"),
+        (r#"{"a": {"multiplier": 1}}"#.to_owned(), "line", "in quotes, or a list of periods"),
+        (r#"{"a": {"multiplier": "0"}}"#.to_owned(), "upstreams.a.multiplier", "more than 0"),
+        (r#"{"a": {"multiplier": "10.001"}}"#.to_owned(), "upstreams.a.multiplier", "believed"),
+        (r#"{"a": {"multiplier": "1.0001"}}"#.to_owned(), "upstreams.a.multiplier", "at most 3 decimals"),
+        (
+            r#"{"a": {"models": [{"model": "x", "periods": []}]}}"#.to_owned(),
+            "upstreams.a.models[0].periods",
+            "at least one",
+        ),
+        (
+            row(
+                r#"{"a": {"models": [{"model": "x", "periods": [{"usd_per_million": RATES}]}, {"model": "X", "periods": [{"usd_per_million": RATES}]}]}}"#,
+            ),
+            "upstreams.a.models[1].model",
+            "already",
+        ),
+        (
+            row(
+                r#"{"a": {"models": [{"model": "x", "periods": [{"from": "2027-01-01", "usd_per_million": RATES}, {"from": "2026-01-01", "usd_per_million": RATES}]}]}}"#,
+            ),
+            "upstreams.a.models[0].periods[1].from",
+            "order of time",
+        ),
+        (
+            row(
+                r#"{"a": {"models": [{"model": "x", "periods": [{"from": "2027-01-01", "usd_per_million": RATES}, {"from": "2027-01-01T00:00:00Z", "usd_per_million": RATES}]}]}}"#,
+            ),
+            "upstreams.a.models[0].periods[1].from",
+            "overlap",
+        ),
+    ];
+    for (upstreams, path, rule) in rows {
+        let problem =
+            book_with_upstreams(&upstreams).err().unwrap_or_else(|| panic!("{upstreams} was accepted"));
+        assert!(problem.path.starts_with(path), "{upstreams}: {problem}");
+        assert!(problem.rule.contains(rule), "{upstreams}: {problem}");
+    }
+    assert!(book_with_upstreams(r#"{"a": {}}"#).is_ok());
+}
+
+#[test]
+fn an_unknown_model_is_as_dear_as_the_dearest_of_any_upstream() {
+    let dear = RATES.replace(r#""output": "1""#, r#""output": "99""#);
+    let book = book_with_upstreams(&format!(
+        r#"{{"a": {{"models": [{{"model": "x", "periods": [{{"usd_per_million": {dear}}}]}}]}}}}"#
+    ));
+    let book = book.unwrap();
+    let usage = tokens([1, 1, 0, 0, 0]);
+    for upstream in ["", "a", "b"] {
+        let cost = book.cost(&Sale { upstream, ..sale("mystery", &usage) });
+        assert_eq!(cost, Cost { amount: NanoUsd(3_000 + 99_000), unknown_model: true }, "{upstream}");
+    }
+}
+
+#[test]
+fn a_multiplier_changes_on_a_date_or_at_an_instant_and_never_in_the_past() {
+    let with = |periods: &str| book_with(r#""contract": "1""#, &format!(r#""contract": {periods}"#));
+    let bad = [
+        ("[]", "multipliers.contract", "at least one period"),
+        (r#"[{"from": "2027-01-01", "value": "1"}]"#, "multipliers.contract[0].from", "what holds before"),
+        (r#"[{"value": "1"}, {"value": "2"}]"#, "multipliers.contract[1].from", "only the first"),
+        (
+            r#"[{"value": "1"}, {"from": "soon", "value": "2"}]"#,
+            "multipliers.contract[1].from",
+            "a date such as",
+        ),
+        (
+            r#"[{"value": "1"}, {"from": "2027-01-01T00:00:00+01:00", "value": "2"}]"#,
+            "multipliers.contract[1].from",
+            "in UTC",
+        ),
+        (
+            r#"[{"value": "1"}, {"from": "2027-01-01", "value": "x"}]"#,
+            "multipliers.contract[1].value",
+            "decimal",
+        ),
+        (
+            r#"[{"value": "1"}, {"from": "2027-01-02", "value": "2"}, {"from": "2027-01-01", "value": "3"}]"#,
+            "multipliers.contract[2].from",
+            "order of time",
+        ),
+        (r#"[{"value": "1", "until": "2027-01-01"}]"#, "line", "unknown field `until`"),
+        ("0.9", "line", "a decimal number in quotes"),
+    ];
+    for (periods, path, rule) in bad {
+        let problem = with(periods).err().unwrap_or_else(|| panic!("{periods} was accepted"));
+        assert!(problem.path.starts_with(path), "{periods}: {problem}");
+        assert!(problem.rule.contains(rule), "{periods}: {problem}");
+    }
+    let book = with(
+        r#"[{"value": "1"}, {"from": "2027-01-01", "value": "2"}, {"from": "2027-01-01T09:30:00Z", "value": "3"},
+            {"from": "2027-01-01T09:30:00.001Z", "value": "4"}]"#,
+    );
+    let book = book.unwrap();
+    let usage = tokens([1, 0, 0, 0, 0]);
+    let rows = [
+        ("0000-01-01T00:00:00.000Z", 1),
+        ("2026-12-31T23:59:59.999Z", 1),
+        ("2027-01-01T00:00:00.000Z", 2),
+        ("2027-01-01T09:29:59.999Z", 2),
+        ("2027-01-01T09:30:00.000Z", 3),
+        ("2027-01-01T09:30:00.001Z", 4),
+        ("9999-12-31T23:59:59.999Z", 4),
+    ];
+    for (at, factor) in rows {
+        let rate = if at < "2026-10-07" { 1_000 } else { 2_000 };
+        let cost = book.cost(&Sale { at: instant(at), ..sale("one", &usage) }).amount;
+        assert_eq!(cost, NanoUsd(rate * factor), "{at}");
+    }
+}

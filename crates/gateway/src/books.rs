@@ -1,0 +1,67 @@
+//! The books of a running gateway: which allowances are in force, what a settlement sets off, and what is swept up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tollgate_policy::allowance::Allowance;
+use tollgate_policy::books::Reservation;
+use tollgate_policy::entry::{Event, Settled, ThresholdPassed};
+use tollgate_store::LedgerFault;
+use tollgate_store::journal::Append;
+
+use crate::{InForce, Shared, sessions};
+
+/// How often reservations that nobody settled are looked for. There should never be one.
+const SWEEP: Duration = Duration::from_secs(60);
+
+impl Shared {
+    /// Puts the allowances of the configuration and of the admin API in force. Those that went on counting go on; new
+    /// ones first count what was used before. Blocks for as long as the ledger needs.
+    pub(crate) fn rebook(&self, force: &InForce) -> Result<(), LedgerFault> {
+        let made = self.register.allowances();
+        self.counters.replace(in_force(&force.config.allowances, &made), self.now())
+    }
+
+    /// The allowances that the admin API made have changed.
+    pub(crate) fn allowances_changed(&self) -> Result<(), LedgerFault> {
+        self.rebook(&self.in_force())
+    }
+
+    /// Records how a request ended and charges it. The record is under way when this returns.
+    pub(crate) fn settle(self: &Arc<Self>, settled: Settled, reservation: Reservation) -> Append {
+        let now = self.now();
+        sessions::settled(self, now, &settled);
+        let (append, passed) = self.counters.settle(now, settled, reservation);
+        for threshold in passed {
+            self.threshold_passed(threshold);
+        }
+        append
+    }
+
+    fn threshold_passed(&self, threshold: ThresholdPassed) {
+        let ThresholdPassed { allowance, whose, percent, used, amount } = &threshold;
+        tracing::warn!(%allowance, whose, percent, used, amount, "an allowance passed a threshold");
+        self.metrics.threshold_passed(allowance, *percent);
+        // For people; the counters do not depend on it.
+        drop(self.journal.append(self.now(), Event::ThresholdPassed(threshold)));
+    }
+}
+
+/// The allowances of the configuration, and those of the admin API that do not take the name of one of them.
+fn in_force(configured: &[Allowance], made: &[Arc<Allowance>]) -> Vec<Allowance> {
+    let is_free = |allowance: &&Arc<Allowance>| configured.iter().all(|other| other.name != allowance.name);
+    let made = made.iter().filter(is_free).map(|allowance| Allowance::clone(allowance));
+    configured.iter().cloned().chain(made).collect()
+}
+
+/// Charges what nobody settled, as long as the gateway runs.
+pub(crate) async fn sweep(shared: Arc<Shared>) {
+    loop {
+        sleep(SWEEP).await;
+        let expired = shared.counters.expire(shared.now());
+        if expired > 0 {
+            tracing::error!(expired, "reservations were never settled and are charged in full");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+pub(crate) use export::ExportFault;
+mod export;

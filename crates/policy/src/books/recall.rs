@@ -1,0 +1,119 @@
+//! Remembering: what was used before the books were opened, or before an allowance was made.
+//!
+//! The history comes from the ledger. Only counters of allowances that are new take it in: all of them when the books
+//! are opened, later those that [`Books::replace`] added. [`Books::recalled`] ends that.
+
+use crate::allowance::{Allowance, Measure, ROLLING_MS_MAX, Span};
+use crate::unit::UnixMs;
+
+use super::{Books, Past, period};
+
+impl Books {
+    /// The starts of the current periods whose use is to be recalled, each once, the earliest first.
+    #[must_use]
+    pub fn starts(&self, now: UnixMs) -> Vec<UnixMs> {
+        let now = now.max(self.clock);
+        let mut starts: Vec<UnixMs> = self
+            .awaiting()
+            .filter_map(|number| match &self.allowances[number].span {
+                Span::Period { period, calendar } => Some(period::period_of(*period, calendar, now).start),
+                Span::AtOnce | Span::Rate { .. } | Span::Rolling { .. } => None,
+            })
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
+    /// The earliest instant whose use rates and rolling windows that are to be recalled may still depend on; none if
+    /// there are no such allowances.
+    #[must_use]
+    pub fn recent_since(&self, now: UnixMs) -> Option<UnixMs> {
+        let now = now.max(self.clock);
+        self.awaiting().filter_map(|number| depends_since(&self.allowances[number], now)).min()
+    }
+
+    /// Adds what was used in the periods that begin at `start`. The caller hands over all that was booked since then,
+    /// in any order.
+    pub fn recall_period(&mut self, start: UnixMs, past: &Past<'_>, now: UnixMs) {
+        let now = self.tick(now);
+        self.recall(past, now, |allowance, period_start| {
+            (matches!(allowance.span, Span::Period { .. }) && period_start == start).then_some(now)
+        });
+    }
+
+    /// Adds to rates and rolling windows what was used since [`Books::recent_since`]. The caller hands over all that
+    /// was settled since then, the oldest first: a rate takes what comes late as if it had come now, so it may be
+    /// stricter than it was, never laxer.
+    pub fn recall_recent(&mut self, past: &Past<'_>, now: UnixMs) {
+        let now = self.tick(now);
+        self.recall(past, now, |allowance, _| match (&allowance.span, allowance.measure) {
+            (Span::Rate { .. }, Measure::Requests | Measure::CountTokens) => Some(past.at.min(now)),
+            (Span::Rate { .. }, _) => Some(past.settled_at.min(now)),
+            (Span::Rolling { .. }, _) => Some(now),
+            (Span::Period { .. } | Span::AtOnce, _) => None,
+        });
+    }
+
+    /// All has been recalled: the counters of the allowances in force go on from here.
+    pub fn recalled(&mut self) {
+        for entry in &mut self.entries {
+            entry.awaits_recall = false;
+        }
+    }
+
+    fn awaiting(&self) -> impl Iterator<Item = usize> {
+        (0..).zip(&self.entries).filter(|(_, entry)| entry.awaits_recall).map(|(number, _)| number)
+    }
+
+    /// Charges the past to every counter that counts it. `when` tells the instant of the charge for an allowance and
+    /// the start of its current period; where it tells none, nothing is charged.
+    fn recall(&mut self, past: &Past<'_>, now: UnixMs, when: impl Fn(&Allowance, UnixMs) -> Option<UnixMs>) {
+        for number in self.index.candidates(past.scope, past.key) {
+            let allowance = &self.allowances[number as usize];
+            let entry = &mut self.entries[number as usize];
+            let mut models = past.requested.into_iter().chain(past.served);
+            let counts = entry.awaits_recall
+                && past.kind.counts_in(allowance.measure)
+                && (allowance.models.is_empty() || models.any(|model| allowance.models.allows(model)));
+            if !counts {
+                continue;
+            }
+            let period_start = entry.terms(allowance, now).period.start;
+            let Some(now) = when(allowance, period_start) else { continue };
+            let place = entry.counter((number, allowance), &mut self.counters, past.scope, past.key);
+            let Some(counter) = place.and_then(|place| self.counters.at_mut(place)) else { continue };
+            let terms = entry.terms(allowance, now);
+            counter.meter.advance(&terms);
+            if let Some(since) = terms.place(past.at.max(terms.period.start)) {
+                counter.meter.charge(&terms, since, past.count(allowance.measure));
+            }
+        }
+    }
+}
+
+/// The earliest instant that a rate or a rolling window depends on.
+fn depends_since(allowance: &Allowance, now: UnixMs) -> Option<UnixMs> {
+    let earliest = now.saturating_add_ms(-ROLLING_MS_MAX);
+    match allowance.span {
+        Span::Rolling { ms } => Some(now.saturating_add_ms(-ms)),
+        Span::Rate { per_ms, burst } => {
+            // A burst drains in the same time whatever a raise makes the amount: it changes both in proportion.
+            let debt = i128::from(burst) * i128::from(per_ms);
+            let drains_ms =
+                if allowance.amount == 0 { per_ms.into() } else { debt / i128::from(allowance.amount) + 1 };
+            let back_ms = i64::try_from(drains_ms).unwrap_or(i64::MAX);
+            let mut since = now.saturating_add_ms(back_ms.saturating_neg());
+            // But what was used at a higher amount drains slowly at a lower one.
+            for raise in allowance.raises.iter().rev() {
+                for change in [raise.until, raise.from] {
+                    if change > since && change <= now {
+                        since = change.saturating_add_ms(back_ms.saturating_neg());
+                    }
+                }
+            }
+            Some(since.max(earliest))
+        }
+        Span::Period { .. } | Span::AtOnce => None,
+    }
+}

@@ -1,0 +1,167 @@
+//! What the books tell: the shares of one request, and where all allowances stand.
+
+use crate::allowance::{Allowance, Measure, Selector, Span};
+use crate::scope::Name;
+use crate::unit::UnixMs;
+
+use super::index::whose;
+use super::meter::{Meter, Terms, reaches};
+use super::{Books, Entry, Reservation, period};
+
+/// Periods shorter run than a hundredth of their length foretell nothing.
+const FORECAST_PARTS: i64 = 100;
+
+/// How much of an allowance that counts a request is used, for the head of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The allowance.
+    pub allowance: Name,
+    /// What it counts.
+    pub measure: Measure,
+    /// Per what.
+    pub span: Span,
+    /// The most that may be used and held; see [`Allowance::capacity_at`].
+    pub amount: u64,
+    /// What is used, in the unit of the measure.
+    pub used: u64,
+    /// What is held for requests that run, this one among them.
+    pub held: u64,
+    /// When it starts afresh: the end of the period; when all has drained or left, if nothing else comes.
+    pub resets_at: UnixMs,
+    /// The highest of its thresholds that what is used has reached, in percent.
+    pub passed: Option<u8>,
+}
+
+/// Where an allowance stands for one of those that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The allowance.
+    pub allowance: Name,
+    /// Whose use it is, in words.
+    pub whose: String,
+    /// Whose use it is.
+    pub subject: Selector,
+    /// What is counted.
+    pub measure: Measure,
+    /// Per what.
+    pub span: Span,
+    /// The most that may be used and held at this instant; see [`Allowance::capacity_at`].
+    pub amount: u64,
+    /// The allowance's own amount, raises left aside.
+    pub base_amount: u64,
+    /// What is used, in the unit of the measure.
+    pub used: u64,
+    /// What is held for requests that run.
+    pub held: u64,
+    /// The first instant that counts, of a period or a window.
+    pub from: Option<UnixMs>,
+    /// When it starts afresh; none for requests at once.
+    pub resets_at: Option<UnixMs>,
+    /// What will be used at the end of the period if it goes on as so far; from a hundredth of the period on.
+    pub forecast: Option<u64>,
+}
+
+impl Books {
+    /// How much is used of each allowance that counts this request.
+    #[must_use]
+    pub fn shares(&self, now: UnixMs, reservation: &Reservation) -> Vec<Share> {
+        let now = now.max(self.clock);
+        let open = reservation
+            .ticket
+            .and_then(|(place, serial)| self.reservations.at(place).filter(|open| open.serial == serial));
+        let holds = open.into_iter().flat_map(|open| &open.holds);
+        let shares = holds.filter_map(|hold| {
+            let counter = self.counters.at(hold.counter)?;
+            let number = counter.allowance? as usize;
+            let terms = terms(&self.allowances[number], &self.entries[number], now);
+            let mut meter = counter.meter.clone();
+            meter.advance(&terms);
+            Some(share(&terms, &meter))
+        });
+        shares.collect()
+    }
+
+    /// Where the chosen allowances stand, in their order: one line for each that all share, and one for each counter of
+    /// those that have one each.
+    #[must_use]
+    pub fn standing(&self, now: UnixMs, filter: impl Fn(&Allowance) -> bool) -> Vec<Standing> {
+        let now = now.max(self.clock);
+        let mut lines = Vec::new();
+        for (allowance, entry) in self.allowances.iter().zip(&self.entries) {
+            if !filter(allowance) {
+                continue;
+            }
+            let terms = terms(allowance, entry, now);
+            let start = lines.len();
+            if allowance.each.is_none() && entry.pool.is_none() {
+                lines.push(standing(&terms, &allowance.on, Meter::new(&allowance.span)));
+            }
+            let counters = entry.counters().filter_map(|place| self.counters.at(place));
+            lines.extend(counters.map(|counter| standing(&terms, &counter.subject, counter.meter.clone())));
+            lines[start..].sort_by(|one, other| one.whose.cmp(&other.whose));
+        }
+        lines
+    }
+}
+
+/// The terms at an instant, without remembering the period.
+pub(super) fn terms<'a>(allowance: &'a Allowance, entry: &Entry, now: UnixMs) -> Terms<'a> {
+    let current = match &allowance.span {
+        Span::Period { period, calendar } if !entry.period.contains(&now) => {
+            period::period_of(*period, calendar, now)
+        }
+        _ => entry.period.clone(),
+    };
+    Terms { allowance, period: current, now }
+}
+
+fn share(terms: &Terms<'_>, meter: &Meter) -> Share {
+    let allowance = terms.allowance;
+    let amount = allowance.capacity_at(terms.now);
+    let level = meter.level();
+    let reached = |percent: &&u8| reaches(level.used.into(), **percent, amount.into());
+    Share {
+        allowance: allowance.name.clone(),
+        measure: allowance.measure,
+        span: allowance.span.clone(),
+        amount,
+        used: level.used,
+        held: level.held,
+        resets_at: meter.resets_at(terms),
+        passed: allowance.warn_at.iter().rev().find(reached).copied(),
+    }
+}
+
+fn standing(terms: &Terms<'_>, subject: &Selector, mut meter: Meter) -> Standing {
+    meter.advance(terms);
+    let share = share(terms, &meter);
+    let (from, forecast) = match terms.allowance.span {
+        Span::Period { .. } => (Some(terms.period.start), forecast(terms, share.used)),
+        Span::Rolling { ms } => (Some(terms.now.saturating_add_ms(-ms)), None),
+        Span::Rate { .. } | Span::AtOnce => (None, None),
+    };
+    Standing {
+        whose: whose(subject),
+        subject: subject.clone(),
+        base_amount: terms.allowance.amount,
+        from,
+        resets_at: (terms.allowance.span != Span::AtOnce).then_some(share.resets_at),
+        forecast,
+        allowance: share.allowance,
+        measure: share.measure,
+        span: share.span,
+        amount: share.amount,
+        used: share.used,
+        held: share.held,
+    }
+}
+
+fn forecast(terms: &Terms<'_>, used: u64) -> Option<u64> {
+    let length = terms.period.end.ms_since(terms.period.start);
+    let passed = terms.now.ms_since(terms.period.start);
+    if passed <= 0 || passed < length / FORECAST_PARTS {
+        return None;
+    }
+    let (length, passed) = (u128::try_from(length).ok()?, u128::try_from(passed).ok()?);
+    u64::try_from((u128::from(used) * length).div_ceil(passed)).ok()
+}

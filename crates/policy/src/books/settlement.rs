@@ -1,0 +1,201 @@
+//! How reservations end: settled, released, or expired.
+
+use crate::allowance::Allowance;
+use crate::entry::ThresholdPassed;
+use crate::unit::UnixMs;
+
+use super::index::whose;
+use super::meter::Terms;
+use super::{Amounts, Books, Counter, Hold, Open, Reservation, TERM_MS};
+
+impl Books {
+    /// Ends a reservation with what the request used. That may be more than was held: then more is used than was
+    /// granted, and the next request is refused. Tells which thresholds that passed.
+    ///
+    /// `served` is the model that answered, if any did. An allowance that counts certain models counts the request if it
+    /// was asked for one of them, or one of them answered.
+    pub fn settle(
+        &mut self,
+        now: UnixMs,
+        reservation: Reservation,
+        served: Option<&str>,
+        amounts: Amounts,
+    ) -> Vec<ThresholdPassed> {
+        let now = self.tick(now);
+        let Some(open) = self.take(&reservation) else {
+            return Vec::new();
+        };
+        let mut passed = Vec::new();
+        let further = self.further(&open, served);
+        for hold in &open.holds {
+            self.end(now, hold, &mut passed, |allowance| {
+                let counted = hold.named || served.is_some_and(|model| allowance.models.allows(model));
+                if counted { amounts.count(allowance.measure) } else { 0 }
+            });
+        }
+        for number in further {
+            self.charge_further(now, number, &open, &amounts, &mut passed);
+        }
+        if let Some(requested) = open.requested.as_deref().filter(|_| self.learning) {
+            self.learned.learn(requested, amounts.output_tokens);
+        }
+        passed
+    }
+
+    /// Ends a reservation whose request never went upstream: nothing is charged, and the request itself is given back.
+    /// A rate gives a request back less what may have drained since.
+    pub fn release(&mut self, now: UnixMs, reservation: Reservation) {
+        let now = self.tick(now);
+        if let Some(open) = self.take(&reservation) {
+            for hold in &open.holds {
+                self.end(now, hold, &mut Vec::new(), |_| 0);
+            }
+        }
+    }
+
+    /// Charges reservations that have waited for their end for [`TERM_MS`] in full; if they end after all, within as
+    /// long again, that corrects the charge. Gives their number. Counters that are idle leave; call this now and then.
+    pub fn expire(&mut self, now: UnixMs) -> usize {
+        let now = self.tick(now);
+        let mut expired = 0;
+        let mut forgotten = Vec::new();
+        for (place, open) in self.reservations.iter_mut() {
+            let waited = now.ms_since(open.at);
+            if waited >= 2 * TERM_MS {
+                forgotten.push(place);
+            }
+            if waited < TERM_MS || open.expired {
+                continue;
+            }
+            open.expired = true;
+            expired += 1;
+            for hold in open.holds.iter_mut().filter(|hold| !hold.charged) {
+                hold.charged = true;
+                let Some(counter) = self.counters.at_mut(hold.counter) else { continue };
+                let Some(number) = counter.allowance else { continue };
+                let terms = self.entries[number as usize].terms(&self.allowances[number as usize], now);
+                counter.meter.advance(&terms);
+                counter.meter.unhold(hold.since, hold.units);
+                hold.since = counter.meter.charge(&terms, hold.since, hold.units);
+            }
+        }
+        self.open -= expired;
+        for place in forgotten {
+            for hold in self.reservations.remove(place).into_iter().flat_map(|open| open.holds) {
+                self.unpin(&hold);
+            }
+        }
+        self.sweep(now);
+        expired
+    }
+}
+
+impl Books {
+    /// The reservation of a ticket, which ends with this.
+    fn take(&mut self, reservation: &Reservation) -> Option<Open> {
+        let (place, serial) = reservation.ticket?;
+        self.reservations.at(place).filter(|open| open.serial == serial)?;
+        let open = self.reservations.remove(place)?;
+        self.open -= usize::from(!open.expired);
+        Some(open)
+    }
+
+    /// Turns a hold into a charge of what was used.
+    fn end(
+        &mut self,
+        now: UnixMs,
+        hold: &Hold,
+        passed: &mut Vec<ThresholdPassed>,
+        used: impl FnOnce(&Allowance) -> u64,
+    ) {
+        if let Some(counter) = self.counters.at_mut(hold.counter)
+            && let Some(number) = counter.allowance
+        {
+            let allowance = &self.allowances[number as usize];
+            let terms = self.entries[number as usize].terms(allowance, now);
+            let used = used(allowance);
+            counter.meter.advance(&terms);
+            if hold.charged {
+                counter.meter.correct(&terms, hold.since, hold.units, used);
+            } else {
+                counter.meter.unhold(hold.since, hold.units);
+                counter.meter.charge(&terms, hold.since, used);
+            }
+            tell(counter, &terms, hold.since, passed);
+        }
+        self.unpin(hold);
+    }
+
+    /// The allowances that count a request at its end and held nothing: those of a model that nobody named, and new
+    /// ones.
+    fn further(&self, open: &Open, served: Option<&str>) -> Vec<u32> {
+        if !self.selective && open.version == self.version {
+            return Vec::new();
+        }
+        let held = |number: u32| {
+            open.holds.iter().any(|hold| {
+                self.counters.at(hold.counter).is_some_and(|counter| counter.allowance == Some(number))
+            })
+        };
+        let models = open.requested.as_deref().into_iter().chain(served);
+        let counts = |number: &u32| {
+            let allowance = &self.allowances[*number as usize];
+            open.kind.counts_in(allowance.measure)
+                && (allowance.models.is_empty() || models.clone().any(|model| allowance.models.allows(model)))
+                && !held(*number)
+        };
+        self.index.candidates(&open.scope, open.key).filter(counts).collect()
+    }
+
+    fn charge_further(
+        &mut self,
+        now: UnixMs,
+        number: u32,
+        open: &Open,
+        amounts: &Amounts,
+        passed: &mut Vec<ThresholdPassed>,
+    ) {
+        let allowance = &self.allowances[number as usize];
+        let entry = &mut self.entries[number as usize];
+        let place = entry.counter((number, allowance), &mut self.counters, &open.scope, open.key);
+        let Some(counter) = place.and_then(|place| self.counters.at_mut(place)) else { return };
+        let terms = entry.terms(allowance, now);
+        counter.meter.advance(&terms);
+        if let Some(since) = terms.place(open.at) {
+            counter.meter.charge(&terms, since, amounts.count(allowance.measure));
+            tell(counter, &terms, since, passed);
+        }
+    }
+
+    /// Lets counters go that are as good as new.
+    fn sweep(&mut self, now: UnixMs) {
+        let mut idle = Vec::new();
+        for (place, counter) in self.counters.iter_mut() {
+            let Some(number) = counter.allowance.filter(|_| counter.pins == 0) else { continue };
+            let entry = &mut self.entries[number as usize];
+            counter.meter.advance(&entry.terms(&self.allowances[number as usize], now));
+            if counter.meter.is_idle() {
+                entry.members.remove(&counter.subject);
+                entry.pool = entry.pool.filter(|pool| *pool != place);
+                idle.push(place);
+            }
+        }
+        for place in idle {
+            self.counters.remove(place);
+        }
+    }
+}
+
+fn tell(counter: &mut Counter, terms: &Terms<'_>, since: UnixMs, passed: &mut Vec<ThresholdPassed>) {
+    if terms.allowance.warn_at.is_empty() {
+        return;
+    }
+    let (percents, used) = counter.meter.newly_passed(terms, since);
+    passed.extend(percents.into_iter().map(|percent| ThresholdPassed {
+        allowance: terms.allowance.name.clone(),
+        whose: whose(&counter.subject),
+        percent,
+        used,
+        amount: terms.allowance.amount_at(terms.now),
+    }));
+}
