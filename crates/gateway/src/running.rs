@@ -126,6 +126,7 @@ impl Gateway {
             directory: store.directory.clone(),
             ledger: store.ledger.clone(),
             register: store.register.clone(),
+            history: store.history.clone(),
             watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
             metrics: Metrics::new(),

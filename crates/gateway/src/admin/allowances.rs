@@ -1,5 +1,7 @@
 //! Allowances: those of the configuration are shown, those of the register are shown, made, changed and taken away.
 
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -7,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_config::unserved;
 use tollgate_policy::allowance::{self, Allowance, Raise, Selector};
+use tollgate_policy::books;
 use tollgate_policy::operator::Role;
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
@@ -19,6 +22,11 @@ use super::operators::Removed;
 use super::page::{self, Page};
 use super::route::{Answer, Ask, Nothing, quoted};
 use crate::{Shared, now};
+
+/// The most counters shown of one allowance in a list.
+const ROWS_IN_LIST: usize = 100;
+/// The most counters shown of one allowance alone.
+const ROWS_ALONE: usize = 1000;
 
 /// Which allowances to list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,6 +53,54 @@ pub(super) struct Shown {
     made_by: Option<String>,
     /// What tells this state from others, for `if-match`.
     etag: String,
+    /// How much is used, by whom; those who have used the largest part first. Of many, the first hundred in a list, and
+    /// the first thousand of one allowance. Empty if the allowance is not in force.
+    standing: Vec<Standing>,
+    /// How many there are.
+    standing_total: usize,
+}
+
+/// How much of an allowance is used, in its unit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Standing {
+    /// Whose use it is, in words.
+    whose: String,
+    /// Whose use it is.
+    subject: Selector,
+    /// What is used.
+    used: u64,
+    /// What is held for requests that run.
+    held: u64,
+    /// The most that may be used and held at this instant.
+    amount: u64,
+    /// The first instant that counts, of a period or a window.
+    from: Option<UnixMs>,
+    /// When it starts afresh.
+    resets_at: Option<UnixMs>,
+    /// What will be used at the end of the period if it goes on as so far.
+    forecast: Option<u64>,
+}
+
+impl Standing {
+    fn of(standing: books::Standing) -> Self {
+        Self {
+            whose: standing.whose,
+            subject: standing.subject,
+            used: standing.used,
+            held: standing.held,
+            amount: standing.amount,
+            from: standing.from,
+            resets_at: standing.resets_at,
+            forecast: standing.forecast,
+        }
+    }
+
+    /// Orders by the part of the amount that is used, the largest first.
+    fn by_part(&self, other: &Self) -> Ordering {
+        let taken = |one: &Self| u128::from(one.used) + u128::from(one.held);
+        let (mine, theirs) = (taken(self) * u128::from(other.amount), taken(other) * u128::from(self.amount));
+        theirs.cmp(&mine).then_with(|| self.whose.cmp(&other.whose))
+    }
 }
 
 /// Where an allowance is from.
@@ -88,9 +144,12 @@ pub(super) async fn list(
     let mut names = found.iter().map(|(_, allowance)| &allowance.name).collect::<Vec<_>>();
     names.dedup();
     let next = names.get(limit).map(|_| names[limit - 1].clone());
-    let rows = found.iter().take_while(|(_, one)| next.as_ref().is_none_or(|last| one.name <= *last));
-    let data = rows.map(|(origin, allowance)| shown(&admin, *origin, allowance)).collect();
-    Ok(Answer::ok(Page { data, next: next.map(|name| name.to_string()) }))
+    found.retain(|(_, one)| next.as_ref().is_none_or(|last| one.name <= *last));
+    let next = next.map(|name| name.to_string());
+    let mut standing = standing(&admin, &ask.caller, &found);
+    let rows = found.iter();
+    let data = rows.map(|(origin, one)| shown(&admin, *origin, one, &mut standing, ROWS_IN_LIST)).collect();
+    Ok(Answer::ok(Page { data, next }))
 }
 
 pub(super) async fn show(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Shown>, AdminFault> {
@@ -98,7 +157,7 @@ pub(super) async fn show(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Ans
     let found = all(&admin).into_iter().find(|(_, allowance)| allowance.name == name);
     let (origin, allowance) =
         found.filter(|(_, one)| may_see(&ask.caller, &one.on)).ok_or_else(|| no_such(&name))?;
-    Ok(Answer::ok(shown(&admin, origin, &allowance)).tagged(fingerprint(&*allowance)))
+    Ok(Answer::ok(alone(&admin, &ask.caller, origin, &allowance)).tagged(fingerprint(&*allowance)))
 }
 
 pub(super) async fn set(admin: Admin, ask: Ask<Nothing, Allowance>) -> Result<Answer<Shown>, AdminFault> {
@@ -119,7 +178,7 @@ pub(super) async fn set(admin: Admin, ask: Ask<Nothing, Allowance>) -> Result<An
     sign_raises(&mut wish, before.as_deref(), &caller.name);
     sound(&admin, &wish)?;
     let expect = expect.unwrap_or(Expect::Absent);
-    let by = caller.name;
+    let by = caller.name.clone();
     let set = admin.blocking(move |shared| {
         let set = shared.register.set_allowance(&by, wish, expect, now())?;
         in_force(shared)?;
@@ -127,7 +186,8 @@ pub(super) async fn set(admin: Admin, ask: Ask<Nothing, Allowance>) -> Result<An
     });
     let (allowance, is_new) = set.await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Answer::new(status, shown(&admin, Origin::Api, &allowance)).tagged(fingerprint(&*allowance)))
+    let shown = alone(&admin, &caller, Origin::Api, &allowance);
+    Ok(Answer::new(status, shown).tagged(fingerprint(&*allowance)))
 }
 
 pub(super) async fn remove(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Removed>, AdminFault> {
@@ -148,7 +208,7 @@ pub(super) async fn raise(admin: Admin, ask: Ask<Nothing, AddRaise>) -> Result<A
     let name = name_of(ask.part("name"))?;
     let before = changeable(&admin, &ask.caller, &name)?;
     let expect = ask.expect.unwrap_or(Expect::Exactly(fingerprint(&*before)));
-    let by = ask.caller.name;
+    let by = ask.caller.name.clone();
     let now = now();
     let AddRaise { amount, from, until, note } = ask.body;
     let raise = Raise { amount, from: from.unwrap_or(now), until, by: by.clone(), note };
@@ -159,7 +219,8 @@ pub(super) async fn raise(admin: Admin, ask: Ask<Nothing, AddRaise>) -> Result<A
         Ok::<_, AdminFault>(raised)
     });
     let allowance = raised.await?;
-    let answer = Answer::new(StatusCode::CREATED, shown(&admin, Origin::Api, &allowance));
+    let shown = alone(&admin, &ask.caller, Origin::Api, &allowance);
+    let answer = Answer::new(StatusCode::CREATED, shown);
     Ok(answer.tagged(fingerprint(&*allowance)))
 }
 
@@ -197,15 +258,59 @@ fn all(admin: &Admin) -> Vec<(Origin, Arc<Allowance>)> {
     configured.chain(registered.iter().map(|one| (Origin::Api, Arc::clone(one)))).collect()
 }
 
-fn shown(admin: &Admin, origin: Origin, allowance: &Allowance) -> Shown {
-    let register = &admin.shared.register;
-    let made_by = register.maker(&allowance.name).filter(|_| origin == Origin::Api);
+/// How the counters stand, as far as a caller may see them, by allowance.
+type Standings = HashMap<Name, Vec<Standing>>;
+
+/// Looks at the counters of these allowances, all at one moment.
+fn standing(admin: &Admin, caller: &Caller, allowances: &[(Origin, Arc<Allowance>)]) -> Standings {
+    let names: HashSet<&Name> = allowances.iter().map(|(_, allowance)| &allowance.name).collect();
+    let counters = admin.shared.counters.standing(now(), |allowance| names.contains(&allowance.name));
+    let mut standings = Standings::new();
+    for standing in counters.into_iter().filter(|one| is_own(caller, &one.subject)) {
+        standings.entry(standing.allowance.clone()).or_default().push(Standing::of(standing));
+    }
+    standings.values_mut().for_each(|one| one.sort_by(Standing::by_part));
+    standings
+}
+
+/// One allowance, with more of its counters than in a list.
+fn alone(admin: &Admin, caller: &Caller, origin: Origin, allowance: &Arc<Allowance>) -> Shown {
+    let mut standing = standing(admin, caller, &[(origin, Arc::clone(allowance))]);
+    shown(admin, origin, allowance, &mut standing, ROWS_ALONE)
+}
+
+fn shown(
+    admin: &Admin,
+    origin: Origin,
+    allowance: &Allowance,
+    standings: &mut Standings,
+    rows_max: usize,
+) -> Shown {
+    let maker = admin.shared.register.maker(&allowance.name).filter(|_| origin == Origin::Api);
+    let shadowed = origin == Origin::Api && not_configured(admin, &allowance.name).is_err();
+    let found = if shadowed { None } else { standings.remove(&allowance.name) };
+    let mut standing = found.unwrap_or_default();
+    let standing_total = standing.len();
+    standing.truncate(rows_max);
     Shown {
         allowance: allowance.clone(),
         origin,
-        shadowed: origin == Origin::Api && not_configured(admin, &allowance.name).is_err(),
-        made_by: made_by.map(|maker| maker.by),
+        shadowed,
+        made_by: maker.map(|maker| maker.by),
         etag: quoted(fingerprint(allowance)),
+        standing,
+        standing_total,
+    }
+}
+
+/// Whether it is all use that a caller may see.
+fn is_own(caller: &Caller, subject: &Selector) -> bool {
+    match &caller.role {
+        Role::Admin | Role::Auditor => true,
+        Role::TeamAdmin { org, team } => {
+            subject.org.as_ref() == Some(org) && subject.team.as_ref() == Some(team)
+        }
+        Role::Developer { .. } => false,
     }
 }
 
@@ -223,14 +328,7 @@ fn may_see(caller: &Caller, on: &Selector) -> bool {
 
 /// Refuses what a caller may not grant: team admins grant inside of their team.
 fn must_hold(caller: &Caller, wish: &Allowance) -> Result<(), AdminFault> {
-    let holds = match &caller.role {
-        Role::Admin => true,
-        Role::TeamAdmin { org, team } => {
-            wish.on.org.as_ref() == Some(org) && wish.on.team.as_ref() == Some(team)
-        }
-        Role::Auditor | Role::Developer { .. } => false,
-    };
-    if holds {
+    if caller.role != Role::Auditor && is_own(caller, &wish.on) {
         return Ok(());
     }
     Err(AdminFault::Forbidden(format!(

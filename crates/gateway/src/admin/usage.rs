@@ -152,7 +152,7 @@ impl UsageQuery {
             return Err(AdminFault::BadRequest(format!("limit: 1 to {ROWS_MAX}")));
         }
         let bad_after = || AdminFault::BadRequest("after: is not the `next` of a page".to_owned());
-        let after = self.after.as_deref().map(|after| serde_json::from_str::<Vec<Option<String>>>(after));
+        let after = self.after.as_deref().map(serde_json::from_str::<Vec<Option<String>>>);
         let after = after.transpose().map_err(|_| bad_after())?;
         if after.as_ref().is_some_and(|after| after.len() != by.len()) {
             return Err(bad_after());
