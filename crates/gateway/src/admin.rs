@@ -36,6 +36,7 @@ mod replay;
 mod route;
 mod sessions;
 mod setup;
+mod standing;
 mod state;
 mod table;
 mod usage;

@@ -7,6 +7,7 @@ mod admin;
 mod admission;
 mod answer;
 mod books;
+mod clock;
 mod denied;
 mod drain;
 mod force;
@@ -46,6 +47,7 @@ use tollgate_store::ledger::Ledger;
 use tollgate_store::register::Register;
 use tollgate_wire::http1::HeadLimits;
 
+use crate::clock::Steady;
 use crate::denied::Sparing;
 use crate::drain::Drain;
 use crate::force::InForce;
@@ -68,6 +70,7 @@ struct Shared {
     register: Arc<Register>,
     history: Arc<History>,
     counters: Counters,
+    steady: Steady,
     watch: Watch,
     metrics: Metrics,
     drain: Arc<Drain>,

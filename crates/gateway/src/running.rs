@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::{self, InstanceFile, Setup};
 use crate::books::sweep;
+use crate::clock::Steady;
 use crate::denied::Sparing;
 use crate::drain::Drain;
 use crate::force::{ForceFault, InForce};
@@ -127,6 +128,7 @@ impl Gateway {
             ledger: store.ledger.clone(),
             register: store.register.clone(),
             history: store.history.clone(),
+            steady: Steady::new(now()),
             watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
             metrics: Metrics::new(),

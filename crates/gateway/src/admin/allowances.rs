@@ -1,7 +1,5 @@
 //! Allowances: those of the configuration are shown, those of the register are shown, made, changed and taken away.
 
-use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -9,7 +7,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_config::unserved;
 use tollgate_policy::allowance::{self, Allowance, Raise, Selector};
-use tollgate_policy::books;
 use tollgate_policy::operator::Role;
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
@@ -21,6 +18,7 @@ use super::fault::{AdminFault, Problem};
 use super::operators::Removed;
 use super::page::{self, Page};
 use super::route::{Answer, Ask, Nothing, quoted};
+use super::standing::{CounterStanding, Standings};
 use crate::{Shared, now};
 
 /// The most counters shown of one allowance in a list.
@@ -55,52 +53,9 @@ pub(super) struct Shown {
     etag: String,
     /// How much is used, by whom; those who have used the largest part first. Of many, the first hundred in a list, and
     /// the first thousand of one allowance. Empty if the allowance is not in force.
-    standing: Vec<Standing>,
+    standing: Vec<CounterStanding>,
     /// How many there are.
     standing_total: usize,
-}
-
-/// How much of an allowance is used, in its unit.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Standing {
-    /// Whose use it is, in words.
-    whose: String,
-    /// Whose use it is.
-    subject: Selector,
-    /// What is used.
-    used: u64,
-    /// What is held for requests that run.
-    held: u64,
-    /// The most that may be used and held at this instant.
-    amount: u64,
-    /// The first instant that counts, of a period or a window.
-    from: Option<UnixMs>,
-    /// When it starts afresh.
-    resets_at: Option<UnixMs>,
-    /// What will be used at the end of the period if it goes on as so far.
-    forecast: Option<u64>,
-}
-
-impl Standing {
-    fn of(standing: books::Standing) -> Self {
-        Self {
-            whose: standing.whose,
-            subject: standing.subject,
-            used: standing.used,
-            held: standing.held,
-            amount: standing.amount,
-            from: standing.from,
-            resets_at: standing.resets_at,
-            forecast: standing.forecast,
-        }
-    }
-
-    /// Orders by the part of the amount that is used, the largest first.
-    fn by_part(&self, other: &Self) -> Ordering {
-        let taken = |one: &Self| u128::from(one.used) + u128::from(one.held);
-        let (mine, theirs) = (taken(self) * u128::from(other.amount), taken(other) * u128::from(self.amount));
-        theirs.cmp(&mine).then_with(|| self.whose.cmp(&other.whose))
-    }
 }
 
 /// Where an allowance is from.
@@ -146,7 +101,7 @@ pub(super) async fn list(
     let next = names.get(limit).map(|_| names[limit - 1].clone());
     found.retain(|(_, one)| next.as_ref().is_none_or(|last| one.name <= *last));
     let next = next.map(|name| name.to_string());
-    let mut standing = standing(&admin, &ask.caller, &found);
+    let mut standing = standing(&admin, &ask.caller, found.iter().map(|(_, one)| &one.name));
     let rows = found.iter();
     let data = rows.map(|(origin, one)| shown(&admin, *origin, one, &mut standing, ROWS_IN_LIST)).collect();
     Ok(Answer::ok(Page { data, next }))
@@ -258,24 +213,14 @@ fn all(admin: &Admin) -> Vec<(Origin, Arc<Allowance>)> {
     configured.chain(registered.iter().map(|one| (Origin::Api, Arc::clone(one)))).collect()
 }
 
-/// How the counters stand, as far as a caller may see them, by allowance.
-type Standings = HashMap<Name, Vec<Standing>>;
-
-/// Looks at the counters of these allowances, all at one moment.
-fn standing(admin: &Admin, caller: &Caller, allowances: &[(Origin, Arc<Allowance>)]) -> Standings {
-    let names: HashSet<&Name> = allowances.iter().map(|(_, allowance)| &allowance.name).collect();
-    let counters = admin.shared.counters.standing(now(), |allowance| names.contains(&allowance.name));
-    let mut standings = Standings::new();
-    for standing in counters.into_iter().filter(|one| is_own(caller, &one.subject)) {
-        standings.entry(standing.allowance.clone()).or_default().push(Standing::of(standing));
-    }
-    standings.values_mut().for_each(|one| one.sort_by(Standing::by_part));
-    standings
+/// How the counters of allowances stand, as far as a caller may see them.
+fn standing<'n>(admin: &Admin, caller: &Caller, names: impl Iterator<Item = &'n Name>) -> Standings {
+    Standings::of(&admin.shared, names, |subject| is_own(caller, subject))
 }
 
 /// One allowance, with more of its counters than in a list.
-fn alone(admin: &Admin, caller: &Caller, origin: Origin, allowance: &Arc<Allowance>) -> Shown {
-    let mut standing = standing(admin, caller, &[(origin, Arc::clone(allowance))]);
+fn alone(admin: &Admin, caller: &Caller, origin: Origin, allowance: &Allowance) -> Shown {
+    let mut standing = standing(admin, caller, std::iter::once(&allowance.name));
     shown(admin, origin, allowance, &mut standing, ROWS_ALONE)
 }
 
@@ -288,8 +233,7 @@ fn shown(
 ) -> Shown {
     let maker = admin.shared.register.maker(&allowance.name).filter(|_| origin == Origin::Api);
     let shadowed = origin == Origin::Api && not_configured(admin, &allowance.name).is_err();
-    let found = if shadowed { None } else { standings.remove(&allowance.name) };
-    let mut standing = found.unwrap_or_default();
+    let mut standing = if shadowed { Vec::new() } else { standings.take(&allowance.name) };
     let standing_total = standing.len();
     standing.truncate(rows_max);
     Shown {
