@@ -69,19 +69,19 @@ impl History {
         Ok(Reader { folder: &self.folder, segments, open: None })
     }
 
-    /// Gives all entries of these kinds whose lines hold the text, oldest first, until `visit` breaks off. Goes through
-    /// the whole journal. Blocks.
+    /// Gives all entries of these kinds whose lines hold one of the texts, oldest first, until `visit` breaks off. Goes
+    /// through the whole journal. Blocks.
     ///
     /// # Errors
     /// [`HistoryFault`]; some entries may have been visited.
     pub fn search(
         &self,
         kinds: &[&str],
-        text: &str,
+        texts: &[String],
         visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
     ) -> Result<(), HistoryFault> {
         let upto = self.journal.written_seq();
-        let finder = memmem::Finder::new(text);
+        let finders: Vec<_> = texts.iter().map(|text| memmem::Finder::new(text.as_bytes())).collect();
         for first_seq in segment::list(&self.folder).map_err(unreadable(&self.folder))? {
             let path = segment::path(&self.folder, first_seq);
             let mut lines = Lines::open(&path).map_err(unreadable(&path))?;
@@ -91,7 +91,9 @@ impl History {
                     return Ok(());
                 }
                 let is_wanted = kinds.iter().any(|kind| kind.as_bytes() == glance.kind);
-                if is_wanted && finder.find(line.bytes).is_some() && visit(checked(&line, &path)?).is_break()
+                if is_wanted
+                    && finders.iter().any(|finder| finder.find(line.bytes).is_some())
+                    && visit(checked(&line, &path)?).is_break()
                 {
                     return Ok(());
                 }

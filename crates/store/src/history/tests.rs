@@ -48,7 +48,7 @@ fn entries_are_found_by_kind_and_text() {
             found.push(entry.event.kind());
             if found.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        store.history.search(kinds, text, &mut visit).unwrap();
+        store.history.search(kinds, &["nowhere".to_owned(), text.to_owned()], &mut visit).unwrap();
         found
     };
     assert_eq!(search(&["settled"], &wanted, 9), ["settled"]);
@@ -90,5 +90,7 @@ fn an_altered_entry_is_not_given_out() {
         .unwrap();
     let fault = store.history.reader().unwrap().entry(seq).unwrap_err().to_string();
     assert!(fault.contains("audit verify"), "{fault}");
-    assert!(store.history.search(&["settled"], "", &mut |_| ControlFlow::Continue(())).is_err());
+    assert!(
+        store.history.search(&["settled"], &[String::new()], &mut |_| ControlFlow::Continue(())).is_err()
+    );
 }
