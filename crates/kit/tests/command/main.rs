@@ -6,6 +6,8 @@ mod audit;
 mod config;
 mod demo;
 mod key;
+mod price;
+mod reconcile;
 mod run;
 mod serve;
 mod shell;
