@@ -214,7 +214,9 @@ pub enum LedgerFault {
         kept_from: UnixMs,
     },
     /// The question has more answers than are added up at once.
-    #[error("the report has more than {GROUPS_MAX} groups; ask about less time, or narrow it down by filters")]
+    #[error(
+        "the report has more than {GROUPS_MAX} groups; ask about less time, or narrow it down by filters"
+    )]
     TooManyGroups,
     /// A page was asked for that continues after a group that the report does not have.
     #[error("the report has no such group to continue after; begin again with the first page")]

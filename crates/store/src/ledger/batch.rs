@@ -14,7 +14,7 @@ use super::sums::{self, Sums, Tokens};
 use crate::fault::LedgerFault;
 
 /// The most sums that gather in memory before they are added to the database.
-const GATHERED_MAX: usize = 1 << 17;
+const GATHERED_MAX: usize = if cfg!(test) { 16 } else { 1 << 17 };
 
 /// One transaction. Records are written at once; sums gather in memory, so that each row of sums is written once.
 pub(super) struct Batch<'a> {
@@ -313,12 +313,16 @@ pub(super) fn span_of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Span> {
 }
 
 /// The statement that inserts into a month's table of records, which it makes if it is not there.
-fn insert_into<'a>(transaction: &'a Transaction<'a>, month: Month) -> Result<CachedStatement<'a>, LedgerFault> {
+fn insert_into<'a>(
+    transaction: &'a Transaction<'a>,
+    month: Month,
+) -> Result<CachedStatement<'a>, LedgerFault> {
     if !schema::has_records(transaction, month)? {
         schema::create_records(transaction, month)?;
     }
     let places = ["?"; RECORD_COLUMNS].join(", ");
-    Ok(transaction.prepare_cached(&format!("INSERT INTO {} VALUES ({places})", schema::records_table(month)))?)
+    Ok(transaction
+        .prepare_cached(&format!("INSERT INTO {} VALUES ({places})", schema::records_table(month)))?)
 }
 
 /// A table of sums, to be added to.

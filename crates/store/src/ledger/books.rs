@@ -235,14 +235,11 @@ impl Books {
         let mut differences = Vec::new();
         let mut compare = |what: String, ledger: &Rows, journal: &Rows| {
             if ledger.hash() != journal.hash() {
-                differences.push(format!(
-                    "{what} {}, in the journal {}",
-                    ledger.totals(),
-                    journal.totals()
-                ));
+                differences.push(format!("{what} {}, in the journal {}", ledger.totals(), journal.totals()));
             }
         };
-        let months = self.months.keys().chain(journal.months.keys().filter(|month| !self.months.contains_key(month)));
+        let months =
+            self.months.keys().chain(journal.months.keys().filter(|month| !self.months.contains_key(month)));
         for month in months {
             let of = |books: &Self| books.months.get(month).unwrap_or(&none).clone();
             compare(format!("requests of {month}:"), &of(self), &of(journal));

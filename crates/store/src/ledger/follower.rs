@@ -106,7 +106,8 @@ impl Shared {
 
     /// Lets settlements gather, unless somebody waits for them.
     fn gather(&self) {
-        let waited = self.wake.wait_timeout_while(self.lock(), GATHER, |status| !status.hurry && !status.rebuild);
+        let waited =
+            self.wake.wait_timeout_while(self.lock(), GATHER, |status| !status.hurry && !status.rebuild);
         match waited {
             Ok((mut status, _)) => status.hurry = false,
             Err(poisoned) => poisoned.into_inner().0.hurry = false,

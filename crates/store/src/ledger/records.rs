@@ -19,7 +19,8 @@ use super::sieve::Sieve;
 use crate::fault::LedgerFault;
 
 /// The columns of a record, those of its dims last.
-const RECORD: &str = "r.seq, r.at, r.settled_at, r.request, r.session, r.agent, r.status, r.input_tokens, r.output_tokens,
+const RECORD: &str =
+    "r.seq, r.at, r.settled_at, r.request, r.session, r.agent, r.status, r.input_tokens, r.output_tokens,
     r.cache_write_5m_tokens, r.cache_write_1h_tokens, r.cache_read_tokens, r.cost_nano_usd, r.estimated,
     r.unknown_price, r.ms_total, r.dims";
 const RECORD_COLUMNS: usize = 17;
@@ -92,7 +93,8 @@ pub(super) fn adjustments(
 ) -> Result<Vec<Adjustment>, LedgerFault> {
     let (from, to) = bounds(filter.from, filter.to);
     let sieve = Sieve::read(database, &[], &filter.only)?;
-    let sql = select(ADJUSTMENT, "adjustments", "WHERE r.seq > ?1 AND r.at >= ?2 AND r.at < ?3 ORDER BY r.seq");
+    let sql =
+        select(ADJUSTMENT, "adjustments", "WHERE r.seq > ?1 AND r.at >= ?2 AND r.at < ?3 ORDER BY r.seq");
     let mut page = Vec::new();
     each(database, &sql, params![seq_value(after), from.0, to.0], &mut |row| {
         if page.len() < limit && sieve.place(row.get(ADJUSTMENT_COLUMNS - 1)?)?.is_some() {

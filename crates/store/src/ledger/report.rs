@@ -16,9 +16,9 @@ use super::sums::{self, Sums};
 use crate::fault::LedgerFault;
 
 /// The most groups that are added up at once.
-pub(crate) const GROUPS_MAX: usize = 1_000_000;
+pub(crate) const GROUPS_MAX: usize = if cfg!(test) { 100 } else { 1_000_000 };
 /// So many sets of dims are looked up one by one; more are found in passing over all.
-const FEW: usize = 64;
+const FEW: usize = if cfg!(test) { 8 } else { 64 };
 
 /// Answers the question from the database as it is.
 pub(super) fn read(database: &Connection, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
@@ -125,8 +125,9 @@ impl Source<'_> {
             sums::OF_ADJUSTMENT
         );
         self.rows(&sql, params![day.0, from.0, to.0], visit)?;
-        let mut statement =
-            self.database.prepare("SELECT booked_from, booked_upto, settled_from FROM days WHERE day = ?1")?;
+        let mut statement = self
+            .database
+            .prepare("SELECT booked_from, booked_upto, settled_from FROM days WHERE day = ?1")?;
         let span = statement.query_row([day.0], span_of_row).optional()?.unwrap_or_default();
         let Some((first, last)) = span.booked else { return Ok(()) };
         let month = schema::records_month(day);

@@ -143,7 +143,8 @@ pub(super) fn has_records(database: &Connection, month: Month) -> Result<bool, L
 
 /// The months that have a table of records, earliest first.
 pub(super) fn records_months(database: &Connection) -> Result<BTreeSet<Month>, LedgerFault> {
-    let sql = format!("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '{RECORDS_PREFIX}*'");
+    let sql =
+        format!("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '{RECORDS_PREFIX}*'");
     let mut statement = database.prepare(&sql)?;
     let mut rows = statement.query([])?;
     let mut months = BTreeSet::new();
@@ -283,7 +284,8 @@ fn layout(database: &Connection) -> Result<Vec<Option<String>>, LedgerFault> {
 /// The months whose tables of records must be there.
 fn booked_months(database: &Connection) -> Result<BTreeSet<Month>, LedgerFault> {
     let kept_from = kept_from(database)?;
-    let mut statement = database.prepare("SELECT day FROM days WHERE booked_from IS NOT NULL ORDER BY day")?;
+    let mut statement =
+        database.prepare("SELECT day FROM days WHERE booked_from IS NOT NULL ORDER BY day")?;
     let mut rows = statement.query([])?;
     let mut months = BTreeSet::new();
     while let Some(row) = rows.next()? {

@@ -44,7 +44,8 @@ impl Sieve {
         let by: Vec<_> = by.iter().filter(|dimension| dimension.is_common()).collect();
         let only: Vec<_> = only.iter().filter(|only| only.dimension.is_common()).collect();
         let columns = Columns::of(by.iter().copied().chain(only.iter().map(|only| &only.dimension)));
-        let mut statement = database.prepare(&format!("SELECT {} FROM dims ORDER BY id", columns.0.join(", ")))?;
+        let mut statement =
+            database.prepare(&format!("SELECT {} FROM dims ORDER BY id", columns.0.join(", ")))?;
         let mut rows = statement.query([])?;
         let mut sieve = Self { places: Vec::new(), groups: Vec::new() };
         let mut numbers: HashMap<Vec<Option<String>>, u32> = HashMap::new();
