@@ -1,37 +1,51 @@
-//! The admin API, on a listener of its own: keys, usage, state, metrics.
+//! The admin API, on a listener of its own: keys, operators, allowances, sessions, usage, statements, state, metrics.
 //!
-//! `tollgate key`, `tollgate usage` and the pages call it; nothing else reads or changes what is remembered. Its
-//! credential is drawn anew at each start and lies in the data folder, readable by the owner alone: whoever may
-//! read that folder may administer the gateway, and nobody else.
+//! The commands and the pages call it; nothing else reads or changes what is remembered. There are two kinds of
+//! credentials. The local one is drawn anew at each start and lies in the data folder, readable by the owner alone:
+//! whoever may read that folder may administer the gateway. The others are those of operators, each with a role
+//! ([`caller`]). What there is to call, and who may call it, is one table ([`table`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::routing::{get, on};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
-use tollgate_policy::id::KeyId;
 
+use crate::Shared;
 use crate::drain::{Drain, Open};
 use crate::secret::Secret;
-use crate::{Shared, now};
 
-mod body;
+mod allowances;
+mod caller;
 mod fault;
 mod instance;
+mod keys;
+mod openapi;
+mod operators;
+mod page;
+mod prices;
+mod replay;
+mod route;
+mod sessions;
+mod setup;
+mod standing;
+mod state;
+mod table;
+mod usage;
 
 pub(crate) use instance::InstanceFile;
+pub(crate) use setup::Setup;
 
-use body::{CreateKey, Created, RotateKey, State as StateBody, UsageQuery, UsageReport};
 use fault::AdminFault;
+use replay::Replays;
 
 /// Largest body of an admin request.
 const BODY_BYTES: usize = 64 * 1024;
@@ -41,38 +55,21 @@ const CONNECTIONS: usize = 256;
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Who made a change, in the journal: whoever holds the data folder's credential.
-const BY: &str = "local-admin";
 
 #[derive(Clone)]
 struct Admin {
     shared: Arc<Shared>,
     token: Secret,
+    setup: Arc<Setup>,
+    replays: Arc<Replays>,
     /// Whether only this machine can reach the listener.
     is_local: bool,
 }
 
 /// Serves the admin API until draining has ended.
-pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, token: Secret) {
+pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, token: Secret, setup: Arc<Setup>) {
     let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let admin = Admin { shared, token, is_local };
-    let governed = Router::new()
-        .route("/admin/v1/keys", get(list_keys).post(create_key))
-        .route("/admin/v1/keys/{id}/rotate", post(rotate_key))
-        .route("/admin/v1/keys/{id}/revoke", post(revoke_key))
-        .route("/admin/v1/usage", get(usage))
-        .route("/admin/v1/state", get(state))
-        .layer(middleware::from_fn_with_state(admin.clone(), authorise))
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES));
-    let open = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics));
-    let router = open
-        .merge(governed)
-        .fallback(|| async { AdminFault::NoSuchPath })
-        .layer(middleware::from_fn_with_state(admin.clone(), from_no_page))
-        .with_state(admin);
+    let router = router(Admin { shared, token, setup, replays: Arc::default(), is_local });
     let connections = Drain::new();
     loop {
         match listener.accept().await {
@@ -86,6 +83,24 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, token: Sec
             }
         }
     }
+}
+
+/// The table as a router, beside what is open to whoever can connect.
+fn router(admin: Admin) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics));
+    for route in table::routes() {
+        let (path, filter, route) = (route.path, route.verb.filter(), Arc::new(route));
+        let serve = move |State(admin): State<Admin>, request: Request| route.clone().serve(admin, request);
+        router = router.route(path, on(filter, serve));
+    }
+    router
+        .fallback(|| async { AdminFault::NoSuchPath })
+        .method_not_allowed_fallback(|| async { AdminFault::NoSuchMethod })
+        .layer(middleware::from_fn_with_state(admin.clone(), from_no_page))
+        .with_state(admin)
 }
 
 async fn connection(tcp: TcpStream, router: Router, _open: Open) {
@@ -114,19 +129,6 @@ async fn from_no_page(
     Ok(next.run(request).await)
 }
 
-/// Lets requests pass that carry the instance's token, compared in constant time.
-async fn authorise(State(admin): State<Admin>, request: Request, next: Next) -> Result<Response, AdminFault> {
-    let presented = bearer(request.headers()).unwrap_or_default();
-    aws_lc_rs::constant_time::verify_slices_are_equal(presented, admin.token.reveal().as_bytes())
-        .map_err(|_| AdminFault::Unauthorised)?;
-    Ok(next.run(request).await)
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-}
-
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     match admin.shared.unready() {
         None => (StatusCode::OK, "ready\n"),
@@ -139,57 +141,6 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let text =
         shared.metrics.expose(&shared.journal.state(), shared.drain.connections(), shared.counters.open());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
-}
-
-async fn state(State(admin): State<Admin>) -> Json<StateBody> {
-    Json(StateBody::of(&admin.shared))
-}
-
-async fn list_keys(State(admin): State<Admin>) -> Json<Vec<body::Key>> {
-    Json(admin.shared.directory.list().iter().map(|record| body::Key::of(record)).collect())
-}
-
-async fn create_key(
-    State(admin): State<Admin>,
-    wanted: Result<Json<CreateKey>, JsonRejection>,
-) -> Result<(StatusCode, Json<Created>), AdminFault> {
-    let wanted = wanted?.0.into_new_key(now())?;
-    let (record, secret) = admin.blocking(move |shared| shared.directory.create(BY, wanted, now())).await?;
-    Ok((StatusCode::CREATED, Json(Created::of(&record, &secret))))
-}
-
-async fn rotate_key(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    wanted: Result<Json<RotateKey>, JsonRejection>,
-) -> Result<(StatusCode, Json<Created>), AdminFault> {
-    let (id, grace_ms) = (key_id(&id)?, wanted?.grace_ms()?);
-    let (record, secret) =
-        admin.blocking(move |shared| shared.directory.rotate(BY, id, grace_ms, now())).await?;
-    Ok((StatusCode::CREATED, Json(Created::of(&record, &secret))))
-}
-
-async fn revoke_key(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-) -> Result<Json<body::Key>, AdminFault> {
-    let id = key_id(&id)?;
-    let record = admin.blocking(move |shared| shared.directory.revoke(BY, id, now())).await?;
-    Ok(Json(body::Key::of(&record)))
-}
-
-async fn usage(
-    State(admin): State<Admin>,
-    query: Result<Query<UsageQuery>, QueryRejection>,
-) -> Result<Json<UsageReport>, AdminFault> {
-    let query = query?.0.into_ledger_query()?;
-    let by = query.by.clone();
-    let rows = admin.blocking(move |shared| shared.ledger.report(&query)).await?;
-    Ok(Json(UsageReport::of(&by, rows)))
-}
-
-fn key_id(text: &str) -> Result<KeyId, AdminFault> {
-    text.parse().map_err(|_| AdminFault::NoSuchKey(text.chars().take(64).collect()))
 }
 
 impl Admin {

@@ -71,7 +71,7 @@ pub(crate) async fn admit(
     call: &Call,
     body: &Body,
 ) -> Result<Admission, Failure> {
-    let reserved = reserve(shared, force, permit, inbound, call, &body.bytes, shared.now())?;
+    let reserved = reserve(shared, force, permit, inbound, call, &body.bytes, shared.steady_now())?;
     let Reserved { reservation, most, told, at } = reserved;
     let entry = entry(force, permit, inbound, call, body, most, reservation.over());
     let settled = Box::new(blank_settlement(&entry, force, at));
@@ -190,7 +190,7 @@ impl Admission {
             Err(fault) => {
                 // The entry was refused, so there is nothing to settle.
                 self.settled = None;
-                self.shared.counters.release(self.shared.now(), take(&mut self.reservation));
+                self.shared.counters.release(self.shared.steady_now(), take(&mut self.reservation));
                 self.shared.metrics.left_unrecorded();
                 Err(fault.into())
             }
@@ -319,7 +319,7 @@ impl Admission {
                     settled.admitted = seq;
                     let _ = shared.settle(*settled, reservation).await;
                 }
-                Err(_) => shared.counters.release(shared.now(), reservation),
+                Err(_) => shared.counters.release(shared.steady_now(), reservation),
             }
         });
     }

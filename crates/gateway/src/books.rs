@@ -7,12 +7,15 @@ use tokio::time::sleep;
 use tollgate_policy::allowance::Allowance;
 use tollgate_policy::books::Reservation;
 use tollgate_policy::entry::{Event, Settled, ThresholdPassed};
+use tollgate_policy::unit::UnixMs;
 use tollgate_store::LedgerFault;
 use tollgate_store::journal::Append;
+use tollgate_store::ledger::Month;
 
 use crate::{InForce, Shared, sessions};
 
-/// How often reservations that nobody settled are looked for. There should never be one.
+/// How often reservations that nobody settled are looked for, and records that are not to be kept. There should never
+/// be one of the first.
 const SWEEP: Duration = Duration::from_secs(60);
 
 impl Shared {
@@ -20,7 +23,7 @@ impl Shared {
     /// ones first count what was used before. Blocks for as long as the ledger needs.
     pub(crate) fn rebook(&self, force: &InForce) -> Result<(), LedgerFault> {
         let made = self.register.allowances();
-        self.counters.replace(in_force(&force.config.allowances, &made), self.now())
+        self.counters.replace(in_force(&force.config.allowances, &made), self.steady_now())
     }
 
     /// The allowances that the admin API made have changed.
@@ -28,9 +31,14 @@ impl Shared {
         self.rebook(&self.in_force())
     }
 
+    /// The time by the clock of the books.
+    pub(crate) fn steady_now(&self) -> UnixMs {
+        self.steady.now(self.now())
+    }
+
     /// Records how a request ended and charges it. The record is under way when this returns.
     pub(crate) fn settle(self: &Arc<Self>, settled: Settled, reservation: Reservation) -> Append {
-        let now = self.now();
+        let now = self.steady_now();
         sessions::settled(self, now, &settled);
         let (append, passed) = self.counters.settle(now, settled, reservation);
         for threshold in passed {
@@ -59,9 +67,26 @@ fn in_force(configured: &[Allowance], made: &[Arc<Allowance>]) -> Vec<Allowance>
 pub(crate) async fn sweep(shared: Arc<Shared>) {
     loop {
         sleep(SWEEP).await;
-        let expired = shared.counters.expire(shared.now());
+        let swept = shared.clone();
+        // Dropping records waits for the disk.
+        drop(tokio::task::spawn_blocking(move || drop_records(&swept)).await);
+        let expired = shared.counters.expire(shared.steady_now());
         if expired > 0 {
             tracing::error!(expired, "reservations were never settled and are charged in full");
         }
+    }
+}
+
+/// Drops the records of months that are not to be kept. Sums, adjustments and statements stay.
+fn drop_records(shared: &Shared) {
+    let months = shared.in_force().config.books.keep_records_months;
+    if months == 0 {
+        return;
+    }
+    let first = Month::of(shared.now()).before(months);
+    match shared.ledger.drop_raw_before(first) {
+        Ok(0) => {}
+        Ok(dropped) => tracing::info!(dropped, before = %first, "months of records were dropped"),
+        Err(fault) => tracing::error!(%fault, "records that are not to be kept could not be dropped"),
     }
 }

@@ -7,6 +7,7 @@ mod admin;
 mod admission;
 mod answer;
 mod books;
+mod clock;
 mod denied;
 mod drain;
 mod force;
@@ -40,11 +41,13 @@ use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
 use tollgate_store::counters::Counters;
 use tollgate_store::directory::Directory;
+use tollgate_store::history::History;
 use tollgate_store::journal::Journal;
 use tollgate_store::ledger::Ledger;
 use tollgate_store::register::Register;
 use tollgate_wire::http1::HeadLimits;
 
+use crate::clock::Steady;
 use crate::denied::Sparing;
 use crate::drain::Drain;
 use crate::force::InForce;
@@ -65,7 +68,9 @@ struct Shared {
     directory: Arc<Directory>,
     ledger: Arc<Ledger>,
     register: Arc<Register>,
+    history: Arc<History>,
     counters: Counters,
+    steady: Steady,
     watch: Watch,
     metrics: Metrics,
     drain: Arc<Drain>,

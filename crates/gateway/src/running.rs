@@ -13,9 +13,11 @@ use tollgate_config::{Snapshot, document};
 use tollgate_policy::entry::{ConfigApplied, Durability, Event, Hash};
 use tollgate_store::counters::Counters;
 use tollgate_store::{LedgerFault, Options, Store, StoreFault};
+use zeroize::Zeroizing;
 
-use crate::admin::{self, InstanceFile};
+use crate::admin::{self, InstanceFile, Setup};
 use crate::books::sweep;
+use crate::clock::Steady;
 use crate::denied::Sparing;
 use crate::drain::Drain;
 use crate::force::{ForceFault, InForce};
@@ -37,6 +39,7 @@ pub struct Gateway {
     address: SocketAddr,
     admin_address: SocketAddr,
     instance: InstanceFile,
+    setup: Arc<Setup>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -124,6 +127,8 @@ impl Gateway {
             directory: store.directory.clone(),
             ledger: store.ledger.clone(),
             register: store.register.clone(),
+            history: store.history.clone(),
+            steady: Steady::new(now()),
             watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
             metrics: Metrics::new(),
@@ -145,12 +150,13 @@ impl Gateway {
         let scheme = if shared.tls.load().is_some() { "https" } else { "http" };
         let instance = InstanceFile::write(&data, &format!("{scheme}://{address}"), admin_address)
             .map_err(|(path, cause)| StartFault::Instance { path, cause })?;
+        let setup = Arc::new(Setup::new(&shared.register));
         let tasks = vec![
             tokio::spawn(listen::accept(shared.clone(), listener)),
-            tokio::spawn(admin::serve(shared.clone(), admin, instance.token())),
+            tokio::spawn(admin::serve(shared.clone(), admin, instance.token(), setup.clone())),
             tokio::spawn(sweep(shared.clone())),
         ];
-        Ok(Gateway { shared, store, address, admin_address, instance, tasks })
+        Ok(Gateway { shared, store, address, admin_address, instance, setup, tasks })
     }
 
     /// What its requests share.
@@ -167,6 +173,13 @@ impl Gateway {
     /// Where the admin API listens.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// The code with which the first operator can be made, as long as there is none. Good once, and only in this
+    /// process; to be shown to whoever starts the gateway, and to nobody else.
+    #[must_use]
+    pub fn setup_code(&self) -> Option<Zeroizing<String>> {
+        self.setup.code()
     }
 
     /// Puts another configuration in force, whole or not at all. Requests under way keep the old one.

@@ -1,13 +1,16 @@
 //! The command line as a whole. Each command describes its own arguments.
 
 use crate::{
-    command::{Audit, Config, Demo, Key, Price, Reconcile, Serve, Simulate, Usage},
+    command::{
+        Allowance, Audit, Config, Demo, Key, Operator, Price, Reconcile, Serve, Session, Setup, Simulate,
+        Usage,
+    },
     fault::Fault,
     printer::Printer,
     status::{EXIT_STATUS, Status},
 };
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,11 +42,15 @@ pub(crate) enum Command {
     Serve(Serve),
     Demo(Demo),
     Key(Key),
+    Allowance(Allowance),
+    Session(Session),
     Usage(Usage),
     Price(Price),
     Reconcile(Reconcile),
     Audit(Audit),
     Config(Config),
+    Setup(Setup),
+    Operator(Operator),
     Simulate(Simulate),
 }
 
@@ -58,11 +65,15 @@ impl Command {
             Self::Serve(command) => command.run(printer),
             Self::Demo(command) => command.run(printer),
             Self::Key(command) => command.run(printer),
+            Self::Allowance(command) => command.run(printer),
+            Self::Session(command) => command.run(printer),
             Self::Usage(command) => command.run(printer),
             Self::Price(command) => command.run(printer),
             Self::Reconcile(command) => command.run(printer),
             Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
+            Self::Setup(command) => command.run(printer),
+            Self::Operator(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),
         }
     }
@@ -81,6 +92,23 @@ pub(crate) struct DataFolder {
         default_value = "./tollgate-data"
     )]
     pub(crate) path: PathBuf,
+}
+
+/// Which gateway, and as whom, for the commands that administer one.
+///
+/// Whoever may read the data folder of a running gateway may administer it. Everybody else names its address, and has
+/// a credential of their own in a file or in TOLLGATE_ADMIN_TOKEN.
+#[derive(Debug, Args)]
+pub(crate) struct Access {
+    #[command(flatten)]
+    pub(crate) data: DataFolder,
+    /// The address of the admin API, where it is not to be taken from the data folder.
+    #[arg(long, value_name = "ADDR", env = "TOLLGATE_ADMIN", hide_env_values = true)]
+    pub(crate) admin: Option<SocketAddr>,
+    /// A file with your credential for the admin API. Without it: the variable TOLLGATE_ADMIN_TOKEN, or else the data
+    /// folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
 }
 
 /// Shows help, the version, or what is wrong with the command line.

@@ -45,13 +45,16 @@ pub(crate) enum Fault {
     Instance { path: PathBuf, why: String },
     /// The gateway that the data folder names does not answer.
     #[error("the gateway at {admin} does not answer: {cause}")]
-    Silent { admin: String, pid: u32, cause: HttpFault },
+    Silent { admin: String, pid: Option<u32>, cause: HttpFault },
     /// The gateway said something that this command does not understand.
     #[error("the gateway at {admin} gave an answer that can not be read: {why}")]
     Strange { admin: String, why: String },
     /// The gateway refused what was asked.
     #[error("{message}")]
     Refused { status: u16, message: String },
+    /// Something on the command line can not be meant.
+    #[error("{what}: {rule}")]
+    Unfit { what: &'static str, rule: String, cure: String },
     /// The journal can not be read.
     #[error("the journal can not be verified: {0}")]
     Journal(String),
@@ -77,6 +80,7 @@ impl Fault {
             | Self::Configuration(_)
             | Self::Script { .. }
             | Self::Unset(_)
+            | Self::Unfit { .. }
             | Self::Prices { .. }
             | Self::NotARecord { .. }
             | Self::Export(_)
@@ -121,10 +125,15 @@ impl Fault {
                 "run this as the user who runs the gateway; if that is you, start the gateway again."
                     .to_owned()
             }
-            Self::Silent { pid, .. } => format!(
+            Self::Silent { pid: Some(pid), .. } => format!(
                 "process {pid} wrote its address there and is gone or stuck: look at it, or start the gateway \
                  again."
             ),
+            Self::Silent { pid: None, .. } => {
+                "let --admin or TOLLGATE_ADMIN name the address of its admin API, as it says at its start."
+                    .to_owned()
+            }
+            Self::Unfit { cure, .. } => cure.clone(),
             Self::Prices { .. } => {
                 "repair it at that place. docs/guide/prices.md says what a price book may hold.".to_owned()
             }

@@ -1,6 +1,6 @@
 //! Time as people write it on the command line.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use std::str::FromStr;
 use tollgate_policy::unit::UnixMs;
 
@@ -54,6 +54,24 @@ impl Instant {
     /// The same for the rooms that decide.
     pub(crate) fn unix_ms(self) -> UnixMs {
         UnixMs(self.0.as_millisecond())
+    }
+
+    /// Milliseconds from `earlier` to this instant.
+    pub(crate) fn ms_since(self, earlier: Self) -> i64 {
+        self.0.as_millisecond() - earlier.0.as_millisecond()
+    }
+
+    /// The month in UTC that it lies in: its first instant, and the first instant after it.
+    pub(crate) fn month(self) -> (Self, Self) {
+        let first = self.0.to_zoned(TimeZone::UTC).date().first_of_month();
+        // The last month that there is has no next one; its days go on to the end of time.
+        let next = first.checked_add(1.month()).unwrap_or(Date::MAX);
+        (Self::at_start_of(first), Self::at_start_of(next))
+    }
+
+    fn at_start_of(date: Date) -> Self {
+        let start = date.to_zoned(TimeZone::UTC).map(|start| start.timestamp());
+        Self(start.unwrap_or(Timestamp::MAX))
     }
 
     /// In UTC with milliseconds, the one form that the admin API reads.

@@ -251,7 +251,12 @@ impl Books {
         }
         for (number, allowance) in (0..).zip(&allowances) {
             let entry = match before.remove(&allowance.name) {
-                Some((like, entry)) if allowance.counts_like(&like) => entry,
+                Some((like, entry)) if allowance.counts_like(&like) => {
+                    if (allowance.amount, &allowance.raises) != (like.amount, &like.raises) {
+                        self.repace(&entry);
+                    }
+                    entry
+                }
                 other => {
                     gone.extend(other);
                     Entry::new()
@@ -356,6 +361,14 @@ impl Books {
 
 /// How books are kept.
 impl Books {
+    fn repace(&mut self, entry: &Entry) {
+        for place in entry.counters() {
+            if let Some(counter) = self.counters.at_mut(place) {
+                counter.meter.repace();
+            }
+        }
+    }
+
     fn tick(&mut self, now: UnixMs) -> UnixMs {
         self.clock = self.clock.max(now);
         self.clock
@@ -408,3 +421,6 @@ fn is_charged_at_once(allowance: &Allowance) -> bool {
     let counts_requests = matches!(allowance.measure, Measure::Requests | Measure::CountTokens);
     counts_requests && matches!(allowance.span, Span::Rate { .. })
 }
+
+#[cfg(test)]
+mod tests;

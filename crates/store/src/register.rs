@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tollgate_policy::allowance::{self, Allowance};
 use tollgate_policy::credential::{Digest, Pepper};
 use tollgate_policy::entry::{Event, SessionPaused, StatementClosed};
-use tollgate_policy::id::InstanceId;
+use tollgate_policy::id::{InstanceId, KeyId};
 use tollgate_policy::operator::{Operator, Role};
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
@@ -58,8 +58,7 @@ pub struct Register {
     /// Who made each of them.
     makers: ArcSwap<BTreeMap<Name, Maker>>,
     allowances_version: AtomicU64,
-    /// In the order of their ends.
-    pauses: ArcSwap<Vec<Arc<SessionPaused>>>,
+    pauses: ArcSwap<Pauses>,
     /// In the order in which they were closed.
     statements: ArcSwap<Vec<Arc<StatementClosed>>>,
     /// Held during a change, so that changes come one after the other.
@@ -71,6 +70,9 @@ struct Operators {
     by_name: BTreeMap<Name, Arc<Operator>>,
     by_digest: HashMap<Digest, Arc<Operator>>,
 }
+
+/// Paused sessions by their keys and names.
+type Pauses = HashMap<KeyId, HashMap<String, Arc<SessionPaused>>>;
 
 /// Who made a record first, and when. Later changes do not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,9 +165,10 @@ impl Register {
         let by_name: BTreeMap<_, _> =
             operators.into_iter().map(|(name, operator)| (name, Arc::new(operator))).collect();
         let by_digest = by_name.values().map(|operator| (operator.digest, Arc::clone(operator))).collect();
-        let mut pauses: Vec<_> =
-            pauses.into_values().filter(|pause| pause.until > now).map(Arc::new).collect();
-        pauses.sort_by_key(|pause| pause.until);
+        let mut running = Pauses::new();
+        for ((key, session), pause) in pauses.into_iter().filter(|(_, pause)| pause.until > now) {
+            running.entry(key).or_default().insert(session, Arc::new(pause));
+        }
         Self {
             pepper,
             signer,
@@ -176,10 +179,16 @@ impl Register {
             allowances: ArcSwap::from_pointee(allowances.into_values().map(Arc::new).collect()),
             makers: ArcSwap::from_pointee(makers),
             allowances_version: AtomicU64::new(0),
-            pauses: ArcSwap::from_pointee(pauses),
+            pauses: ArcSwap::from_pointee(running),
             statements: ArcSwap::from_pointee(statements.into_iter().map(Arc::new).collect()),
             changes: Mutex::new(()),
         }
+    }
+
+    /// The instance that this folder belongs to.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.instance
     }
 
     fn record(&self, event: Event, now: UnixMs) -> Result<u64, RegisterFault> {
@@ -216,7 +225,7 @@ impl std::fmt::Debug for Register {
             .debug_struct("Register")
             .field("operators", &self.operators.load().by_name.len())
             .field("allowances", &self.allowances.load().len())
-            .field("pauses", &self.pauses.load().len())
+            .field("pauses", &self.pauses.load().values().map(HashMap::len).sum::<usize>())
             .field("statements", &self.statements.load().len())
             .finish()
     }

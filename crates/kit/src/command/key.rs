@@ -1,7 +1,13 @@
 //! `tollgate key`: virtual keys, through the admin API of the running gateway.
 
 use crate::{
-    admin::Admin, cli::DataFolder, fault::Fault, printer::Printer, runtime, status::Status, time::Span,
+    admin::{Admin, segment},
+    cli::Access,
+    fault::Fault,
+    printer::Printer,
+    runtime,
+    status::Status,
+    time::Span,
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -63,7 +69,7 @@ struct Create {
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
     #[command(flatten)]
-    data: DataFolder,
+    access: Access,
 }
 
 /// List all virtual keys, without their secrets.
@@ -73,7 +79,7 @@ struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    data: DataFolder,
+    access: Access,
 }
 
 /// Make a new key in the place of one, which stays good for a while.
@@ -93,7 +99,7 @@ struct Rotate {
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
     #[command(flatten)]
-    data: DataFolder,
+    access: Access,
 }
 
 /// End a key, for good and at once. Requests that are under way finish.
@@ -102,7 +108,7 @@ struct Revoke {
     /// The id of the key, key_... in the list.
     id: String,
     #[command(flatten)]
-    data: DataFolder,
+    access: Access,
 }
 
 /// What the admin API is told about a new key.
@@ -146,12 +152,12 @@ impl Key {
     pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
         match self.command {
             Command::Create(wish) => {
-                let admin = Admin::of(&wish.data.path)?;
+                let admin = Admin::reach(&wish.access)?;
                 let json = wish.json;
                 show(&runtime::ask(wish.new_key().create(&admin))?, json, printer)?;
             }
             Command::Rotate(wish) => {
-                let admin = Admin::of(&wish.data.path)?;
+                let admin = Admin::reach(&wish.access)?;
                 let path = format!("/admin/v1/keys/{}/rotate", segment(&wish.id));
                 let rotation = Rotation { grace_seconds: wish.grace.seconds() };
                 show(&runtime::ask(admin.change(&path, &rotation))?, wish.json, printer)?;
@@ -159,13 +165,13 @@ impl Key {
             }
             Command::Revoke(wish) => {
                 let path = format!("/admin/v1/keys/{}/revoke", segment(&wish.id));
-                let admin = Admin::of(&wish.data.path)?;
+                let admin = Admin::reach(&wish.access)?;
                 let key: Record = runtime::ask(admin.change(&path, &Nothing {}))?;
                 printer.say(&format!("{} ({}) is revoked", key.id, key.hint));
             }
             Command::List(wish) => {
-                let admin = Admin::of(&wish.data.path)?;
-                let keys: Vec<Record> = runtime::ask(admin.fetch("/admin/v1/keys"))?;
+                let admin = Admin::reach(&wish.access)?;
+                let keys: Vec<Record> = runtime::ask(admin.list("/admin/v1/keys"))?;
                 printer.answer(&if wish.json { record::json(&keys) } else { record::table(&keys) })?;
             }
         }
@@ -198,10 +204,4 @@ fn show(created: &Created, json: bool, printer: &Printer) -> Result<(), Fault> {
     printer.answer(&format!("{}\nsecret   {}", created.key.facts(), created.secret))?;
     printer.say("\nKeep the secret now: it is not stored and can not be shown again.");
     Ok(())
-}
-
-/// An id as one segment of a path. Ids have letters, digits and underscores; what has other characters is no id and
-/// names nothing, also with dashes in their place.
-fn segment(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
 }

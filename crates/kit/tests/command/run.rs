@@ -18,7 +18,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The command without anything of the environment that it would obey.
 pub(crate) fn tollgate(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-    for name in ["ANTHROPIC_API_KEY", "TOLLGATE_DATA", "COLUMNS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+    for name in [
+        "TOLLGATE_DATA",
+        "TOLLGATE_ADMIN",
+        "TOLLGATE_ADMIN_TOKEN",
+        "ANTHROPIC_API_KEY",
+        "COLUMNS",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+    ] {
         command.env_remove(name);
     }
     command.args(args).stdin(Stdio::null());

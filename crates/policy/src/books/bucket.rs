@@ -17,6 +17,8 @@ pub(super) struct Bucket {
     debt: u128,
     /// The instant up to which it has drained. Never goes back.
     at: UnixMs,
+    /// The instant at which it began to drain at the pace that is in force.
+    paced_at: UnixMs,
     per_ms: u128,
     /// What is set aside and not yet charged, in whole units. It does not drain.
     pub(super) held: u128,
@@ -25,7 +27,12 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn new(per_ms: i64) -> Self {
         let per_ms = u128::try_from(per_ms.max(1)).unwrap_or(1);
-        Self { debt: 0, at: UnixMs(i64::MIN), per_ms, held: 0 }
+        Self { debt: 0, at: UnixMs(i64::MIN), paced_at: UnixMs(i64::MIN), per_ms, held: 0 }
+    }
+
+    /// From here on it drains at another pace.
+    pub(super) fn repace(&mut self) {
+        self.paced_at = self.at;
     }
 
     /// Drains the debt up to an instant. An earlier instant than the last changes nothing.
@@ -61,9 +68,13 @@ impl Bucket {
 
     /// Corrects a charge that was made at an instant. What is too little is charged now. Of what was too much, only that
     /// is given back which cannot have drained since: the rest has already let others pass, and would do so twice.
+    /// What was charged while debt drained at another pace is not given back.
     pub(super) fn correct(&mut self, allowance: &Allowance, since: UnixMs, was: u64, is: u64) {
         if is >= was {
             self.charge(is - was);
+            return;
+        }
+        if since < self.paced_at {
             return;
         }
         let surplus = u128::from(was - is) * self.per_ms;

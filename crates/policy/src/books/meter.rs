@@ -108,6 +108,13 @@ impl Meter {
         }
     }
 
+    /// The amount, the burst or the raises of the allowance change at this instant.
+    pub(super) fn repace(&mut self) {
+        if let Self::Bucket(bucket) = self {
+            bucket.repace();
+        }
+    }
+
     pub(super) fn level(&self) -> Level {
         let (used, held) = match self {
             Self::AtOnce { held } => (0, *held),

@@ -61,6 +61,12 @@ impl Month {
         self.0.start()
     }
 
+    /// The month that lies so many months before.
+    #[must_use]
+    pub fn before(self, months: u32) -> Self {
+        (0..months).fold(self, |month, _| Self::of_day(Day(month.0.0.saturating_sub(1))))
+    }
+
     /// Its first day.
     pub(super) fn first(self) -> Day {
         self.0

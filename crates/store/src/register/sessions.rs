@@ -1,26 +1,30 @@
 //! Paused sessions, and corrections of cost.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_policy::entry::{Adjusted, Event, SessionPaused, SessionResumed};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::unit::UnixMs;
 
-use super::{PAUSES_MAX, Register, RegisterFault, TEXT_CHARS_MAX, room};
+use super::{PAUSES_MAX, Pauses, Register, RegisterFault, TEXT_CHARS_MAX, room};
 
 impl Register {
     /// The sessions that are paused at this instant, those that end first before the others.
     #[must_use]
     pub fn paused(&self, now: UnixMs) -> Vec<Arc<SessionPaused>> {
-        self.pauses.load().iter().filter(|pause| pause.until > now).cloned().collect()
+        let pauses = self.pauses.load();
+        let all = pauses.values().flat_map(HashMap::values).filter(|pause| pause.until > now);
+        let mut paused: Vec<_> = all.cloned().collect();
+        paused.sort_by(|a, b| (a.until, a.key, &a.session).cmp(&(b.until, b.key, &b.session)));
+        paused
     }
 
-    /// The pause of a session, if it is paused at this instant. Takes no lock.
+    /// The pause of a session at this instant, if it is paused. Takes no lock.
     #[must_use]
     pub fn pause_of(&self, key: KeyId, session: &str, now: UnixMs) -> Option<Arc<SessionPaused>> {
         let pauses = self.pauses.load();
-        let mut running = pauses.iter().filter(|pause| pause.until > now);
-        running.find(|pause| pause.key == key && pause.session == session).cloned()
+        pauses.get(&key)?.get(session).filter(|pause| pause.until > now).cloned()
     }
 
     /// Pauses a session, or gives the pause that it has another end and reason.
@@ -34,13 +38,13 @@ impl Register {
             }
         }
         let _turn = self.turn();
-        let mut pauses = self.paused(now);
-        pauses.retain(|other| (other.key, &other.session) != (pause.key, &pause.session));
-        room("paused sessions", pauses.len(), PAUSES_MAX)?;
+        let mut pauses = self.running(now);
+        let others = pauses.values().map(HashMap::len).sum::<usize>();
+        let is_new = pauses.get(&pause.key).is_none_or(|sessions| !sessions.contains_key(&pause.session));
+        room("paused sessions", others - usize::from(!is_new), PAUSES_MAX)?;
         self.record(Event::SessionPaused(pause.clone()), now)?;
         let pause = Arc::new(pause);
-        let place = pauses.partition_point(|other| other.until <= pause.until);
-        pauses.insert(place, Arc::clone(&pause));
+        pauses.entry(pause.key).or_default().insert(pause.session.clone(), Arc::clone(&pause));
         self.pauses.store(Arc::new(pauses));
         Ok(pause)
     }
@@ -51,16 +55,21 @@ impl Register {
     /// [`RegisterFault::NotPaused`], [`RegisterFault::Journal`].
     pub fn resume(&self, by: &str, key: KeyId, session: &str, now: UnixMs) -> Result<(), RegisterFault> {
         let _turn = self.turn();
-        let mut pauses = self.paused(now);
-        let before = pauses.len();
-        pauses.retain(|other| (other.key, other.session.as_str()) != (key, session));
-        if pauses.len() == before {
-            return Err(RegisterFault::NotPaused);
-        }
+        let mut pauses = self.running(now);
+        let sessions = pauses.get_mut(&key).ok_or(RegisterFault::NotPaused)?;
+        sessions.remove(session).ok_or(RegisterFault::NotPaused)?;
         let resumed = SessionResumed { by: by.to_owned(), key, session: session.to_owned() };
         self.record(Event::SessionResumed(resumed), now)?;
         self.pauses.store(Arc::new(pauses));
         Ok(())
+    }
+
+    /// The pauses that are not over.
+    fn running(&self, now: UnixMs) -> Pauses {
+        let mut pauses = Pauses::clone(&self.pauses.load());
+        pauses.values_mut().for_each(|sessions| sessions.retain(|_, pause| pause.until > now));
+        pauses.retain(|_, sessions| !sessions.is_empty());
+        pauses
     }
 
     /// Records corrections of cost, in order. If the journal refuses one, those before it stand: to correct again is

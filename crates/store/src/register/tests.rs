@@ -115,6 +115,10 @@ fn all_that_was_decided_comes_back_in_its_last_state() {
     );
     assert_eq!(seen.2.iter().map(|one| one.session.as_str()).collect::<Vec<_>>(), ["early", "late"]);
     assert_eq!(seen.3.len(), 1);
+    let ends = |session| register.pause_of(pause(1, "", NOW).key, session, NOW).map(|pause| pause.until);
+    assert_eq!(["early", "over", "none"].map(ends), [Some(end), Some(UnixMs(NOW.0 + 1)), None]);
+    assert!(register.pause_of(pause(1, "", NOW).key, "early", end).is_none(), "it is over");
+    assert!(register.pause_of(pause(2, "", NOW).key, "late", NOW).is_none(), "it was resumed");
     store.close(NOW).unwrap();
 
     let store = open(&options);

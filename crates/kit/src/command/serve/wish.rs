@@ -1,13 +1,13 @@
 //! What is wished of a gateway: the configuration file and what the command line says instead.
 
-use crate::{fault::Fault, source::Source};
+use crate::{command::config::judge, fault::Fault, source::Source};
 use clap::{Args, ValueEnum};
 use std::path::Path;
 use tollgate_config::{
     Address, Document, Snapshot, Url, compile,
     document::{LogFormat, LogLevel},
     file::FilePath,
-    load, parse,
+    parse,
 };
 
 /// What the command line says in place of the file. It holds over reloads.
@@ -72,11 +72,12 @@ impl Wish {
     ///
     /// [`Fault::Unreadable`], [`Fault::Configuration`].
     pub(crate) fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Fault> {
-        let Source { name, text } = match file {
+        let source = match file {
             Some(file) => Source::read(file)?,
             None => Source { name: "built-in defaults".to_owned(), text: Document::default().to_yaml() },
         };
-        load(&text, &name).map_err(Fault::Configuration)?;
+        judge(&source)?;
+        let Source { name, text } = source;
         let mut document = parse(&text, &name).map_err(Fault::Configuration)?;
         overrides.rewrite(&mut document);
         let snapshot = compile(&document).map_err(Fault::Configuration)?;
@@ -138,6 +139,7 @@ impl Level {
 mod tests {
     use super::*;
     use clap::Parser;
+    use tollgate_config::load;
 
     #[derive(Parser)]
     struct Line {

@@ -1,5 +1,6 @@
 //! A usage report, as the admin API gives it, in the forms in which it is printed.
 
+use super::forecast::Running;
 use crate::{
     money,
     table::{Column, Table, visible},
@@ -14,6 +15,9 @@ pub(crate) struct Report {
     pub(crate) by: Vec<String>,
     /// A row for each group.
     pub(crate) rows: Vec<Row>,
+    /// The period that is forecast, if one is.
+    #[serde(skip)]
+    running: Option<Running>,
 }
 
 /// One group.
@@ -22,6 +26,9 @@ pub(crate) struct Row {
     /// Its figures.
     #[serde(flatten)]
     pub(crate) figures: Figures,
+    /// What it will have cost at the end of the running period, in billionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forecast_nano_usd: Option<i64>,
     /// Its dimensions: name to text, or to nothing where a request had none.
     #[serde(flatten)]
     dimensions: Map<String, Value>,
@@ -42,8 +49,11 @@ pub(crate) struct Figures {
     pub(crate) cache_read_tokens: u64,
     /// Tokens written to the cache.
     pub(crate) cache_write_tokens: u64,
-    /// The cost, in billionths of a US dollar.
+    /// The cost when the requests ended, in billionths of a US dollar.
     pub(crate) cost_nano_usd: i64,
+    /// What later corrections add, in billionths of a US dollar; negative where they give back.
+    #[serde(default)]
+    pub(crate) adjusted_nano_usd: i64,
     /// Requests whose usage is in part estimated, since they broke off before it was told.
     pub(crate) estimated: u64,
     /// Requests of which nothing is known, since the gateway crashed; they cost what was reserved for them.
@@ -57,13 +67,35 @@ impl Row {
     pub(crate) fn dimension(&self, name: &str) -> &str {
         self.dimensions.get(name).and_then(Value::as_str).unwrap_or_default()
     }
+
+    /// What it costs, corrections counted.
+    fn total(&self) -> i128 {
+        i128::from(self.figures.cost_nano_usd) + i128::from(self.figures.adjusted_nano_usd)
+    }
+}
+
+/// Sums of money, which may be more than one row can hold.
+#[derive(Debug, Clone, Copy, Default)]
+struct Money {
+    cost: i128,
+    adjusted: i128,
+    forecast: Option<i128>,
 }
 
 impl Report {
-    /// The sums of all rows, and the cost apart, since it may be more than one row can hold.
-    fn sums(&self) -> (Figures, i128) {
+    /// Adds to each row what it will have cost at the end of the period that it is of.
+    pub(super) fn forecast(&mut self, running: Running) {
+        for row in &mut self.rows {
+            let forecast = running.at_end(row.total());
+            row.forecast_nano_usd = Some(i64::try_from(forecast).unwrap_or(i64::MAX));
+        }
+        self.running = Some(running);
+    }
+
+    /// The sums of all rows.
+    fn sums(&self) -> (Figures, Money) {
         let mut sum = Figures::default();
-        let mut cost: i128 = 0;
+        let mut money = Money::default();
         for Row { figures, .. } in &self.rows {
             let pairs = [
                 (&mut sum.requests, figures.requests),
@@ -79,9 +111,11 @@ impl Report {
             for (total, figure) in pairs {
                 *total = total.saturating_add(figure);
             }
-            cost += i128::from(figures.cost_nano_usd);
+            money.cost += i128::from(figures.cost_nano_usd);
+            money.adjusted += i128::from(figures.adjusted_nano_usd);
         }
-        (sum, cost)
+        money.forecast = self.running.map(|running| running.at_end(money.cost + money.adjusted));
+        (sum, money)
     }
 
     /// For people, with a row of sums.
@@ -90,23 +124,38 @@ impl Report {
             return "no requests\n".to_owned();
         }
         let texts = self.by.iter().cloned().map(Column::Text);
-        let numbers =
-            ["requests", "errors", "input", "output", "cache read", "cache write", "cost"].map(String::from);
+        let numbers = [
+            "requests",
+            "errors",
+            "input",
+            "output",
+            "cache read",
+            "cache write",
+            "cost",
+            "corrections",
+            "forecast",
+        ];
+        let numbers = numbers.map(String::from);
         let mut table = Table::new(texts.chain(numbers.map(Column::Number)));
         for row in &self.rows {
             let named = self.by.iter().map(|name| match row.dimension(name) {
                 "" => "-".to_owned(),
                 value => value.to_owned(),
             });
-            let figures = cells(&row.figures, i128::from(row.figures.cost_nano_usd));
+            let money = Money {
+                cost: row.figures.cost_nano_usd.into(),
+                adjusted: row.figures.adjusted_nano_usd.into(),
+                forecast: row.forecast_nano_usd.map(i128::from),
+            };
+            let figures = cells(&row.figures, money);
             table.row(named.chain(figures).collect());
         }
-        let (sum, cost) = self.sums();
+        let (sum, money) = self.sums();
         let mut label = vec![String::new(); self.by.len()];
         if let Some(first) = label.first_mut() {
             "total".clone_into(first);
         }
-        table.row(label.into_iter().chain(cells(&sum, cost)).collect());
+        table.row(label.into_iter().chain(cells(&sum, money)).collect());
         table.text()
     }
 
@@ -127,7 +176,7 @@ impl Report {
 
     /// For spreadsheets.
     pub(crate) fn csv(&self) -> String {
-        const FIGURES: [&str; 11] = [
+        const FIGURES: [&str; 13] = [
             "requests",
             "errors",
             "input_tokens",
@@ -136,35 +185,38 @@ impl Report {
             "cache_write_tokens",
             "cost_usd",
             "cost_nano_usd",
+            "adjusted_usd",
+            "adjusted_nano_usd",
             "estimated",
             "unknown",
             "unknown_price",
         ];
-        let mut lines = csv::Writer::from_writer(Vec::new());
-        let mut write = |fields: Vec<String>| {
-            lines.write_record(fields).expect("all records have the same length and memory takes them");
-        };
-        write(self.by.iter().cloned().chain(FIGURES.map(String::from)).collect());
-        for row in &self.rows {
+        const FORECAST: [&str; 2] = ["forecast_usd", "forecast_nano_usd"];
+        let forecast = self.running.map_or(&[][..], |_| &FORECAST);
+        let names = FIGURES.iter().chain(forecast).map(|name| (*name).to_owned());
+        let header: Vec<String> = self.by.iter().cloned().chain(names).collect();
+        let rows = self.rows.iter().map(|row| {
             let named = self.by.iter().map(|name| harmless(row.dimension(name)));
             let figures = &row.figures;
-            let numbers = [
-                figures.requests.to_string(),
-                figures.errors.to_string(),
-                figures.input_tokens.to_string(),
-                figures.output_tokens.to_string(),
-                figures.cache_read_tokens.to_string(),
-                figures.cache_write_tokens.to_string(),
-                money::decimal(i128::from(figures.cost_nano_usd)),
-                figures.cost_nano_usd.to_string(),
-                figures.estimated.to_string(),
-                figures.unknown.to_string(),
-                figures.unknown_price.to_string(),
+            let counts = |counts: &[u64]| counts.iter().map(u64::to_string).collect::<Vec<_>>();
+            let money = |nano_usd: i64| [money::decimal(nano_usd.into()), nano_usd.to_string()];
+            let tokens = [
+                figures.requests,
+                figures.errors,
+                figures.input_tokens,
+                figures.output_tokens,
+                figures.cache_read_tokens,
+                figures.cache_write_tokens,
             ];
-            write(named.chain(numbers).collect());
-        }
-        let bytes = lines.into_inner().expect("memory takes the last record");
-        String::from_utf8(bytes).expect("records of text are text")
+            named
+                .chain(counts(&tokens))
+                .chain(money(figures.cost_nano_usd))
+                .chain(money(figures.adjusted_nano_usd))
+                .chain(counts(&[figures.estimated, figures.unknown, figures.unknown_price]))
+                .chain(row.forecast_nano_usd.into_iter().flat_map(money))
+                .collect()
+        });
+        write_csv(&header, rows.collect())
     }
 
     /// For programs.
@@ -173,7 +225,7 @@ impl Report {
     }
 }
 
-fn cells(figures: &Figures, cost: i128) -> [String; 7] {
+fn cells(figures: &Figures, money: Money) -> [String; 9] {
     [
         figures.requests.to_string(),
         figures.errors.to_string(),
@@ -181,14 +233,26 @@ fn cells(figures: &Figures, cost: i128) -> [String; 7] {
         figures.output_tokens.to_string(),
         figures.cache_read_tokens.to_string(),
         figures.cache_write_tokens.to_string(),
-        money::dollars(cost),
+        money::dollars(money.cost),
+        if money.adjusted == 0 { String::new() } else { money::dollars(money.adjusted) },
+        money.forecast.map(money::dollars).unwrap_or_default(),
     ]
+}
+
+/// Lines of CSV (RFC 4180) under a header.
+pub(super) fn write_csv(header: &[String], rows: Vec<Vec<String>>) -> String {
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    for record in std::iter::once(header.to_vec()).chain(rows) {
+        lines.write_record(record).expect("all records have the same length and memory takes them");
+    }
+    let bytes = lines.into_inner().expect("memory takes the last record");
+    String::from_utf8(bytes).expect("records of text are text")
 }
 
 /// A text that no spreadsheet takes for a formula: clients choose the names of models and sessions
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>). Blanks before the sign, and its full-width form, are
 /// overlooked by some spreadsheets.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     const SIGNS: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     let text = visible(text);
     if text.trim_start().starts_with(SIGNS) { format!("'{text}") } else { text }
@@ -216,7 +280,22 @@ mod tests {
     fn tables_sum_exactly() {
         insta::assert_snapshot!(report().table());
         insta::assert_snapshot!(report().notes().join("\n"));
-        assert_eq!(Report { by: vec!["team".into()], rows: Vec::new() }.table(), "no requests\n");
+        assert_eq!(
+            Report { by: vec!["team".into()], rows: Vec::new(), running: None }.table(),
+            "no requests\n"
+        );
+    }
+
+    #[test]
+    fn corrections_and_forecasts_have_columns_where_there_are_any() {
+        let mut report = report();
+        report.rows[0].figures.adjusted_nano_usd = -234_567;
+        let at = |text: &str| text.parse().unwrap();
+        let (from, to) = (at("2026-11-01"), at("2026-12-01"));
+        report.forecast(Running::of(Some(from), Some(to), at("2026-11-16")).unwrap());
+        insta::assert_snapshot!(report.table());
+        insta::assert_snapshot!(report.csv());
+        assert!(report.json().contains("\"forecast_nano_usd\": 2000000"), "{}", report.json());
     }
 
     #[test]
