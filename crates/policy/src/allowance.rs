@@ -547,3 +547,6 @@ impl Raise {
         self.from <= now && now < self.until
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ mod report;
 use dimension::Dimension;
 use forecast::Running;
 
-pub(crate) use report::{Figures, Report, Row};
+pub(crate) use report::{Figures, Report, Row, harmless};
 
 /// Report what was used and what it cost.
 #[derive(Debug, Args)]

@@ -3,10 +3,10 @@
 //! The history comes from the ledger. Only counters of allowances that are new take it in: all of them when the books
 //! are opened, later those that [`Books::replace`] added. [`Books::recalled`] ends that.
 
-use crate::allowance::{Allowance, Measure, ROLLING_MS_MAX, Span};
+use crate::allowance::{Allowance, ROLLING_MS_MAX, Span};
 use crate::unit::UnixMs;
 
-use super::{Books, Past, period};
+use super::{Books, Past, is_charged_at_once, period};
 
 impl Books {
     /// The starts of the current periods whose use is to be recalled, each once, the earliest first.
@@ -47,11 +47,15 @@ impl Books {
     /// stricter than it was, never laxer.
     pub fn recall_recent(&mut self, past: &Past<'_>, now: UnixMs) {
         let now = self.tick(now);
-        self.recall(past, now, |allowance, _| match (&allowance.span, allowance.measure) {
-            (Span::Rate { .. }, Measure::Requests | Measure::CountTokens) => Some(past.at.min(now)),
-            (Span::Rate { .. }, _) => Some(past.settled_at.min(now)),
-            (Span::Rolling { .. }, _) => Some(now),
-            (Span::Period { .. } | Span::AtOnce, _) => None,
+        self.recall(past, now, |allowance, _| match &allowance.span {
+            Span::Rate { .. } => {
+                let models = &allowance.models;
+                let named = models.is_empty() || past.requested.is_some_and(|model| models.allows(model));
+                let at_once = named && is_charged_at_once(allowance);
+                Some(if at_once { past.at.min(now) } else { past.settled_at.min(now) })
+            }
+            Span::Rolling { .. } => Some(now),
+            Span::Period { .. } | Span::AtOnce => None,
         });
     }
 

@@ -97,7 +97,9 @@ fn text(shown: &Shown, at: UnixMs) -> String {
     for (class, per_thousand) in shown.per_thousand {
         out.push_str(&format!("  {:<15} {} for a thousand\n", class.as_str(), dollars(per_thousand)));
     }
-    out.push_str("\nsources\n");
+    if !shown.sources.is_empty() {
+        out.push_str("\nsources\n");
+    }
     for source in &shown.sources {
         out.push_str(&format!("  {}\n", visible(source)));
     }

@@ -252,7 +252,7 @@ pub(super) fn write_csv(header: &[String], rows: Vec<Vec<String>>) -> String {
 /// A text that no spreadsheet takes for a formula: clients choose the names of models and sessions
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>). Blanks before the sign, and its full-width form, are
 /// overlooked by some spreadsheets.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     const SIGNS: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
     let text = visible(text);
     if text.trim_start().starts_with(SIGNS) { format!("'{text}") } else { text }
