@@ -149,3 +149,25 @@ fn drained(allowance: &Allowance, from: UnixMs, to: UnixMs) -> u128 {
     }
     drained + u128::from(allowance.amount) * plain_ms
 }
+
+/// The earliest instant whose charges may not have drained by now, if the bucket was never overdrawn.
+pub(super) fn depends_since(allowance: &Allowance, per_ms: i64, now: UnixMs) -> UnixMs {
+    let changes = allowance.raises.iter().rev().flat_map(|raise| [raise.until, raise.from]);
+    let mut end = now;
+    let mut since = now;
+    // From now backwards, stretch by stretch of one pace. At an instant that it may still depend on, the debt was at
+    // most the capacity of then, and less than that has drained since.
+    for start in changes.filter(|change| *change <= now).chain([UnixMs(i64::MIN)]) {
+        let (capacity, pace) = (allowance.capacity_at(start), allowance.amount_at(start));
+        let most = u128::from(capacity) * u128::try_from(per_ms).unwrap_or(0);
+        let left = most.saturating_sub(drained(allowance, end, now));
+        if start < end && left > 0 {
+            let back_ms = left
+                .checked_div(u128::from(pace))
+                .map_or(i64::MAX, |ms| i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(1));
+            since = start.max(end.saturating_add_ms(back_ms.saturating_neg()));
+        }
+        end = start;
+    }
+    since
+}
