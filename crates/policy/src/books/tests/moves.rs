@@ -429,3 +429,21 @@ fn idle_counters_leave_and_others_stay() {
     assert_eq!(count(&mut desk, 14 * HOUR_MS), 1);
     assert_eq!(count(&mut desk, 15 * HOUR_MS), 0);
 }
+
+#[test]
+fn idle_counters_leave_a_few_at_a_time() {
+    let like = allowance("a", Measure::Requests, 60, per_minute(60));
+    let mut desk = Desk::new(vec![Allowance { each: Some(Level::User), ..like }]);
+    let most = usize::try_from(SWEEP_MAX).unwrap();
+    for number in 0..2 * most + 10 {
+        desk.scope.user = Some(name(&format!("user-{number}")));
+        let reservation = desk.output(0, 1).unwrap();
+        desk.settle(0, reservation, 1);
+    }
+    let left = [most + 10, 10, 0, 0].map(|expected| {
+        desk.books.expire(later(MINUTE_MS));
+        (expected, desk.books.counters.iter_mut().count())
+    });
+    assert!(left.iter().all(|(expected, found)| expected == found), "{left:?}");
+    assert_eq!(desk.books.entries[0].members.len(), 0);
+}
