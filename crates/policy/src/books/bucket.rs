@@ -15,7 +15,7 @@ use super::meter::{Wait, boundaries};
 pub(super) struct Bucket {
     /// What was charged and has not drained, in units of 1/`per_ms`.
     debt: u128,
-    /// The instant up to which it has drained. Never goes back.
+    /// The instant up to which it has drained.
     at: UnixMs,
     /// The instant at which it began to drain at the pace that is in force.
     paced_at: UnixMs,
@@ -37,14 +37,12 @@ impl Bucket {
         self.paced_at = self.at;
     }
 
-    /// Drains the debt up to an instant. An earlier instant than the last changes nothing.
+    /// Drains the debt up to an instant, which is never before the last one.
     pub(super) fn advance(&mut self, allowance: &Allowance, now: UnixMs) {
-        if now > self.at {
-            if self.debt > 0 {
-                self.debt = self.debt.saturating_sub(drained(allowance, self.at, now));
-            }
-            self.at = now;
+        if self.debt > 0 {
+            self.debt = self.debt.saturating_sub(drained(allowance, self.at, now));
         }
+        self.at = now;
         if let Some((debt, at)) = self.recalled.take() {
             self.debt = self.debt.saturating_add(debt.saturating_sub(drained(allowance, at, self.at)));
         }

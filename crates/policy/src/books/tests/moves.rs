@@ -85,6 +85,32 @@ fn a_request_waits_exactly_as_long_as_it_is_told() {
 }
 
 #[test]
+fn a_window_counts_to_the_end_of_a_sixtieth_of_it() {
+    // What was booked in a second counts until all of that second is a minute old.
+    for at_ms in [0, 500, 999] {
+        let rolling = Span::Rolling { ms: MINUTE_MS };
+        let mut desk = Desk::new(vec![allowance("a", Measure::Requests, 1, rolling)]);
+        let reservation = desk.output(at_ms, 1).unwrap();
+        desk.settle(at_ms, reservation, 1);
+        let leaves_ms = 999 + MINUTE_MS;
+        assert_eq!(desk.output(at_ms, 1).unwrap_err().retry_ms, Some(leaves_ms - at_ms));
+        assert_eq!(desk.output(leaves_ms - 1, 1).unwrap_err().retry_ms, Some(1));
+        let _ = desk.output(leaves_ms, 1).unwrap();
+    }
+}
+
+#[test]
+fn a_request_that_outlasts_its_window_is_not_counted_in_the_next() {
+    let like = allowance("a", Measure::OutputTokens, 100, Span::Rolling { ms: MINUTE_MS });
+    let mut desk = Desk::new(vec![Allowance { warn_at: vec![50], ..like }]);
+    let reservation = desk.output(0, 100).unwrap();
+    // It holds as long as it runs.
+    assert_eq!(desk.output(5 * MINUTE_MS, 1).unwrap_err().retry_ms, None);
+    assert_eq!(desk.settle(5 * MINUTE_MS, reservation, 100), []);
+    assert_eq!(desk.level(5 * MINUTE_MS), (0, 0));
+}
+
+#[test]
 fn nothing_is_held_anywhere_when_one_allowance_refuses() {
     let day = |text, amount| allowance(text, Measure::OutputTokens, amount, per(Period::Day));
     let slow = allowance("slow", Measure::Requests, 1, per_minute(1));
