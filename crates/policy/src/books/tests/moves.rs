@@ -278,6 +278,12 @@ fn thresholds_are_told_once_in_a_period() {
         assert_eq!(spend(0, 40), [(75, 100), (100, 100)]);
         assert_eq!(spend(next_ms, 60), [(50, 60)]);
     }
+    // One that ends in the next day may pass a threshold of its own.
+    let mut desk = warned(per(Period::Day));
+    let reservation = desk.output(0, 60).unwrap();
+    desk.output(DAY_MS, 10).map(|next| desk.settle(DAY_MS, next, 10)).unwrap();
+    let passed = desk.settle(DAY_MS, reservation, 60);
+    assert_eq!(passed.iter().map(|passed| (passed.percent, passed.used)).collect::<Vec<_>>(), [(50, 60)]);
     let mut desk = warned(per(Period::Day));
     let reservation = desk.output(0, 100).unwrap();
     let passed = desk.settle(0, reservation, 50).remove(0);
@@ -364,7 +370,7 @@ fn what_was_learned_lets_more_requests_in() {
     let cost = allowance("b", Measure::Cost, 1_000_000, per(Period::Day));
     let learned = |like| Allowance { reserve: Reserve::Learned, ..like };
     let mut desk = Desk::new(vec![learned(like), learned(cost)]);
-    let full = amounts(200, 800, 1_000);
+    let full = amounts(200, 800, 999);
     let held =
         |desk: &Desk| desk.books.standing(NOW, |_| true).iter().map(|line| line.held).collect::<Vec<_>>();
     // Half of the input is likely; of the output all of it, as long as nothing is known.
@@ -376,7 +382,7 @@ fn what_was_learned_lets_more_requests_in() {
         desk.books.settle(NOW, reservation, Some("claude-opus-5"), amounts(0, 7, 0));
     }
     let reservation = desk.ask(0, full).unwrap();
-    // 107 of 1000 tokens, so 107 of 1000 nano-dollars.
+    // 107 of 1000 tokens, so 107 of 1000 parts of the money, rounded up.
     assert_eq!(held(&desk), [7, 107]);
     desk.books.release(NOW, reservation);
     desk.models = vec!["claude-sonnet-5"];
