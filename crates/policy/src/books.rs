@@ -51,6 +51,8 @@ pub use report::{Share, Standing};
 
 /// How long a reservation waits for its end, in milliseconds: a day, longer than any request lasts.
 pub const TERM_MS: i64 = 24 * 60 * 60 * 1000;
+/// How many counters [`Books::expire`] looks at in one call: few enough that requests do not wait for it.
+pub const SWEEP_MAX: u32 = 4_096;
 
 /// All allowances and what is used of them.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub struct Books {
     index: Index,
     counters: Slab<Counter>,
     reservations: Slab<Open>,
+    /// Up to which place counters were looked at for idle ones.
+    swept: u32,
     /// The latest instant that was seen.
     clock: UnixMs,
     /// How many reservations there have been.
@@ -202,6 +206,7 @@ impl Books {
             index: Index::default(),
             counters: Slab::new(),
             reservations: Slab::new(),
+            swept: 0,
             clock: now,
             serial: 0,
             version: 0,

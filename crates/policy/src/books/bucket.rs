@@ -15,7 +15,7 @@ use super::meter::{Wait, boundaries};
 pub(super) struct Bucket {
     /// What was charged and has not drained, in units of 1/`per_ms`.
     debt: u128,
-    /// The instant up to which it has drained. Never goes back.
+    /// The instant up to which it has drained.
     at: UnixMs,
     /// The instant at which it began to drain at the pace that is in force.
     paced_at: UnixMs,
@@ -37,14 +37,12 @@ impl Bucket {
         self.paced_at = self.at;
     }
 
-    /// Drains the debt up to an instant. An earlier instant than the last changes nothing.
+    /// Drains the debt up to an instant, which is never before the last one.
     pub(super) fn advance(&mut self, allowance: &Allowance, now: UnixMs) {
-        if now > self.at {
-            if self.debt > 0 {
-                self.debt = self.debt.saturating_sub(drained(allowance, self.at, now));
-            }
-            self.at = now;
+        if self.debt > 0 {
+            self.debt = self.debt.saturating_sub(drained(allowance, self.at, now));
         }
+        self.at = now;
         if let Some((debt, at)) = self.recalled.take() {
             self.debt = self.debt.saturating_add(debt.saturating_sub(drained(allowance, at, self.at)));
         }
@@ -148,4 +146,26 @@ fn drained(allowance: &Allowance, from: UnixMs, to: UnixMs) -> u128 {
         drained += u128::from(raise.amount) * raised_ms;
     }
     drained + u128::from(allowance.amount) * plain_ms
+}
+
+/// The earliest instant whose charges may not have drained by now, if the bucket was never overdrawn.
+pub(super) fn depends_since(allowance: &Allowance, per_ms: i64, now: UnixMs) -> UnixMs {
+    let changes = allowance.raises.iter().rev().flat_map(|raise| [raise.until, raise.from]);
+    let mut end = now;
+    let mut since = now;
+    // From now backwards, stretch by stretch of one pace. At an instant that it may still depend on, the debt was at
+    // most the capacity of then, and less than that has drained since.
+    for start in changes.filter(|change| *change <= now).chain([UnixMs(i64::MIN)]) {
+        let (capacity, pace) = (allowance.capacity_at(start), allowance.amount_at(start));
+        let most = u128::from(capacity) * u128::try_from(per_ms).unwrap_or(0);
+        let left = most.saturating_sub(drained(allowance, end, now));
+        if start < end && left > 0 {
+            let back_ms = left
+                .checked_div(u128::from(pace))
+                .map_or(i64::MAX, |ms| i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(1));
+            since = start.max(end.saturating_add_ms(back_ms.saturating_neg()));
+        }
+        end = start;
+    }
+    since
 }

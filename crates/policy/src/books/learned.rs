@@ -120,6 +120,11 @@ mod tests {
     }
 
     #[test]
+    fn no_count_is_too_large() {
+        assert_eq!(taught(&[u64::MAX; 50]).output_tokens("opus"), Some((1 << 27) - 1));
+    }
+
+    #[test]
     fn what_is_old_fades() {
         let mut samples = vec![100_000; 10_000];
         samples.extend(vec![6; 100_000]);
@@ -143,15 +148,13 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_the_larger_end_of_the_step_in_which_the_quantile_lies(
-            samples in prop::collection::vec(prop_oneof![1..20_u64, 1..300_000_u64, any::<u64>()], 50..400),
+            samples in prop::collection::vec(prop_oneof![1..20_u64, 1..300_000_u64], 50..400),
         ) {
             let found = taught(&samples).output_tokens("opus").unwrap();
             let mut sorted = samples;
-            sorted.retain(|tokens| *tokens > 0);
             sorted.sort_unstable();
             let exact = sorted[(sorted.len() * 99).div_ceil(100) - 1];
-            let most = largest(BINS - 1);
-            prop_assert!(found >= exact.min(most) && found <= exact.saturating_add(exact / 8), "{} for {}", found, exact);
+            prop_assert!((exact..=exact + exact / 8).contains(&found), "{} for {}", found, exact);
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! The honest no: which allowance has too little left, whose, how much per what, and when it is worth asking again.
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 
 use crate::allowance::{Measure, Span, Zone};
 use crate::scope::Name;
@@ -166,7 +167,7 @@ fn local(at: UnixMs, zone: &Zone) -> String {
     let Ok(instant) = Timestamp::from_millisecond(at.0) else {
         return String::new();
     };
-    if *zone == Zone::utc() {
+    if zone.rules().to_offset(instant) == Offset::UTC {
         return String::new();
     }
     let local = zone.rules().to_datetime(instant);
@@ -182,4 +183,39 @@ fn round_up(ms: i64) -> i64 {
         _ => 3_600_000,
     };
     ms.max(1).saturating_add(unit_ms - 1) / unit_ms * unit_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_never_told_too_short() {
+        let rows = [
+            (-5, "1 second"),
+            (1, "1 second"),
+            (1_000, "1 second"),
+            (1_001, "2 seconds"),
+            (60_000, "1 minute"),
+            (90_500, "91 seconds"),
+            (600_001, "11 minutes"),
+            (7_200_000, "2 hours"),
+            (36_000_001, "11 hours"),
+            (86_400_000, "24 hours"),
+            (172_800_000, "2 days"),
+        ];
+        for (ms, words) in rows {
+            assert_eq!(duration(round_up(ms)), words, "{ms}");
+        }
+    }
+
+    #[test]
+    fn local_time_is_told_where_it_differs() {
+        let at: UnixMs = "2026-11-30T18:15:00.000Z".parse().unwrap();
+        let rows =
+            [("UTC", ""), ("Asia/Kathmandu", " (2026-12-01 00:00 in Asia/Kathmandu)"), ("Europe/London", "")];
+        for (zone, words) in rows {
+            assert_eq!(local(at, &zone.parse().unwrap()), words, "{zone}");
+        }
+    }
 }

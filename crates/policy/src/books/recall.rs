@@ -6,7 +6,7 @@
 use crate::allowance::{Allowance, ROLLING_MS_MAX, Span};
 use crate::unit::UnixMs;
 
-use super::{Books, Past, is_charged_at_once, period};
+use super::{Books, Past, bucket, is_charged_at_once, period, window};
 
 impl Books {
     /// The starts of the current periods whose use is to be recalled, each once, the earliest first.
@@ -92,24 +92,8 @@ impl Books {
 fn depends_since(allowance: &Allowance, now: UnixMs) -> Option<UnixMs> {
     let earliest = now.saturating_add_ms(-ROLLING_MS_MAX);
     match allowance.span {
-        Span::Rolling { ms } => Some(now.saturating_add_ms(-ms)),
-        Span::Rate { per_ms, burst } => {
-            // A burst drains in the same time whatever a raise makes the amount: it changes both in proportion.
-            let debt = i128::from(burst) * i128::from(per_ms);
-            let drains_ms =
-                if allowance.amount == 0 { per_ms.into() } else { debt / i128::from(allowance.amount) + 1 };
-            let back_ms = i64::try_from(drains_ms).unwrap_or(i64::MAX);
-            let mut since = now.saturating_add_ms(back_ms.saturating_neg());
-            // But what was used at a higher amount drains slowly at a lower one.
-            for raise in allowance.raises.iter().rev() {
-                for change in [raise.until, raise.from] {
-                    if change > since && change <= now {
-                        since = change.saturating_add_ms(back_ms.saturating_neg());
-                    }
-                }
-            }
-            Some(since.max(earliest))
-        }
+        Span::Rolling { ms } => Some(window::depends_since(ms, now)),
+        Span::Rate { per_ms, .. } => Some(bucket::depends_since(allowance, per_ms, now).max(earliest)),
         Span::Period { .. } | Span::AtOnce => None,
     }
 }

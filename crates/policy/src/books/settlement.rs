@@ -6,7 +6,7 @@ use crate::unit::UnixMs;
 
 use super::index::whose;
 use super::meter::Terms;
-use super::{Amounts, Books, Counter, Hold, Open, Reservation, TERM_MS};
+use super::{Amounts, Books, Counter, Hold, Open, Reservation, SWEEP_MAX, TERM_MS};
 
 impl Books {
     /// Ends a reservation with what the request used. That may be more than was held: then more is used than was
@@ -54,7 +54,8 @@ impl Books {
     }
 
     /// Charges reservations that have waited for their end for [`TERM_MS`] in full; if they end after all, within as
-    /// long again, that corrects the charge. Gives their number. Counters that are idle leave; call this now and then.
+    /// long again, that corrects the charge. Gives their number. Counters that are idle leave, some
+    /// in each call; call this now and then.
     pub fn expire(&mut self, now: UnixMs) -> usize {
         let now = self.tick(now);
         let mut expired = 0;
@@ -167,21 +168,22 @@ impl Books {
         }
     }
 
-    /// Lets counters go that are as good as new.
+    /// Lets counters go that are as good as new, of the next [`SWEEP_MAX`].
     fn sweep(&mut self, now: UnixMs) {
-        let mut idle = Vec::new();
-        for (place, counter) in self.counters.iter_mut() {
-            let Some(number) = counter.allowance.filter(|_| counter.pins == 0) else { continue };
+        let from = if self.swept < self.counters.places() { self.swept } else { 0 };
+        self.swept = from.saturating_add(SWEEP_MAX);
+        for place in from..self.swept.min(self.counters.places()) {
+            let Some(counter) = self.counters.at_mut(place).filter(|counter| counter.pins == 0) else {
+                continue;
+            };
+            let Some(number) = counter.allowance else { continue };
             let entry = &mut self.entries[number as usize];
             counter.meter.advance(&entry.terms(&self.allowances[number as usize], now));
             if counter.meter.is_idle() {
                 entry.members.remove(&counter.subject);
                 entry.pool = entry.pool.filter(|pool| *pool != place);
-                idle.push(place);
+                self.counters.remove(place);
             }
-        }
-        for place in idle {
-            self.counters.remove(place);
         }
     }
 }

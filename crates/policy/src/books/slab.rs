@@ -31,6 +31,11 @@ impl<T> Slab<T> {
         self.places.get_mut(place as usize)?.as_mut()
     }
 
+    /// How many places there are, taken or not.
+    pub(super) fn places(&self) -> u32 {
+        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn remove(&mut self, place: u32) -> Option<T> {
         let value = self.places.get_mut(place as usize)?.take()?;
         self.left.push(place);

@@ -32,7 +32,7 @@ impl Window {
     }
 
     fn slot_ms(&self) -> i64 {
-        (self.ms + SLOTS - 1) / SLOTS
+        slot_ms(self.ms)
     }
 
     /// The first instant at which a slot is wholly outside the window. An instant counts for `ms` milliseconds.
@@ -91,4 +91,13 @@ impl Window {
     pub(super) fn empty_again(&self, now: UnixMs) -> UnixMs {
         self.slots.back().map_or(now, |(slot, _)| self.leaves(*slot))
     }
+}
+
+fn slot_ms(ms: i64) -> i64 {
+    (ms + SLOTS - 1) / SLOTS
+}
+
+/// The earliest instant that may still be counted in a window of this length.
+pub(super) fn depends_since(ms: i64, now: UnixMs) -> UnixMs {
+    now.saturating_add_ms(-ms - slot_ms(ms))
 }

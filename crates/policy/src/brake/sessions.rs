@@ -77,6 +77,6 @@ impl<T> Sessions<T> {
             });
         }
         self.keys.retain(|_, sessions| !sessions.is_empty());
-        self.len -= drop - left;
+        self.len -= drop;
     }
 }

@@ -154,3 +154,18 @@ proptest! {
         prop_assert_eq!(found, fitting(&mut (0..all)));
     }
 }
+
+#[test]
+fn a_request_looks_at_no_allowance_of_others() {
+    let on = |text: &str| serde_json::from_str::<Selector>(text).unwrap();
+    let others = [
+        r#"{"org":"other"}"#,
+        r#"{"org":"default","team":"blue"}"#,
+        r#"{"org":"default","team":"red","project":"app"}"#,
+        r#"{"team":"red","project":"web","user":"bob"}"#,
+        r#"{"user":"ada","key":"key_00000000000000000000000000"}"#,
+    ];
+    let of = |text: &&str| Allowance { on: on(text), ..allowance("a", Measure::Requests, 1, per_minute(1)) };
+    let index = Index::new(&others.iter().map(of).collect::<Vec<_>>());
+    assert_eq!(index.candidates(&scope("default/red/web/ada"), key(1)).count(), 0);
+}

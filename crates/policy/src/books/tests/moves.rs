@@ -85,6 +85,32 @@ fn a_request_waits_exactly_as_long_as_it_is_told() {
 }
 
 #[test]
+fn a_window_counts_to_the_end_of_a_sixtieth_of_it() {
+    // What was booked in a second counts until all of that second is a minute old.
+    for at_ms in [0, 500, 999] {
+        let rolling = Span::Rolling { ms: MINUTE_MS };
+        let mut desk = Desk::new(vec![allowance("a", Measure::Requests, 1, rolling)]);
+        let reservation = desk.output(at_ms, 1).unwrap();
+        desk.settle(at_ms, reservation, 1);
+        let leaves_ms = 999 + MINUTE_MS;
+        assert_eq!(desk.output(at_ms, 1).unwrap_err().retry_ms, Some(leaves_ms - at_ms));
+        assert_eq!(desk.output(leaves_ms - 1, 1).unwrap_err().retry_ms, Some(1));
+        let _ = desk.output(leaves_ms, 1).unwrap();
+    }
+}
+
+#[test]
+fn a_request_that_outlasts_its_window_is_not_counted_in_the_next() {
+    let like = allowance("a", Measure::OutputTokens, 100, Span::Rolling { ms: MINUTE_MS });
+    let mut desk = Desk::new(vec![Allowance { warn_at: vec![50], ..like }]);
+    let reservation = desk.output(0, 100).unwrap();
+    // It holds as long as it runs.
+    assert_eq!(desk.output(5 * MINUTE_MS, 1).unwrap_err().retry_ms, None);
+    assert_eq!(desk.settle(5 * MINUTE_MS, reservation, 100), []);
+    assert_eq!(desk.level(5 * MINUTE_MS), (0, 0));
+}
+
+#[test]
 fn nothing_is_held_anywhere_when_one_allowance_refuses() {
     let day = |text, amount| allowance(text, Measure::OutputTokens, amount, per(Period::Day));
     let slow = allowance("slow", Measure::Requests, 1, per_minute(1));
@@ -252,6 +278,12 @@ fn thresholds_are_told_once_in_a_period() {
         assert_eq!(spend(0, 40), [(75, 100), (100, 100)]);
         assert_eq!(spend(next_ms, 60), [(50, 60)]);
     }
+    // One that ends in the next day may pass a threshold of its own.
+    let mut desk = warned(per(Period::Day));
+    let reservation = desk.output(0, 60).unwrap();
+    desk.output(DAY_MS, 10).map(|next| desk.settle(DAY_MS, next, 10)).unwrap();
+    let passed = desk.settle(DAY_MS, reservation, 60);
+    assert_eq!(passed.iter().map(|passed| (passed.percent, passed.used)).collect::<Vec<_>>(), [(50, 60)]);
     let mut desk = warned(per(Period::Day));
     let reservation = desk.output(0, 100).unwrap();
     let passed = desk.settle(0, reservation, 50).remove(0);
@@ -338,7 +370,7 @@ fn what_was_learned_lets_more_requests_in() {
     let cost = allowance("b", Measure::Cost, 1_000_000, per(Period::Day));
     let learned = |like| Allowance { reserve: Reserve::Learned, ..like };
     let mut desk = Desk::new(vec![learned(like), learned(cost)]);
-    let full = amounts(200, 800, 1_000);
+    let full = amounts(200, 800, 999);
     let held =
         |desk: &Desk| desk.books.standing(NOW, |_| true).iter().map(|line| line.held).collect::<Vec<_>>();
     // Half of the input is likely; of the output all of it, as long as nothing is known.
@@ -350,7 +382,7 @@ fn what_was_learned_lets_more_requests_in() {
         desk.books.settle(NOW, reservation, Some("claude-opus-5"), amounts(0, 7, 0));
     }
     let reservation = desk.ask(0, full).unwrap();
-    // 107 of 1000 tokens, so 107 of 1000 nano-dollars.
+    // 107 of 1000 tokens, so 107 of 1000 parts of the money, rounded up.
     assert_eq!(held(&desk), [7, 107]);
     desk.books.release(NOW, reservation);
     desk.models = vec!["claude-sonnet-5"];
@@ -428,4 +460,22 @@ fn idle_counters_leave_and_others_stay() {
     // What it used drains; the day that it belongs to is over.
     assert_eq!(count(&mut desk, 14 * HOUR_MS), 1);
     assert_eq!(count(&mut desk, 15 * HOUR_MS), 0);
+}
+
+#[test]
+fn idle_counters_leave_a_few_at_a_time() {
+    let like = allowance("a", Measure::Requests, 60, per_minute(60));
+    let mut desk = Desk::new(vec![Allowance { each: Some(Level::User), ..like }]);
+    let most = usize::try_from(SWEEP_MAX).unwrap();
+    for number in 0..2 * most + 10 {
+        desk.scope.user = Some(name(&format!("user-{number}")));
+        let reservation = desk.output(0, 1).unwrap();
+        desk.settle(0, reservation, 1);
+    }
+    let left = [most + 10, 10, 0, 0].map(|expected| {
+        desk.books.expire(later(MINUTE_MS));
+        (expected, desk.books.counters.iter_mut().count())
+    });
+    assert!(left.iter().all(|(expected, found)| expected == found), "{left:?}");
+    assert_eq!(desk.books.entries[0].members.len(), 0);
 }

@@ -159,12 +159,15 @@ fn what_a_rate_depends_on_reaches_back_as_long_as_a_burst_drains() {
     };
     let rows = [
         (rate(60, 120, Vec::new()), Some(-2 * MINUTE_MS - 1)),
-        (rate(0, 0, Vec::new()), Some(-MINUTE_MS)),
+        (rate(0, 0, Vec::new()), Some(0)),
         (rate(1, 1_000_000_000, Vec::new()), Some(-92 * DAY_MS)),
-        // What a raise let pass drains at the lower pace.
-        (rate(60, 60, raise(-90_000, -30_000)), Some(-150_001)),
+        // What a raise let pass drains at the lower pace, or not at all.
+        (rate(60, 60, raise(-90_000, -30_000)), Some(-88_201)),
+        (rate(60, 60, raise(-HOUR_MS, -30_000)), Some(-88_201)),
+        (rate(1, 1, raise(-3 * HOUR_MS, -HOUR_MS)), Some(-HOUR_MS - 56_401)),
+        (rate(0, 0, raise(-3 * HOUR_MS, -2 * HOUR_MS)), Some(-2 * HOUR_MS - 60_001)),
         (rate(60, 60, raise(10_000, 20_000)), Some(-60_001)),
-        (vec![allowance("a", Measure::Cost, 1, Span::Rolling { ms: DAY_MS })], Some(-DAY_MS)),
+        (vec![allowance("a", Measure::Cost, 1, Span::Rolling { ms: DAY_MS })], Some(-DAY_MS - DAY_MS / 60)),
         (vec![allowance("a", Measure::Cost, 1, per(Period::Day))], None),
         (vec![allowance("a", Measure::Concurrency, 1, Span::AtOnce)], None),
     ];

@@ -2,8 +2,10 @@
 
 use super::*;
 
-#[test]
-fn a_refusal_says_what_is_used_up_and_what_to_do() {
+/// An allowance, what is used of it before, whether a request runs, and what the next one is told.
+type Row = (Allowance, Option<Amounts>, bool, &'static str);
+
+fn rows() -> Vec<Row> {
     let zone = in_zone(Period::Month, "Europe/Berlin");
     let dollars = |span| {
         let on = Selector { team: Some(name("red")), ..Selector::default() };
@@ -14,9 +16,7 @@ fn a_refusal_says_what_is_used_up_and_what_to_do() {
         each: Some(Level::User),
         ..allowance("mine", measure, amount, span)
     };
-    let full = amounts(400, 600, 500_000_000);
-    let rows = [
-        // The allowance, what is used before, what runs, and the sentence.
+    vec![
         (
             dollars(zone),
             Some(amounts(0, 0, 99_980_000_000)),
@@ -65,8 +65,13 @@ fn a_refusal_says_what_is_used_up_and_what_to_do() {
              input tokens used, and this request may need 400 input tokens. Nothing is granted here; ask the gateway's \
              operator.",
         ),
-    ];
-    for (allowance, used, running, sentence) in rows {
+    ]
+}
+
+#[test]
+fn a_refusal_says_what_is_used_up_and_what_to_do() {
+    let full = amounts(400, 600, 500_000_000);
+    for (allowance, used, running, sentence) in rows() {
         let mut desk = Desk::new(vec![allowance]);
         if let Some(used) = used {
             let reservation = desk.ask(0, used).unwrap();
