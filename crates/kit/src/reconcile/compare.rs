@@ -221,7 +221,14 @@ struct Sides {
 impl Sides {
     fn of(export: &Export, ledger: &[Booked], terms: &Terms<'_>) -> Self {
         let told_of = |days: &BTreeSet<Date>| days & &terms.days;
-        let (usage_days, cost_days) = (told_of(&export.usage_days), told_of(&export.cost_days));
+        let (mut usage_days, mut cost_days) = (told_of(&export.usage_days), told_of(&export.cost_days));
+        let mut notes = Vec::new();
+        for (is_cost, what, days) in [(false, "usage", &mut usage_days), (true, "cost", &mut cost_days)] {
+            if !days.is_empty() && !terms.keys.is_empty() && !tells_keys(&export.facts, is_cost) {
+                days.clear();
+                notes.push(format!("the export does not tell {what} by key: with --key, it is not compared"));
+            }
+        }
         let days = &usage_days | &cost_days;
         let mut sides = Self {
             groups: BTreeMap::new(),
@@ -230,9 +237,9 @@ impl Sides {
             told: Told::default(),
             booked: Figures::default(),
             left_out: 0,
-            notes: Vec::new(),
+            notes,
         };
-        sides.provider(&export.facts, terms);
+        sides.provider(&export.facts, &cost_days, terms);
         sides.ledger(ledger, terms);
         sides.spread_searches();
         sides.gather_costs_without_model();
@@ -252,9 +259,13 @@ impl Sides {
         sides
     }
 
-    fn provider(&mut self, facts: &[Fact], terms: &Terms<'_>) {
+    fn provider(&mut self, facts: &[Fact], cost_days: &BTreeSet<Date>, terms: &Terms<'_>) {
         let mut of_other_keys = 0;
-        for fact in facts.iter().filter(|fact| self.days.contains(&fact.day)) {
+        for fact in facts {
+            let days = if fact.is_cost() { cost_days } else { &self.usage_days };
+            if !days.contains(&fact.day) {
+                continue;
+            }
             let upstream = match terms.keys.as_slice() {
                 [] => None,
                 keys => match keys.iter().find(|(_, key)| fact.keys.contains(key)) {
@@ -375,6 +386,11 @@ impl Sides {
             self.groups.insert(Group { day, model: None, upstream }, all);
         }
     }
+}
+
+/// Whether any row of that kind says whose key it is of.
+fn tells_keys(facts: &[Fact], is_cost: bool) -> bool {
+    facts.iter().any(|fact| fact.is_cost() == is_cost && !fact.keys.is_empty())
 }
 
 /// The days on which a cost has no model, and the upstreams whose it is.

@@ -30,6 +30,20 @@ fn a_model_is_shown_for_people_and_programs() {
 }
 
 #[test]
+fn the_book_of_the_guide_can_be_used() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/prices.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let book = guide.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prices.json");
+    fs::write(&path, book).unwrap();
+    let args = ["--book", text(&path), "--upstream", "reseller", "--at", "2027-01-01"];
+    let shown = run(&[&["price", "show", "claude-opus-5"], &args[..]].concat());
+    assert_eq!((shown.status, shown.err.as_str()), (0, ""));
+    assert!(shown.out.contains("$22.50") && shown.out.contains("contract        0.925"), "{}", shown.out);
+}
+
+#[test]
 fn what_is_not_known_is_said() {
     let shown = run(&["price", "show", "claude-nova-9", "--upstream", "nowhere"]);
     assert_eq!(shown.status, 0);
