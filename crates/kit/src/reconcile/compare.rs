@@ -351,7 +351,7 @@ impl Sides {
                 continue;
             }
             for (_, (told, _)) in self.groups.iter_mut().filter(|(group, _)| of_day(group)) {
-                let part = cost * searches(told) as i128 / all as i128;
+                let part = share(cost, searches(told), all);
                 if part != 0 {
                     told.cost = Some(told.cost.unwrap_or_default() + part);
                     // The division leaves less than a nano-dollar.
@@ -397,6 +397,13 @@ fn tells_keys(facts: &[Fact], is_cost: bool) -> bool {
 fn whole_days(groups: &BTreeMap<Group, (Told, Figures)>) -> BTreeSet<(Date, Option<String>)> {
     let whole = groups.keys().filter(|group| group.model.is_none());
     whole.map(|group| (group.day, group.upstream.clone())).collect()
+}
+
+/// So many parts of all parts of an amount.
+fn share(amount: i128, parts: u128, all: u128) -> i128 {
+    let whole = |count: u128| i128::try_from(count).unwrap_or(i128::MAX);
+    // Counts that are out of this world are not worth more than to be survived.
+    amount.saturating_mul(whole(parts)) / whole(all).max(1)
 }
 
 fn searches(told: &Told) -> u128 {
