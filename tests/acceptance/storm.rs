@@ -21,27 +21,27 @@ const MODELS: [&str; 3] = ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku
 /// Allowances of every level and every measure, tight enough that each refuses in the storm.
 const ALLOWANCES: &str = r#"
 allowances:
-  - { name: org-day, on: { org: default }, usd: "9", per: day }
-  - { name: org-at-once, concurrent: 120 }
-  - { name: team-red, on: { team: red }, usd: "3.50", per: month, warn_at: [50, 90] }
+  - { name: org-day, on: { org: default }, usd: "6", per: day }
+  - { name: org-at-once, concurrent: 100 }
+  - { name: team-red, on: { team: red }, usd: "1.80", per: month, warn_at: [50, 90] }
   - { name: team-opus, on: { team: blue }, models: ["claude-opus-*"], usd: "0.75", per: week }
-  - { name: each-team-tokens, each: team, tokens: 220000, per: day }
-  - { name: project-x, on: { project: x }, requests: 150, per: quarter }
-  - { name: each-user, each: user, usd: "1.20", rolling: 24h }
-  - { name: each-user-at-once, each: user, concurrent: 30 }
-  - { name: each-key-requests, each: key, requests: 6000, per: minute, burst: 60 }
+  - { name: each-team-tokens, each: team, tokens: 400000, per: day }
+  - { name: project-x, on: { project: x }, requests: 60, per: quarter }
+  - { name: each-user, each: user, usd: "0.90", rolling: 24h }
+  - { name: each-user-at-once, each: user, concurrent: 25 }
+  - { name: each-key-requests, each: key, requests: 600, per: minute, burst: 15 }
 "#;
 
 const CAPS: [Cap; 9] = [
-    cap("org-day", &[("org", "default")], None, Measure::Nano, 9_000_000_000),
-    cap("org-at-once", &[], None, Measure::Concurrency, 120),
-    cap("team-red", &[("team", "red")], None, Measure::Nano, 3_500_000_000),
+    cap("org-day", &[("org", "default")], None, Measure::Nano, 6_000_000_000),
+    cap("org-at-once", &[], None, Measure::Concurrency, 100),
+    cap("team-red", &[("team", "red")], None, Measure::Nano, 1_800_000_000),
     Cap { model: "claude-opus-", ..cap("team-opus", &[("team", "blue")], None, Measure::Nano, 750_000_000) },
-    cap("each-team-tokens", &[], Some("team"), Measure::Tokens, 220_000),
-    cap("project-x", &[("project", "x")], None, Measure::Requests, 150),
-    cap("each-user", &[], Some("user"), Measure::Nano, 1_200_000_000),
-    cap("each-user-at-once", &[], Some("user"), Measure::Concurrency, 30),
-    cap("each-key-requests", &[], Some("key"), Measure::Rate { per_ms: 60_000, burst: 60 }, 6000),
+    cap("each-team-tokens", &[], Some("team"), Measure::Tokens, 400_000),
+    cap("project-x", &[("project", "x")], None, Measure::Requests, 60),
+    cap("each-user", &[], Some("user"), Measure::Nano, 900_000_000),
+    cap("each-user-at-once", &[], Some("user"), Measure::Concurrency, 25),
+    cap("each-key-requests", &[], Some("key"), Measure::Rate { per_ms: 60_000, burst: 15 }, 600),
 ];
 
 const fn cap(

@@ -49,15 +49,13 @@ pub type Used = BTreeMap<(String, String), u64>;
 pub fn prove(journal: &[Value], caps: &[Cap]) -> Used {
     let mut counters: HashMap<(usize, String), Counter> = HashMap::new();
     let mut admissions: HashMap<u64, &Value> = HashMap::new();
-    let mut now = i64::MIN;
     for entry in journal {
         match entry["kind"].as_str().unwrap() {
             "admitted" => {
-                now = now.max(instant(&entry["at"]));
                 admissions.insert(entry["seq"].as_u64().unwrap(), entry);
                 for (number, cap) in caps.iter().enumerate().filter(|(_, cap)| cap.counts(entry)) {
                     let counter = counters.entry((number, cap.member(entry))).or_default();
-                    counter.admit(cap, entry, now);
+                    counter.admit(cap, entry);
                 }
             }
             "settled" => {
@@ -82,9 +80,9 @@ pub fn prove(journal: &[Value], caps: &[Cap]) -> Used {
 }
 
 impl Counter {
-    fn admit(&mut self, cap: &Cap, entry: &Value, now: i64) {
+    fn admit(&mut self, cap: &Cap, entry: &Value) {
         let seq = entry["seq"].as_u64().unwrap();
-        self.admitted.push(now);
+        self.admitted.push(instant(&entry["at"]));
         if matches!(cap.measure, Measure::Rate { .. }) {
             return;
         }
@@ -100,8 +98,11 @@ impl Counter {
     /// In every interval, no more than what was in store and what was refilled meanwhile.
     fn keeps_its_rate(&self, cap: &Cap, member: &str) {
         let Measure::Rate { per_ms, burst } = cap.measure else { return };
-        for (first, from) in self.admitted.iter().enumerate() {
-            for (last, to) in self.admitted.iter().enumerate().skip(first) {
+        // Two that enter at once may come into the journal the other way round.
+        let mut admitted = self.admitted.clone();
+        admitted.sort_unstable();
+        for (first, from) in admitted.iter().enumerate() {
+            for (last, to) in admitted.iter().enumerate().skip(first) {
                 let count = (last - first + 1) as i128;
                 let refilled = i128::from(to - from) * i128::from(cap.amount);
                 let bound = i128::from(burst) * i128::from(per_ms) + refilled;

@@ -27,6 +27,7 @@ use crate::journal::recovery::Witness;
 
 mod batch;
 mod books;
+pub mod bulk;
 mod calendar;
 mod dims;
 mod follower;
@@ -41,6 +42,7 @@ mod sieve;
 mod sketch;
 mod statement;
 mod sums;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -83,7 +85,7 @@ impl Ledger {
         let path = folder.ledger();
         let mut projector = Projector::open(&path, &folder.journal())?;
         let mark = journal.synced_beyond(0, Duration::ZERO);
-        projector.catch_up_or_start_over(&mark, &mut |_| {})?;
+        projector.catch_up(&mark, &mut |_| {})?;
         let shared = Arc::new(Shared::at(projector.seq()));
         let thread = {
             let (journal, shared) = (Arc::clone(journal), Arc::clone(&shared));

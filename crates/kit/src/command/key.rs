@@ -171,7 +171,7 @@ impl Key {
             }
             Command::List(wish) => {
                 let admin = Admin::reach(&wish.access)?;
-                let keys: Vec<Record> = runtime::ask(admin.fetch("/admin/v1/keys"))?;
+                let keys: Vec<Record> = runtime::ask(admin.list("/admin/v1/keys"))?;
                 printer.answer(&if wish.json { record::json(&keys) } else { record::table(&keys) })?;
             }
         }

@@ -148,12 +148,20 @@ impl Announcement {
     /// In words on a terminal; where the log is read by machines, as lines of it.
     fn give(self, gateway: &Gateway, log: &Log, printer: &Printer) {
         let clients = format!("{}://{}", self.scheme, gateway.address());
+        let setup = gateway.setup_code();
         let admin = format!("http://{}", gateway.admin_address());
         let data = self.data.display();
         match log.form() {
             Form::Json => {
                 for warning in &self.warnings {
                     tracing::warn!("{warning}");
+                }
+                if let Some(code) = setup {
+                    // Good once, for the first operator; whoever reads this log may become that.
+                    tracing::warn!(
+                        code = code.as_str(),
+                        "nobody may administer this gateway yet: tollgate setup"
+                    );
                 }
                 tracing::info!(%clients, %admin, %data, upstream = %self.upstream, "the gateway is up");
             }
@@ -172,6 +180,13 @@ impl Announcement {
                      tollgate key create --data {data} --team TEAM --user USER\n",
                     self.upstream
                 ));
+                if let Some(code) = setup {
+                    printer.say(&format!(
+                        "The first operator, for administration from elsewhere and by others:\n\n  \
+                         tollgate setup --data {data} --name NAME --code {}\n",
+                        code.as_str()
+                    ));
+                }
             }
         }
     }

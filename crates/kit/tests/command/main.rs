@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod allowance;
 mod audit;
 mod config;
 mod demo;
+mod focus;
 mod key;
+mod operator;
 mod price;
 mod reconcile;
 mod run;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, OptionalExtension, Transaction, params, params_from_iter};
-use tollgate_policy::entry::{Adjusted, Settled, StatementClosed};
+use tollgate_policy::entry::{Adjusted, Event, Settled, StatementClosed};
 use tollgate_policy::unit::UnixMs;
 
 use super::calendar::{Day, Month};
@@ -14,7 +14,7 @@ use super::sums::{self, Sums, Tokens};
 use crate::fault::LedgerFault;
 
 /// The most sums that gather in memory before they are added to the database.
-const GATHERED_MAX: usize = 1 << 17;
+const GATHERED_MAX: usize = if cfg!(test) { 16 } else { 1 << 17 };
 
 /// One transaction. Records are written at once; sums gather in memory, so that each row of sums is written once.
 pub(super) struct Batch<'a> {
@@ -121,8 +121,18 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// Books an entry, if it is of a kind that is booked.
+    pub(super) fn book(&mut self, seq: u64, at: UnixMs, event: &Event) -> Result<(), LedgerFault> {
+        match event {
+            Event::Settled(settled) => self.settle(seq, at, settled),
+            Event::Adjusted(adjusted) => self.adjust(seq, at, adjusted),
+            Event::StatementClosed(closed) => self.close(seq, at, closed),
+            _ => Ok(()),
+        }
+    }
+
     /// Books a request.
-    pub(super) fn settle(&mut self, seq: u64, at: UnixMs, settled: &Settled) -> Result<(), LedgerFault> {
+    fn settle(&mut self, seq: u64, at: UnixMs, settled: &Settled) -> Result<(), LedgerFault> {
         let seq = seq_value(seq);
         let day = Day::of(booked_at(at, settled));
         let dims = self.interner.id(self.transaction, &Dims::of(settled))?;
@@ -135,7 +145,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Books an adjustment: where the record stands that it corrects, if that is known, else where it says itself.
-    pub(super) fn adjust(&mut self, seq: u64, at: UnixMs, adjusted: &Adjusted) -> Result<(), LedgerFault> {
+    fn adjust(&mut self, seq: u64, at: UnixMs, adjusted: &Adjusted) -> Result<(), LedgerFault> {
         let own = Dims::of_adjusted(adjusted);
         let (dims, session, agent) = match self.record_of(adjusted)? {
             Some((id, dims, session, agent)) if dims.fits_adjustment(&own) => (id, session, agent),
@@ -166,7 +176,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Notes that a statement was closed.
-    pub(super) fn close(&self, seq: u64, at: UnixMs, closed: &StatementClosed) -> Result<(), LedgerFault> {
+    fn close(&self, seq: u64, at: UnixMs, closed: &StatementClosed) -> Result<(), LedgerFault> {
         self.transaction
             .prepare_cached("INSERT INTO statements VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
             .execute(params![

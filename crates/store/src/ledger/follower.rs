@@ -163,5 +163,5 @@ fn step(projector: &mut Projector, journal: &Journal, shared: &Shared) -> Result
         shared.lock().dropped = Some(dropped);
         shared.moved.notify_all();
     }
-    projector.catch_up_or_start_over(&mark, &mut |seq| shared.move_to(&mut shared.lock(), seq))
+    projector.catch_up(&mark, &mut |seq| shared.move_to(&mut shared.lock(), seq))
 }
