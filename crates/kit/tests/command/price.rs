@@ -141,6 +141,14 @@ fn a_record_of_the_journal_is_checked_to_the_nano_dollar() {
     assert!(elsewhere.out.contains("another book priced it"), "{}", elsewhere.out);
     assert_eq!(elsewhere.status, 1);
 
+    // The same request, asked for by its id.
+    let id = settled(&gateway.data())["request"].as_str().unwrap().to_owned();
+    let asked = gateway.run(&["price", "check", "--request", &id]);
+    assert_eq!(asked.status, 0, "{}{}", asked.out, asked.err);
+    assert!(asked.out.contains(&id) && asked.out.contains("equal: "), "{}", asked.out);
+    let nobody = gateway.run(&["price", "check", "--request", "req_00000000000000000000000000"]);
+    assert_eq!(nobody.status, 1, "{}{}", nobody.out, nobody.err);
+
     let refusal = checked("refusal", |_| {});
     assert!(refusal.out.contains("not charged"), "{}", refusal.out);
     let crash = checked("usage=in:1000,out:200", |entry| entry["outcome"] = "unknown".into());
