@@ -221,7 +221,14 @@ struct Sides {
 impl Sides {
     fn of(export: &Export, ledger: &[Booked], terms: &Terms<'_>) -> Self {
         let told_of = |days: &BTreeSet<Date>| days & &terms.days;
-        let (usage_days, cost_days) = (told_of(&export.usage_days), told_of(&export.cost_days));
+        let (mut usage_days, mut cost_days) = (told_of(&export.usage_days), told_of(&export.cost_days));
+        let mut notes = Vec::new();
+        for (is_cost, what, days) in [(false, "usage", &mut usage_days), (true, "cost", &mut cost_days)] {
+            if !days.is_empty() && !terms.keys.is_empty() && !tells_keys(&export.facts, is_cost) {
+                days.clear();
+                notes.push(format!("the export does not tell {what} by key: with --key, it is not compared"));
+            }
+        }
         let days = &usage_days | &cost_days;
         let mut sides = Self {
             groups: BTreeMap::new(),
@@ -230,9 +237,9 @@ impl Sides {
             told: Told::default(),
             booked: Figures::default(),
             left_out: 0,
-            notes: Vec::new(),
+            notes,
         };
-        sides.provider(&export.facts, terms);
+        sides.provider(&export.facts, &cost_days, terms);
         sides.ledger(ledger, terms);
         sides.spread_searches();
         sides.gather_costs_without_model();
@@ -252,9 +259,13 @@ impl Sides {
         sides
     }
 
-    fn provider(&mut self, facts: &[Fact], terms: &Terms<'_>) {
+    fn provider(&mut self, facts: &[Fact], cost_days: &BTreeSet<Date>, terms: &Terms<'_>) {
         let mut of_other_keys = 0;
-        for fact in facts.iter().filter(|fact| self.days.contains(&fact.day)) {
+        for fact in facts {
+            let days = if fact.is_cost() { cost_days } else { &self.usage_days };
+            if !days.contains(&fact.day) {
+                continue;
+            }
             let upstream = match terms.keys.as_slice() {
                 [] => None,
                 keys => match keys.iter().find(|(_, key)| fact.keys.contains(key)) {
@@ -340,7 +351,7 @@ impl Sides {
                 continue;
             }
             for (_, (told, _)) in self.groups.iter_mut().filter(|(group, _)| of_day(group)) {
-                let part = cost * searches(told) as i128 / all as i128;
+                let part = share(cost, searches(told), all);
                 if part != 0 {
                     told.cost = Some(told.cost.unwrap_or_default() + part);
                     // The division leaves less than a nano-dollar.
@@ -377,10 +388,22 @@ impl Sides {
     }
 }
 
+/// Whether any row of that kind says whose key it is of.
+fn tells_keys(facts: &[Fact], is_cost: bool) -> bool {
+    facts.iter().any(|fact| fact.is_cost() == is_cost && !fact.keys.is_empty())
+}
+
 /// The days on which a cost has no model, and the upstreams whose it is.
 fn whole_days(groups: &BTreeMap<Group, (Told, Figures)>) -> BTreeSet<(Date, Option<String>)> {
     let whole = groups.keys().filter(|group| group.model.is_none());
     whole.map(|group| (group.day, group.upstream.clone())).collect()
+}
+
+/// So many parts of all parts of an amount.
+fn share(amount: i128, parts: u128, all: u128) -> i128 {
+    let whole = |count: u128| i128::try_from(count).unwrap_or(i128::MAX);
+    // Counts that are out of this world are not worth more than to be survived.
+    amount.saturating_mul(whole(parts)) / whole(all).max(1)
 }
 
 fn searches(told: &Told) -> u128 {

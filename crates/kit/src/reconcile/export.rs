@@ -50,6 +50,13 @@ pub(crate) struct Fact {
     pub(crate) what: What,
 }
 
+impl Fact {
+    /// Whether it tells a cost, and not usage.
+    pub(crate) fn is_cost(&self) -> bool {
+        matches!(self.what, What::Cost { .. })
+    }
+}
+
 /// What a row tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {

@@ -263,11 +263,9 @@ impl Case<'_> {
         });
         let here = self.surplus();
         let mut neighbours = neighbours.filter(|other| {
-            let there = other.surplus();
             // Together the two days are equal, by the tolerance of what both of them are.
             let booked = self.size() + other.size();
-            here.signum() == -there.signum()
-                && !differs(booked + here + there, booked, all.terms.tolerance_ppm)
+            !differs(booked + here + other.surplus(), booked, all.terms.tolerance_ppm)
         });
         neighbours.next().map(|other| other.group.day)
     }

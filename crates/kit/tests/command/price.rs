@@ -30,6 +30,20 @@ fn a_model_is_shown_for_people_and_programs() {
 }
 
 #[test]
+fn the_book_of_the_guide_can_be_used() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/prices.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let book = guide.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prices.json");
+    fs::write(&path, book).unwrap();
+    let args = ["--book", text(&path), "--upstream", "reseller", "--at", "2027-01-01"];
+    let shown = run(&[&["price", "show", "claude-opus-5"], &args[..]].concat());
+    assert_eq!((shown.status, shown.err.as_str()), (0, ""));
+    assert!(shown.out.contains("$22.50") && shown.out.contains("contract        0.925"), "{}", shown.out);
+}
+
+#[test]
 fn what_is_not_known_is_said() {
     let shown = run(&["price", "show", "claude-nova-9", "--upstream", "nowhere"]);
     assert_eq!(shown.status, 0);
@@ -126,6 +140,14 @@ fn a_record_of_the_journal_is_checked_to_the_nano_dollar() {
     });
     assert!(elsewhere.out.contains("another book priced it"), "{}", elsewhere.out);
     assert_eq!(elsewhere.status, 1);
+
+    // The same request, asked for by its id.
+    let id = settled(&gateway.data())["request"].as_str().unwrap().to_owned();
+    let asked = gateway.run(&["price", "check", "--request", &id]);
+    assert_eq!(asked.status, 0, "{}{}", asked.out, asked.err);
+    assert!(asked.out.contains(&id) && asked.out.contains("equal: "), "{}", asked.out);
+    let nobody = gateway.run(&["price", "check", "--request", "req_00000000000000000000000000"]);
+    assert_eq!(nobody.status, 1, "{}{}", nobody.out, nobody.err);
 
     let refusal = checked("refusal", |_| {});
     assert!(refusal.out.contains("not charged"), "{}", refusal.out);

@@ -7,7 +7,7 @@ use std::{fs::OpenOptions, process::Stdio};
 fn help_goes_to_standard_output() {
     insta::assert_snapshot!(run(&["-h"]).shown(&[]));
     assert_eq!(run(&["help"]).out, run(&["--help"]).out);
-    for command in ["serve", "demo", "key", "usage", "audit", "config", "simulate"] {
+    for command in ["serve", "demo", "key", "usage", "price", "reconcile", "audit", "config", "simulate"] {
         let help = run(&["help", command]);
         assert_eq!((help.status, help.err.as_str()), (0, ""), "{command}");
         assert_eq!(help.out, run(&[command, "--help"]).out, "{command}");

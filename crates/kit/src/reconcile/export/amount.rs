@@ -1,7 +1,9 @@
 //! Amounts of money as texts.
 
 const NANO_PER_DOLLAR: i128 = 1_000_000_000;
-/// The most digits that are read; more than any amount has.
+/// The most digits that are read before the point: a million million is no amount of an account.
+const WHOLE_DIGITS_MAX: usize = 12;
+/// The most digits that are read at all.
 const DIGITS_MAX: usize = 24;
 
 /// An amount, and how exactly it was written.
@@ -33,7 +35,7 @@ impl Amount {
         if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || digits.ends_with('.') {
             return None;
         }
-        if whole.len() + fraction.len() > DIGITS_MAX {
+        if whole.len() > WHOLE_DIGITS_MAX || whole.len() + fraction.len() > DIGITS_MAX {
             return None;
         }
         let number: i128 = format!("{whole}{fraction}").parse().ok()?;
@@ -65,7 +67,9 @@ mod tests {
             ("0.00000000049", Some((0, 11))),
             ("-1.50", Some((-1_500_000_000, 2))),
             ("-0.0000000005", Some((-1, 10))),
-            ("99999999999999.9999999999", Some((100_000_000_000_000_000_000_000, 10))),
+            ("999999999999.9999999999", Some((1_000_000_000_000_000_000_000, 10))),
+            ("1000000000000", None),
+            ("1.123456789012345678901234", None),
             ("", None),
             ("-", None),
             (".5", None),

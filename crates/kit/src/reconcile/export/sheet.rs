@@ -31,62 +31,10 @@ const TOKEN_TYPES: [(&str, Class); 5] = [
 /// Reads a file of either kind. The days between its first and its last are told of, also those without a row.
 pub(super) fn read(text: &str) -> Result<Read, Fault> {
     let mut lines = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-    let heads = lines.headers().map_err(|error| broken(&error))?.clone();
-    let column = |name: &str| heads.iter().position(|head| head.trim() == name);
-    let needed = |name: &'static str| {
-        column(name).ok_or_else(|| {
-            let why = format!("the column {name:?} is missing");
-            Fault::new(
-                "line 1",
-                why,
-                "give it the file that the Console exports, or the JSON of the Admin API.",
-            )
-        })
-    };
-    let day = needed(DAY)?;
-    let is_cost = column(COST).is_some();
-    let model = if is_cost { needed("model")? } else { needed("model_version")? };
-    let counts: Vec<(usize, &str, Class)> = if is_cost {
-        Vec::new()
-    } else {
-        // Searches are left out of older files.
-        needed(COUNTS[0].0).and_then(|_| needed(COUNTS[1].0))?;
-        COUNTS.iter().filter_map(|(name, class)| Some((column(name)?, *name, *class))).collect()
-    };
+    let columns = Columns::of(lines.headers().map_err(|error| broken(&error))?)?;
     let mut read = Read::default();
     for row in lines.records() {
-        let row = row.map_err(|error| broken(&error))?;
-        let line = row.position().map_or(0, csv::Position::line);
-        let place = |name: &str| format!("line {line} {name}");
-        let cell = |column: Option<usize>| text_of(&row, column);
-        let day = date(&row[day]).ok_or_else(|| {
-            Fault::new(place(DAY), format!("{:?} is no date such as 2026-11-01", &row[day]), EXPORT_AGAIN)
-        })?;
-        let keys = [cell(column("api_key_id")), cell(column("api_key"))].into_iter().flatten().collect();
-        let (tier, speed) = (cell(column("usage_type")), cell(column("speed")));
-        let modes = Modes::of(tier.as_deref(), speed.as_deref(), cell(column("inference_geo")).as_deref());
-        let model = cell(Some(model)).map(|model| id(&model));
-        if is_cost {
-            let text = cell(column(COST)).unwrap_or_default();
-            let amount = Amount::dollars(&text).ok_or_else(|| {
-                Fault::new(place(COST), format!("{text:?} is no decimal number"), EXPORT_AGAIN)
-            })?;
-            let class = class(cell(column("cost_type")).as_deref(), cell(column("token_type")).as_deref());
-            let what = What::Cost { nano_usd: 0, rounding: 0, class };
-            read.cost(Fact { day, model, keys, modes, what }, amount);
-        } else {
-            let mut used = [0; CLASSES];
-            for (column, name, class) in &counts {
-                let text = text_of(&row, Some(*column)).unwrap_or_else(|| "0".to_owned());
-                used[*class as usize] = text.parse().map_err(|_| {
-                    Fault::new(place(name), format!("{text:?} is no whole number"), EXPORT_AGAIN)
-                })?;
-            }
-            if model.is_none() {
-                return Err(Fault::new(place("model_version"), "is empty", EXPORT_AGAIN));
-            }
-            read.usage(Fact { day, model, keys, modes, what: What::Usage(used) });
-        }
+        columns.add(&row.map_err(|error| broken(&error))?, &mut read)?;
     }
     for days in [&mut read.usage_days, &mut read.cost_days] {
         let (Some(first), Some(last)) = (days.first().copied(), days.last().copied()) else { continue };
@@ -102,6 +50,93 @@ pub(super) fn read(text: &str) -> Result<Read, Fault> {
     Ok(read)
 }
 
+/// Where in a row what stands.
+struct Columns {
+    day: usize,
+    model: usize,
+    keys: [Option<usize>; 2],
+    tier: Option<usize>,
+    speed: Option<usize>,
+    geo: Option<usize>,
+    what: Kind,
+}
+
+/// Of which kind the file is.
+enum Kind {
+    Usage(Vec<(usize, &'static str, Class)>),
+    Cost { cost: usize, cost_type: Option<usize>, token_type: Option<usize> },
+}
+
+impl Columns {
+    fn of(heads: &StringRecord) -> Result<Self, Fault> {
+        let column = |name: &str| heads.iter().position(|head| head.trim() == name);
+        let needed = |name: &'static str| {
+            column(name).ok_or_else(|| {
+                let why = format!("the column {name:?} is missing");
+                let cure = "give it the file that the Console exports, or the JSON of the Admin API.";
+                Fault::new("line 1", why, cure)
+            })
+        };
+        let day = needed(DAY)?;
+        let (model, what) = if let Some(cost) = column(COST) {
+            let (cost_type, token_type) = (column("cost_type"), column("token_type"));
+            (needed("model")?, Kind::Cost { cost, cost_type, token_type })
+        } else {
+            let model = needed("model_version")?;
+            // Older files lack some of the others.
+            needed(COUNTS[0].0).and_then(|_| needed(COUNTS[1].0))?;
+            let counts = COUNTS.iter().filter_map(|(name, class)| Some((column(name)?, *name, *class)));
+            (model, Kind::Usage(counts.collect()))
+        };
+        Ok(Self {
+            day,
+            model,
+            keys: [column("api_key_id"), column("api_key")],
+            tier: column("usage_type"),
+            speed: column("speed"),
+            geo: column("inference_geo"),
+            what,
+        })
+    }
+
+    fn add(&self, row: &StringRecord, read: &mut Read) -> Result<(), Fault> {
+        let line = row.position().map_or(0, csv::Position::line);
+        let fault = |name: &str, why: String| Fault::new(format!("line {line} {name}"), why, EXPORT_AGAIN);
+        let cell = |column: Option<usize>| text_of(row, column);
+        let text = &row[self.day];
+        let day = date(text).ok_or_else(|| fault(DAY, format!("{text:?} is no date such as 2026-11-01")))?;
+        let fact = |what| Fact {
+            day,
+            model: cell(Some(self.model)).map(id),
+            keys: self.keys.iter().filter_map(|column| cell(*column)).map(str::to_owned).collect(),
+            modes: Modes::of(cell(self.tier), cell(self.speed), cell(self.geo)),
+            what,
+        };
+        match &self.what {
+            Kind::Cost { cost, cost_type, token_type } => {
+                let text = cell(Some(*cost)).unwrap_or_default();
+                let amount = Amount::dollars(text)
+                    .ok_or_else(|| fault(COST, format!("{text:?} is no decimal number")))?;
+                let class = class(cell(*cost_type), cell(*token_type));
+                read.cost(fact(What::Cost { nano_usd: 0, rounding: 0, class }), amount);
+            }
+            Kind::Usage(columns) => {
+                let mut counts = [0; CLASSES];
+                for (column, name, class) in columns {
+                    let text = cell(Some(*column)).unwrap_or("0");
+                    counts[*class as usize] =
+                        text.parse().map_err(|_| fault(name, format!("{text:?} is no whole number")))?;
+                }
+                if cell(Some(self.model)).is_none() {
+                    return Err(fault("model_version", "is empty".to_owned()));
+                }
+                read.usage(fact(What::Usage(counts)));
+            }
+        }
+        Ok(())
+    }
+}
+
 fn broken(error: &csv::Error) -> Fault {
     let place = error.position().map_or_else(|| "the file".to_owned(), |at| format!("line {}", at.line()));
     let why = match error.kind() {
@@ -114,9 +149,8 @@ fn broken(error: &csv::Error) -> Fault {
 }
 
 /// What stands in a cell; nothing if it is blank.
-fn text_of(row: &StringRecord, column: Option<usize>) -> Option<String> {
-    let text = row.get(column?)?.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+fn text_of(row: &StringRecord, column: Option<usize>) -> Option<&str> {
+    row.get(column?).map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// The date of a day or of an hour in it: `2026-11-01` or `2026-11-01T05:00:00Z`.

@@ -100,6 +100,16 @@ fn what_is_no_export_is_refused_with_its_place_and_a_cure() {
         (json("\"has_more\": false", "\"has_more\": true"), "has_more", "not the last page"),
         (json("2026-11-02T00:00:00Z", "yesterday"), "data[0].starting_at", "RFC 3339"),
         (json("2026-11-03T00:00:00Z", "2026-11-03T00:00:01Z"), "data[0]", "within one day in UTC"),
+        (json("2026-11-02T00:00:00Z", "2026-11-04T00:00:00Z"), "data[0]", "within one day in UTC"),
+        (
+            USAGE_JSON.replacen("2026-11-02T00", "2026-11-02T10", 1).replacen(
+                "2026-11-03T00",
+                "2026-11-02T09",
+                1,
+            ),
+            "data[0]",
+            "within one day in UTC",
+        ),
         (json("2026-11-03T00:00:00Z", "2026-11-02T00:00:00Z"), "data[0]", "within one day in UTC"),
         (
             json("\"model\": \"claude-opus-5\"", "\"model\": null"),

@@ -127,6 +127,17 @@ fn upstreams_are_compared_apart_if_keys_tell_them_apart() {
 }
 
 #[test]
+fn what_is_not_told_by_key_is_not_compared_by_key() {
+    let both = export(&[USAGE_JSON, COST_JSON]);
+    let comparison = compared(&both, &ledger(), |terms| terms.keys = keys());
+    assert_eq!((differences(&comparison), comparison.groups), (vec![], 2));
+    assert_eq!(comparison.notes[0], "the export does not tell cost by key: with --key, it is not compared");
+    assert_eq!(comparison.told.cost, None);
+    let cost = compared(&export(&[COST_JSON]), &ledger(), |terms| terms.keys = keys());
+    assert!(cost.is_empty(), "{:?}", differences(&cost));
+}
+
+#[test]
 fn adjustments_are_told_and_not_compared() {
     let export = Telling::new().cost("2026-11-02", Some("m"), 100).0;
     let mut row = booked("2026-11-02", "m", [1, 0, 0, 0], 100);

@@ -63,6 +63,21 @@ fn when_tokens_differ() {
 }
 
 #[test]
+fn a_model_that_the_export_does_not_mention_was_not_used_there() {
+    let ledger = [ours(1_000), booked(DAY, "claude-opus-4-8", [7, 0, 0, 0], 3)];
+    let told = usage(1_000).0;
+    assert_eq!(
+        differences(&compared(&told, &ledger, |_| {})),
+        ["2026-11-02 claude-opus-4-8 input: missing_at_provider"]
+    );
+    let told = Telling::new().cost(DAY, Some(OPUS), 1_000_000).0;
+    assert_eq!(
+        differences(&compared(&told, &ledger, |_| {})),
+        ["2026-11-02 claude-opus-4-8 cost: missing_at_provider"]
+    );
+}
+
+#[test]
 fn a_day_that_is_not_over_for_long_is_not_final() {
     let hours_after = |hours: i64| UnixMs(1_793_577_600_000 + (24 + hours) * 3_600_000);
     let rows = [
@@ -108,6 +123,12 @@ fn when_only_the_cost_differs() {
             told(700_000),
             changed(ours(1_000), |figures| figures.unknown_price = 1),
             "unknown_price",
+        ),
+        (
+            "broken off, with the right tokens",
+            told(700_000),
+            changed(ours(1_000), |figures| figures.estimated = 1),
+            "price",
         ),
         ("a batch", modes(|modes| modes.batch = true, 500_000), ours(1_000), "served"),
         ("a batch is not dearer", modes(|modes| modes.batch = true, 2_000_000), ours(1_000), "price"),
