@@ -3,7 +3,11 @@
 //!
 //! ```text
 //! cargo run --release -p tollgate-store --example ledger -- 1000000 FILE
+//! cargo run --release -p tollgate-store --example ledger -- journal 100000 FOLDER
 //! ```
+//!
+//! The first makes a ledger in FILE without a journal. The second serves requests with all that a gateway remembers, and
+//! measures how fast the ledger is made again from the journal in FOLDER.
 //!
 //! The settlements of one year of a company: 40 teams with 50 people each, of whom two thirds work on a weekday,
 //! three models, one hundred cost centres, two tags, sessions of about thirty requests. All from one seed.
@@ -15,13 +19,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use tollgate_policy::entry::{Event, Outcome, Settled};
+use tollgate_policy::entry::{Admitted, Event, Outcome, Settled};
 use tollgate_policy::id::{KeyId, RequestId};
 use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::Usage;
 use tollgate_store::ledger::bulk::Bulk;
 use tollgate_store::ledger::{Dimension, Filter, Only, Query};
+use tollgate_store::{Options, Store};
 
 const DAY_MS: i64 = 86_400_000;
 const DAYS: i64 = 365;
@@ -34,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start: UnixMs = "2026-01-01T00:00:00.000Z".parse()?;
     let args: Vec<_> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["journal", rows, data] => rebuild(rows.parse()?, Path::new(data), start),
         ["measure", path] => measure(&Bulk::open(Path::new(path))?, start),
         [rows, path] => {
             book(rows.parse()?, Path::new(path), start)?;
@@ -41,7 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let measured = Command::new(env::current_exe()?).args(["measure", path]).status()?;
             measured.success().then_some(()).ok_or_else(|| "the questions failed".into())
         }
-        _ => Err("say how many settlements, and the file of the ledger".into()),
+        _ => Err("say how many settlements and the file of the ledger; or journal, how many, and the folder"
+            .into()),
     }
 }
 
@@ -71,6 +78,64 @@ fn book(rows: u64, path: &Path, start: UnixMs) -> Result<(), Box<dyn Error>> {
     println!("memory    {} MiB at most, with the settlements of one transaction", peak_mib()?);
     println!("question                                      rows   wall ms  processor ms  memory MiB");
     Ok(())
+}
+
+/// Writes a journal, and measures how fast the ledger is made again from it.
+fn rebuild(rows: u64, data: &Path, start: UnixMs) -> Result<(), Box<dyn Error>> {
+    let options = Options::new(data);
+    let store = Store::open(&options, start)?;
+    let mut company = Company { start, rows, seed: 7, made: 0 };
+    let ((), took) = timed(|| {
+        for _ in 0..rows {
+            let (settled_at, Event::Settled(settled)) = company.settled() else { continue };
+            let admitted = admitted(&settled);
+            let seq = store.journal.admit(settled_at, admitted).wait()?;
+            store.journal.settle(settled_at, Settled { admitted: seq, ..settled }).wait()?;
+        }
+        store.ledger.catch_up()?;
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    let per_second = |time: Duration| rows as f64 / time.as_secs_f64();
+    println!(
+        "served    {rows} requests one after the other, booked too, {:.0} a second",
+        per_second(took.wall)
+    );
+    store.close(start)?;
+    let (store, with_ledger) = timed(|| Store::open(&options, start))?;
+    store.close(start)?;
+    fs::remove_file(data.join("ledger.db"))?;
+    let (store, without) = timed(|| Store::open(&options, start))?;
+    let cpu = without.cpu.saturating_sub(with_ledger.cpu);
+    println!("opened    in {} ms with its ledger", with_ledger.wall.as_millis());
+    println!("          in {} ms without it", without.wall.as_millis());
+    println!("remade    {:.0} settlements a second of one processor", per_second(cpu));
+    Ok(store.close(start)?)
+}
+
+fn admitted(settled: &Settled) -> Admitted {
+    Admitted {
+        request: settled.request,
+        key: settled.key,
+        scope: settled.scope.clone(),
+        peer: "192.0.2.7:50123".into(),
+        method: "POST".into(),
+        endpoint: settled.endpoint.clone(),
+        path: "/v1/messages".into(),
+        model: settled.model.clone(),
+        stream: true,
+        max_tokens: Some(4096),
+        body_bytes: 1234,
+        upstream: settled.upstream.clone(),
+        reserved: settled.cost,
+        input_estimate: 310,
+        output_estimate: 4096,
+        cost_centre: settled.cost_centre.clone(),
+        tags: settled.tags.clone(),
+        over: Vec::new(),
+        session: settled.session.clone(),
+        agent: None,
+        headers: BTreeMap::new(),
+    }
 }
 
 fn measure(ledger: &Bulk, start: UnixMs) -> Result<(), Box<dyn Error>> {

@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tollgate_policy::entry::{Event, Settled};
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
 
@@ -24,6 +25,8 @@ use crate::fault::LedgerFault;
 use crate::folder::Folder;
 use crate::journal::Journal;
 use crate::journal::recovery::Witness;
+use crate::journal::segment::Glance;
+use crate::projection::{Place, follow_where};
 
 mod batch;
 mod books;
@@ -64,6 +67,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
+    journal_folder: PathBuf,
     journal: Arc<Journal>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -94,8 +98,9 @@ impl Ledger {
                 .spawn(move || follower::follow(projector, &journal, &shared))
                 .map_err(|error| LedgerFault::Database(format!("no thread for it: {error}")))?
         };
-        let (journal, thread) = (Arc::clone(journal), Mutex::new(Some(thread)));
-        Ok(Self { path, journal, shared, thread, dropping: Mutex::new(()) })
+        let (journal, journal_folder) = (Arc::clone(journal), folder.journal());
+        let (thread, dropping) = (Mutex::new(Some(thread)), Mutex::new(()));
+        Ok(Self { path, journal_folder, journal, shared, thread, dropping })
     }
 
     /// Waits until everything is booked that is durable now, however long that takes; a long way is logged. Blocks.
@@ -239,6 +244,36 @@ impl Ledger {
     /// [`LedgerFault::Behind`], and what the database says.
     pub fn statements(&self) -> Result<Vec<ClosedStatement>, LedgerFault> {
         self.ask(records::statements)
+    }
+
+    /// The settlements after entry `after` and up to entry `upto`, with number and time, from the journal itself: with
+    /// all of their usage, also of what the ledger keeps no columns.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Journal`] when the journal cannot be read, [`LedgerFault::Behind`]. After the former, some may have
+    /// been visited.
+    pub fn settlements(
+        &self,
+        after: u64,
+        upto: u64,
+        visit: &mut dyn FnMut(u64, UnixMs, &Settled),
+    ) -> Result<(), LedgerFault> {
+        // What is booked is durable.
+        self.shared.wait_for(self.journal.written_seq(), Some(Instant::now() + PATIENCE))?;
+        let mark = self.journal.synced_beyond(0, Duration::ZERO);
+        let upto = upto.min(mark.seq);
+        if upto <= after {
+            return Ok(());
+        }
+        let mut place = Place::of_segment_after(&self.journal_folder, after)?;
+        let lines = usize::try_from(upto - place.seq).unwrap_or(usize::MAX);
+        let wanted = |glance: &Glance<'_>| glance.seq > after && glance.kind == b"settled";
+        follow_where::<LedgerFault>(&self.journal_folder, &mut place, &mark, lines, wanted, |entry| {
+            if let Event::Settled(settled) = &entry.event {
+                visit(entry.link.seq, entry.link.at, settled);
+            }
+            Ok(())
+        })
     }
 
     fn ask<T>(

@@ -25,7 +25,7 @@ pub(super) struct Batch<'a> {
     /// The month of the day that was booked last.
     month: (Day, Month),
     inserts: BTreeMap<Month, CachedStatement<'a>>,
-    daily: HashMap<(Day, i64), Sums>,
+    /// Sums by day, dims, session and agent; the others are sums of these.
     sessions: HashMap<(Day, String, String, i64), Sums>,
     days: BTreeMap<Day, Span>,
 }
@@ -115,7 +115,6 @@ impl<'a> Batch<'a> {
             kept_from: schema::kept_from(transaction)?,
             month: (Day(0), schema::records_month(Day(0))),
             inserts: BTreeMap::new(),
-            daily: HashMap::new(),
             sessions: HashMap::new(),
             days: BTreeMap::new(),
         })
@@ -195,8 +194,12 @@ impl<'a> Batch<'a> {
 
     /// Adds what has gathered to the sums in the database.
     pub(super) fn flush(&mut self) -> Result<(), LedgerFault> {
-        let mut daily: Vec<_> = self.daily.drain().collect();
-        daily.sort_unstable_by_key(|(key, _)| *key);
+        let mut sessions: Vec<_> = self.sessions.drain().collect();
+        sessions.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut daily: BTreeMap<(Day, i64), Sums> = BTreeMap::new();
+        for ((day, _, _, dims), sums) in &sessions {
+            daily.entry((*day, *dims)).or_default().add(sums);
+        }
         let mut monthly: BTreeMap<(Day, i64), Sums> = BTreeMap::new();
         let mut month = (Day(0), Day(0).month());
         for ((day, dims), sums) in &daily {
@@ -213,8 +216,6 @@ impl<'a> Batch<'a> {
         for ((month, dims), sums) in &monthly {
             table.add([&month.0, dims], sums)?;
         }
-        let mut sessions: Vec<_> = self.sessions.drain().collect();
-        sessions.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut table = SumsTable::of(self.transaction, "sessions", ["day", "session", "agent", "dims"])?;
         for ((day, session, agent, dims), sums) in &sessions {
             table.add([&day.0, session, agent, dims], sums)?;
@@ -277,7 +278,6 @@ impl<'a> Batch<'a> {
         agent: Option<String>,
         sums: &Sums,
     ) -> Result<(), LedgerFault> {
-        self.daily.entry((day, dims)).or_default().add(sums);
         let key = (day, session.unwrap_or_default(), agent.unwrap_or_default(), dims);
         self.sessions.entry(key).or_default().add(sums);
         if self.sessions.len() >= GATHERED_MAX { self.flush() } else { Ok(()) }

@@ -223,6 +223,8 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
     // The journal is what must survive; the view may lose its last moments and catch up.
     database.pragma_update(None, "synchronous", "normal")?;
     database.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    // After a long way the side file gives its space back.
+    database.pragma_update(None, "journal_size_limit", SIDE_FILE_BYTES)?;
     database.set_prepared_statement_cache_capacity(64);
     let version: i64 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -234,6 +236,8 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, LedgerFault> {
     Ok(database)
 }
 
+/// What the side file may keep of its space after what is in it was copied, in bytes.
+const SIDE_FILE_BYTES: i64 = 64 << 20;
 /// Memory of the writer for pages of the database, in KiB: the sums of a day stay in it.
 const CACHE_KIB: i64 = 16 << 10;
 
