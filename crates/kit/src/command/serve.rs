@@ -156,6 +156,12 @@ impl Announcement {
                     tracing::warn!("{warning}");
                 }
                 tracing::info!(%clients, %admin, %data, upstream = %self.upstream, "the gateway is up");
+                if let Some(code) = gateway.setup_code() {
+                    tracing::warn!(
+                        setup_code = code.as_str(),
+                        "there is no operator yet: make the first one"
+                    );
+                }
             }
             Form::Pretty => {
                 for warning in &self.warnings {
@@ -172,6 +178,13 @@ impl Announcement {
                      tollgate key create --data {data} --team TEAM --user USER\n",
                     self.upstream
                 ));
+                if let Some(code) = gateway.setup_code() {
+                    printer.say(&format!(
+                        "There is no operator yet. The first one, an admin, is made with this code, once:\n\n  \
+                         tollgate setup --data {data} --code {} --name NAME\n",
+                        code.as_str()
+                    ));
+                }
             }
         }
     }
