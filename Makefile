@@ -4,6 +4,8 @@ export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 # Where scripts/setup.sh puts the real clients; tests/clients looks for them here.
 export TOLLGATE_CLIENTS := $(CURDIR)/target/clients
+# Where it puts the rules of FOCUS; the tests of `tollgate usage` look for them here.
+export TOLLGATE_FOCUS := $(CURDIR)/target/focus
 
 # Passed on to the demo, the benches and the acceptance tests: make demo ARGS=--exit
 ARGS ?=

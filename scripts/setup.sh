@@ -6,7 +6,8 @@
 # System packages come from apt, as root or by sudo without a password. Where neither works, the
 # script prints the one line to run and stops. Rust itself comes from rustup and is not installed
 # here: rust-toolchain.toml then picks the version. The real clients of the acceptance tests come
-# from npm and PyPI, pinned by hash, into target/clients.
+# from npm and PyPI, pinned by hash, into target/clients; what checks FOCUS files comes from PyPI into
+# target/focus.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -85,6 +86,19 @@ install_clients() {
     echo "$stamp" >"$folder/installed"
 }
 
+# The rules that the FOCUS report of `tollgate usage` is checked against.
+install_focus() {
+    local pins=crates/kit/tests/focus/requirements.txt folder=target/focus stamp
+    stamp=$(cat "$pins" <(python3 --version) | sha256sum)
+    [ "$(cat "$folder/installed" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing: the rules of FOCUS (into $folder, once)"
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+        --requirement "$pins" </dev/null
+    echo "$stamp" >"$folder/installed"
+}
+
 [ "$#" -gt 0 ] || set -- build check bench acceptance
 
 deny=false clients=false
@@ -102,4 +116,7 @@ done
 mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u | sed '/^$/d')
 install_packages
 if "$deny"; then install_cargo_deny; fi
-if "$clients"; then install_clients; fi
+if "$clients"; then
+    install_clients
+    install_focus
+fi

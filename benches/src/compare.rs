@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tokio::time::sleep;
 
+use crate::allowances::Allowances;
 use crate::gateway::{Build, Measured};
 use crate::load::Seen;
 use crate::nginx::{self, Bodies};
 use crate::peers::Peers;
 use crate::process::Tree;
-use crate::proxy::{Proxy, TOLLGATE};
+use crate::proxy::Proxy;
 use crate::role::Cores;
 use crate::workload::{Traffic, Workload};
 
@@ -85,7 +86,7 @@ struct Field<'a> {
     settings: &'a Settings,
     peers: Peers,
     nginx: Vec<Proxy>,
-    /// This build's is the last.
+    /// The one of this build without allowances is the last.
     gateways: Vec<Measured>,
     folder: &'a Path,
 }
@@ -100,7 +101,12 @@ impl<'a> Field<'a> {
             let folder = folder.join("other");
             gateways.push(Measured::start(Build::Other(other), address, &folder, cores.proxy).await?);
         }
-        gateways.push(Measured::start(Build::This, address, &folder.join("tollgate"), cores.proxy).await?);
+        for allowances in [Allowances::Crowded, Allowances::Five, Allowances::None] {
+            if allowances == Allowances::None || workload.has_allowances() {
+                let (build, folder) = (Build::This(allowances), folder.join(allowances.word()));
+                gateways.push(Measured::start(build, address, &folder, cores.proxy).await?);
+            }
+        }
         let streamed = nginx::start(Bodies::Streamed, address, &folder.join("nginx"), cores.proxy).await?;
         let mut nginx = vec![streamed];
         if workload.has_large_bodies() {
@@ -221,9 +227,9 @@ impl Compared {
         median(self.column(proxy)?.rounds.iter().map(|figure| figure.seen.p50_us as f64).collect())
     }
 
-    /// What the gateway costs beside another proxy: the ratio within each round.
-    pub(crate) fn ratios(&self, other: &str) -> Option<Ratio> {
-        let (ours, theirs) = (self.column(TOLLGATE)?, self.column(other)?);
+    /// What one proxy costs beside another: the ratio within each round.
+    pub(crate) fn ratios(&self, one: &str, other: &str) -> Option<Ratio> {
+        let (ours, theirs) = (self.column(one)?, self.column(other)?);
         let ratios: Vec<_> =
             ours.rounds.iter().zip(&theirs.rounds).map(|(ours, theirs)| ours.cost / theirs.cost).collect();
         Some(Ratio {
@@ -255,7 +261,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::{NGINX, NGINX_MEM};
+    use crate::proxy::{NGINX, NGINX_MEM, TOLLGATE};
 
     #[test]
     fn the_median_is_in_the_middle() {
@@ -280,7 +286,7 @@ mod tests {
         let workload = &crate::workload::ALL[0];
         let columns = vec![column(NGINX, &[10.0, 40.0, 20.0]), column(TOLLGATE, &[12.0, 40.0, 18.0])];
         let compared = Compared { workload, columns };
-        assert_eq!(compared.ratios(NGINX), Some(Ratio { median: 1.0, least: 0.9, most: 1.2 }));
-        assert_eq!(compared.ratios(NGINX_MEM), None);
+        assert_eq!(compared.ratios(TOLLGATE, NGINX), Some(Ratio { median: 1.0, least: 0.9, most: 1.2 }));
+        assert_eq!(compared.ratios(TOLLGATE, NGINX_MEM), None);
     }
 }

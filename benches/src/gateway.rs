@@ -6,14 +6,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tollgate_config::snapshot::Snapshot;
 use tollgate_gateway::{Gateway, Source};
+use tollgate_policy::allowance::Allowance;
 use tollgate_policy::entry::{Chain, read_link};
+use tollgate_policy::scope::Scope;
 
-use crate::proxy::{OTHER_BUILD, Proxy, TOLLGATE};
+use crate::allowances::Allowances;
+use crate::proxy::{CROWDED, FIVE_LEVELS, OTHER_BUILD, Proxy, TOLLGATE};
 use crate::role::{Orders, Role};
 use crate::script::{INPUT_TOKENS, OUTPUT_TOKENS, UPSTREAM_KEY};
 
@@ -21,14 +25,16 @@ use crate::script::{INPUT_TOKENS, OUTPUT_TOKENS, UPSTREAM_KEY};
 pub(crate) const ROLE: &str = "gateway";
 /// Virtual keys that are minted; clients use them in turn.
 const KEYS: usize = 1_000;
+/// Allowances that are asked for at a time.
+const PAGE: usize = 1_000;
 /// Keys that are minted at a time.
 const MINTING: usize = 50;
 
-/// Whose gateway is measured.
+/// Which gateway is measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Build<'a> {
-    /// This program's.
-    This,
+    /// This program's, with these allowances.
+    This(Allowances),
     /// That of another build of this program.
     Other(&'a Path),
 }
@@ -41,6 +47,7 @@ pub(crate) struct Measured {
     pub(crate) keys: Vec<String>,
     /// Answers that it has given by now.
     pub(crate) passed: u64,
+    allowances: Allowances,
     data: PathBuf,
     admin: SocketAddr,
     token: String,
@@ -56,19 +63,26 @@ impl Measured {
     ) -> Result<Self> {
         std::fs::create_dir(folder)?;
         std::fs::write(folder.join("upstream-key"), UPSTREAM_KEY)?;
-        let args: Vec<OsString> = vec![folder.into(), upstream.to_string().into()];
-        let proxy = match build {
-            Build::This => Proxy::ready(TOLLGATE, Role::start(ROLE, core, args)?).await?,
-            Build::Other(bench) => {
-                Proxy::ready(OTHER_BUILD, Role::start_of(bench, ROLE, core, args)?).await?
+        let mut args: Vec<OsString> = vec![folder.into(), upstream.to_string().into()];
+        let (name, role, allowances) = match build {
+            Build::Other(bench) => (OTHER_BUILD, Role::start_of(bench, ROLE, core, args)?, Allowances::None),
+            Build::This(allowances) => {
+                args.extend(["--allowances".into(), allowances.word().into()]);
+                let name = match allowances {
+                    Allowances::None => TOLLGATE,
+                    Allowances::Five => FIVE_LEVELS,
+                    Allowances::Crowded => CROWDED,
+                };
+                (name, Role::start(ROLE, core, args)?, allowances)
             }
         };
+        let proxy = Proxy::ready(name, role).await?;
         let data = folder.join("data");
         let instance: Value = serde_json::from_slice(&std::fs::read(data.join("instance.json"))?)?;
         let admin = instance["admin"].as_str().and_then(|url| url.strip_prefix("http://"));
         let admin = admin.context("the instance does not say its address")?.parse()?;
         let token = instance["token"].as_str().context("the instance does not say its token")?.to_owned();
-        let mut gateway = Measured { proxy, keys: Vec::new(), passed: 0, data, admin, token };
+        let mut gateway = Measured { proxy, keys: Vec::new(), passed: 0, allowances, data, admin, token };
         gateway.mint().await?;
         Ok(gateway)
     }
@@ -77,15 +91,8 @@ impl Measured {
         for first in (0..KEYS).step_by(MINTING) {
             let mut minting = JoinSet::new();
             for number in first..first + MINTING {
-                let wanted =
-                    json!({ "team": format!("team-{}", number % 20), "user": format!("user-{number}") });
-                minting.spawn(call(
-                    self.admin,
-                    self.token.clone(),
-                    "POST",
-                    "/admin/v1/keys",
-                    wanted.to_string(),
-                ));
+                let wanted = serde_json::to_string(&scope(number)?)?;
+                minting.spawn(call(self.admin, self.token.clone(), "POST", "/admin/v1/keys".into(), wanted));
             }
             while let Some(minted) = minting.join_next().await {
                 let secret = minted??["secret"].as_str().map(str::to_owned);
@@ -95,11 +102,11 @@ impl Measured {
         Ok(())
     }
 
-    /// Checks that its ledger holds exactly the requests that passed, with their usage and a price.
-    async fn check_ledger(&self) -> Result<()> {
+    /// Checks that its ledger holds exactly the requests that passed, with their usage and a price. Gives what they
+    /// cost together.
+    async fn check_ledger(&self) -> Result<u64> {
         let requests = self.passed;
-        let usage =
-            call(self.admin, self.token.clone(), "GET", "/admin/v1/usage?by=org", String::new()).await?;
+        let usage = self.ask("/admin/v1/usage?by=org".into()).await?;
         let row = &usage["rows"][0];
         let wanted = [
             ("requests", requests),
@@ -114,14 +121,34 @@ impl Measured {
         for (figure, wanted) in wanted {
             ensure!(row[figure] == wanted, "the ledger says {figure}: {}, not {wanted}", row[figure]);
         }
-        ensure!(row["cost_nano_usd"].as_i64() > Some(0), "the ledger says that it cost nothing");
-        Ok(())
+        let cost = row["cost_nano_usd"].as_u64().filter(|cost| *cost > 0);
+        cost.context("the ledger says that it cost nothing")
     }
 
-    /// Ends the gateway. Checks its ledger before, and after it that the journal is one chain that holds exactly the
-    /// requests that passed, admitted and settled.
+    /// Checks that each of its allowances was charged with exactly what passed and that none holds anything.
+    async fn check_allowances(&self, cost_nano_usd: u64) -> Result<()> {
+        let mut listed = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = self.ask(format!("/admin/v1/allowances?limit={PAGE}{after}")).await?;
+            listed.extend(page["data"].as_array().context("no allowances are listed")?.iter().cloned());
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        self.allowances.check(&listed, self.passed, cost_nano_usd)
+    }
+
+    async fn ask(&self, target: String) -> Result<Value> {
+        call(self.admin, self.token.clone(), "GET", target, String::new()).await
+    }
+
+    /// Ends the gateway. Checks its ledger and its allowances before, and after it that the journal is one chain that
+    /// holds exactly the requests that passed, admitted and settled.
     pub(crate) async fn end(self) -> Result<()> {
-        self.check_ledger().await?;
+        let cost_nano_usd = self.check_ledger().await?;
+        if self.allowances != Allowances::None {
+            self.check_allowances(cost_nano_usd).await?;
+        }
         self.proxy.role.end().await?;
         let requests = self.passed;
         let (mut chain, mut admitted, mut settled) = (Chain::new(), 0, 0);
@@ -154,7 +181,13 @@ fn segments(journal: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Calls the admin API as a local command would.
-async fn call(address: SocketAddr, token: String, method: &str, target: &str, body: String) -> Result<Value> {
+async fn call(
+    address: SocketAddr,
+    token: String,
+    method: &str,
+    target: String,
+    body: String,
+) -> Result<Value> {
     let mut stream = TcpStream::connect(address).await?;
     let head = format!(
         "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
@@ -169,12 +202,23 @@ async fn call(address: SocketAddr, token: String, method: &str, target: &str, bo
     Ok(serde_json::from_str(body)?)
 }
 
+/// Where the use of a key is booked: everyone has a user, a hundred projects and twenty teams share them.
+pub(crate) fn scope(number: usize) -> Result<Scope> {
+    let mut scope = Scope::team(format!("team-{}", number % 20).parse()?);
+    scope.project = Some(format!("project-{}", number % 100).parse()?);
+    scope.user = Some(format!("user-{number}").parse()?);
+    Ok(scope)
+}
+
 /// The role: runs a gateway until the orders end. Says its process and address when clients can connect.
-pub(crate) async fn serve(folder: &Path, upstream: SocketAddr, mut orders: Orders) -> Result<()> {
-    let text = config(folder, upstream);
-    let snapshot = tollgate_config::load(&text, "bench").map_err(|problems| {
-        anyhow::anyhow!(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })?;
+pub(crate) async fn serve(
+    folder: &Path,
+    upstream: SocketAddr,
+    allowances: Allowances,
+    mut orders: Orders,
+) -> Result<()> {
+    let text = config(folder, upstream, allowances);
+    let snapshot = load(&text)?;
     let gateway = Gateway::start(snapshot, Source { name: "bench", text: &text }).await?;
     println!("{} {}", std::process::id(), gateway.address());
     tokio::select! {
@@ -185,7 +229,19 @@ pub(crate) async fn serve(folder: &Path, upstream: SocketAddr, mut orders: Order
     Ok(())
 }
 
-fn config(folder: &Path, upstream: SocketAddr) -> String {
+/// The allowances of a gateway, as its configuration puts them in force.
+pub(crate) fn allowances(allowances: Allowances) -> Result<Vec<Allowance>> {
+    let text = config(Path::new("/"), SocketAddr::from(([127, 0, 0, 1], 1)), allowances);
+    Ok(load(&text)?.allowances)
+}
+
+fn load(text: &str) -> Result<Snapshot> {
+    tollgate_config::load(text, "bench").map_err(|problems| {
+        anyhow::anyhow!(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+fn config(folder: &Path, upstream: SocketAddr, allowances: Allowances) -> String {
     let folder = folder.display();
     format!(
         "listen:
@@ -197,6 +253,7 @@ upstream:
   url: http://{upstream}
   credential: file:{folder}/upstream-key
   proxy: none
-"
+{}",
+        allowances.yaml()
     )
 }

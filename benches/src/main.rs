@@ -3,6 +3,8 @@
 //! How it measures and how to read it: docs/benchmarks.md.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod allowances;
+mod books;
 mod bytes;
 mod compare;
 mod gateway;
@@ -22,10 +24,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::allowances::Allowances;
 use crate::compare::Settings;
 use crate::role::{Cores, Orders};
 use crate::table::Table;
@@ -56,8 +59,13 @@ struct Arguments {
 
 /// The processes of a bench, which the bench starts itself.
 #[derive(Debug, Subcommand)]
-#[command(hide = true)]
 enum RoleArguments {
+    /// Measure the books of allowances alone.
+    Books {
+        /// With these allowances only.
+        #[arg(value_enum)]
+        allowances: Option<Allowances>,
+    },
     #[command(hide = true)]
     Peers {
         #[arg(value_parser = workload)]
@@ -66,7 +74,12 @@ enum RoleArguments {
         spin: bool,
     },
     #[command(hide = true)]
-    Gateway { folder: PathBuf, upstream: SocketAddr },
+    Gateway {
+        folder: PathBuf,
+        upstream: SocketAddr,
+        #[arg(long, value_enum, default_value_t = Allowances::None)]
+        allowances: Allowances,
+    },
     #[command(hide = true)]
     Nginx { folder: PathBuf, address: SocketAddr },
 }
@@ -87,20 +100,26 @@ fn main() -> Result<()> {
         return one_thread()?.block_on(bench(arguments));
     };
     match role {
+        RoleArguments::Books { allowances } => {
+            let all = Allowances::value_variants();
+            let wanted = all.iter().filter(|one| allowances.is_none_or(|only| only == **one));
+            table::print_moves(&wanted.map(|one| books::measure(*one)).collect::<Result<Vec<_>>>()?);
+            Ok(())
+        }
         RoleArguments::Peers { workload, spin } => {
             one_thread()?.block_on(async { peers::serve(workload, spin, Orders::new()).await })
         }
         RoleArguments::Nginx { folder, address } => {
             one_thread()?.block_on(async { nginx::hold(&folder, address, Orders::new()).await })
         }
-        RoleArguments::Gateway { folder, upstream } => {
+        RoleArguments::Gateway { folder, upstream, allowances } => {
             tracing_subscriber::fmt()
                 .with_writer(std::io::stderr)
                 .with_max_level(tracing::Level::WARN)
                 .init();
             // One worker, as nginx has one: so that a core is compared with a core.
             let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-            runtime.block_on(async { gateway::serve(&folder, upstream, Orders::new()).await })
+            runtime.block_on(async { gateway::serve(&folder, upstream, allowances, Orders::new()).await })
         }
     }
 }
@@ -129,6 +148,10 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         against: arguments.against.clone(),
     };
     let mut table = Table::begin(&settings)?;
+    if arguments.only.is_empty() {
+        let moves = Allowances::value_variants().iter().map(|one| books::measure(*one));
+        table.add_moves(moves.collect::<Result<Vec<_>>>()?);
+    }
     for workload in &ALL {
         let is_wanted =
             arguments.only.is_empty() || arguments.only.iter().any(|only| only.name == workload.name);

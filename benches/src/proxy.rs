@@ -22,6 +22,10 @@ pub(crate) struct Proxy {
 
 /// The name of the gateway in the table.
 pub(crate) const TOLLGATE: &str = "tollgate";
+/// The name of the gateway with allowances of five levels.
+pub(crate) const FIVE_LEVELS: &str = "five levels";
+/// The name of the gateway with those and many that count nothing of the bench.
+pub(crate) const CROWDED: &str = "crowded";
 /// The name of the gateway of another build, where one is compared.
 pub(crate) const OTHER_BUILD: &str = "other build";
 /// The name of nginx as it is for all workloads.

@@ -11,7 +11,8 @@ pub(crate) const INPUT_TOKENS: u64 = 1_200;
 /// As [`INPUT_TOKENS`].
 pub(crate) const OUTPUT_TOKENS: u64 = 90;
 
-const MODEL: &str = "claude-sonnet-4-5";
+/// The model that is asked for, and that answers.
+pub(crate) const MODEL: &str = "claude-sonnet-4-5";
 /// A line as code and prose have it in a prompt, with what JSON must escape.
 const LINE: &str =
     "\tlet total = items.iter().map(|item| item.price * item.count).sum(); // \"net\", see \\docs\n";

@@ -6,13 +6,15 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::books::Moves;
 use crate::compare::{Compared, Ratio, Settings};
-use crate::proxy::{NGINX, NGINX_MEM, OTHER_BUILD, TOLLGATE};
+use crate::proxy::{CROWDED, FIVE_LEVELS, NGINX, NGINX_MEM, OTHER_BUILD, TOLLGATE};
 use crate::workload::Traffic;
 
 /// The table of one run.
 pub(crate) struct Table {
     conditions: Value,
+    moves: Vec<Moves>,
     rows: Vec<Value>,
 }
 
@@ -38,7 +40,14 @@ impl Table {
             "nginx": nginx_version(),
             "version": env!("CARGO_PKG_VERSION"),
         });
-        Ok(Table { conditions, rows: Vec::new() })
+        Ok(Table { conditions, moves: Vec::new(), rows: Vec::new() })
+    }
+
+    /// Prints what the books cost by themselves.
+    pub(crate) fn add_moves(&mut self, moves: Vec<Moves>) {
+        println!();
+        print_moves(&moves);
+        self.moves = moves;
     }
 
     /// Prints a row.
@@ -57,21 +66,32 @@ impl Table {
             cost(NGINX),
             cost(NGINX_MEM),
             cost(TOLLGATE),
-            compared.ratios(NGINX).map_or(String::new(), with_range),
-            compared.ratios(NGINX_MEM).map_or(String::new(), |ratio| format!("{:.2}", ratio.median)),
+            compared.ratios(TOLLGATE, NGINX).map_or(String::new(), with_range),
+            compared
+                .ratios(TOLLGATE, NGINX_MEM)
+                .map_or(String::new(), |ratio| format!("{:.2}", ratio.median)),
             p50(NGINX),
             p50(TOLLGATE),
         );
-        if let Some(ratio) = compared.ratios(OTHER_BUILD) {
-            println!("{:>44}   {:<22}", "tollgate / other build", with_range(ratio));
+        for (proxy, about) in
+            [(FIVE_LEVELS, "with allowances of five levels"), (CROWDED, "with 5,000 of other teams besides")]
+        {
+            if let Some(ratio) = compared.ratios(proxy, TOLLGATE) {
+                println!("  {about:<41}{:>10}   {} of tollgate with none", cost(proxy), with_range(ratio));
+            }
+        }
+        if let Some(ratio) = compared.ratios(TOLLGATE, OTHER_BUILD) {
+            println!("  {:<41}{:>10}   {} of it", "the other build", cost(OTHER_BUILD), with_range(ratio));
         }
         self.rows.push(json!({
             "workload": workload.name,
             "about": workload.about,
             "unit": workload.unit().as_str(),
-            "ratio": compared.ratios(NGINX),
-            "ratio_to_nginx_mem": compared.ratios(NGINX_MEM),
-            "ratio_to_other_build": compared.ratios(OTHER_BUILD),
+            "ratio": compared.ratios(TOLLGATE, NGINX),
+            "ratio_to_nginx_mem": compared.ratios(TOLLGATE, NGINX_MEM),
+            "ratio_to_other_build": compared.ratios(TOLLGATE, OTHER_BUILD),
+            "ratio_of_five_levels": compared.ratios(FIVE_LEVELS, TOLLGATE),
+            "ratio_of_crowded": compared.ratios(CROWDED, TOLLGATE),
             "columns": compared.columns,
         }));
     }
@@ -80,14 +100,32 @@ impl Table {
     pub(crate) fn end(self, file: Option<&Path>) -> Result<()> {
         println!(
             "\nEvery answer had status 200 and the upstream's bytes. Every request that tollgate passed is in its \
-             journal,\nadmitted and settled, and in its ledger, with its usage and price."
+             journal,\nadmitted and settled, and in its ledger, with its usage and price. Every allowance was charged \
+             with exactly that."
         );
         let Some(path) = file else {
             return Ok(());
         };
-        let text = format!("{:#}\n", json!({ "conditions": self.conditions, "workloads": self.rows }));
+        let text = format!(
+            "{:#}\n",
+            json!({ "conditions": self.conditions, "books": self.moves, "workloads": self.rows })
+        );
         std::fs::write(path, text).with_context(|| format!("{} can not be written", path.display()))
     }
+}
+
+/// Prints what the books cost by themselves.
+pub(crate) fn print_moves(moves: &[Moves]) {
+    println!(
+        "{:<44}{:>10}{:>10}{:>10}{:>10}",
+        "the books alone, ns a request", "reserve", "shares", "settle", "together"
+    );
+    for row in moves {
+        let Moves { about, reserve_ns, shares_ns, settle_ns } = row;
+        let together = row.total_ns();
+        println!("{about:<44}{reserve_ns:>10.0}{shares_ns:>10.0}{settle_ns:>10.0}{together:>10.0}");
+    }
+    println!();
 }
 
 fn with_range(ratio: Ratio) -> String {

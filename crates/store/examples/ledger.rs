@@ -167,8 +167,9 @@ impl Company {
         self.made += 1;
         // Two thirds of the people work on a day, each a third more on some.
         let person = (self.chance(PEOPLE * 2 / 3) + day as u64 * 613) % PEOPLE;
-        let (model, price) = [("claude-sonnet-4-5-20250929", 3), ("claude-opus-4-5", 15), ("claude-haiku-4-5", 1)]
-            [[0, 0, 0, 1, 2, 2][self.chance(6) as usize]];
+        let (model, price) =
+            [("claude-sonnet-4-5-20250929", 3), ("claude-opus-4-5", 15), ("claude-haiku-4-5", 1)]
+                [[0, 0, 0, 1, 2, 2][self.chance(6) as usize]];
         let (input, output, cached) = (self.chance(4_000), self.chance(2_000), self.chance(90_000));
         let outcome = [Outcome::Complete, Outcome::Aborted, Outcome::UpstreamError]
             [[0; 18].into_iter().chain([1, 2]).nth(self.chance(20) as usize).unwrap_or(0)];
@@ -182,7 +183,7 @@ impl Company {
             scope: Scope {
                 org: Scope::default_org(),
                 team: name(format!("team-{}", person % TEAMS)),
-                project: (person % 3 == 0).then(|| name(format!("project-{}", person % 200))),
+                project: person.is_multiple_of(3).then(|| name(format!("project-{}", person % 200))),
                 user: Some(name(format!("user-{person}"))),
             },
             endpoint: "messages".into(),
@@ -211,7 +212,7 @@ impl Company {
             cost_centre: Some(name(format!("{}", 4000 + person % 100))),
             tags: BTreeMap::from([
                 ("app".into(), format!("app-{}", person % 7)),
-                ("stage".into(), if person % 5 == 0 { "test".into() } else { "prod".into() }),
+                ("stage".into(), if person.is_multiple_of(5) { "test".into() } else { "prod".into() }),
             ]),
         };
         (at.saturating_add_ms(ms_total as i64), Event::Settled(settled))

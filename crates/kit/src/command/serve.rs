@@ -148,6 +148,7 @@ impl Announcement {
     /// In words on a terminal; where the log is read by machines, as lines of it.
     fn give(self, gateway: &Gateway, log: &Log, printer: &Printer) {
         let clients = format!("{}://{}", self.scheme, gateway.address());
+        let setup = gateway.setup_code();
         let admin = format!("http://{}", gateway.admin_address());
         let data = self.data.display();
         match log.form() {
@@ -155,13 +156,14 @@ impl Announcement {
                 for warning in &self.warnings {
                     tracing::warn!("{warning}");
                 }
-                tracing::info!(%clients, %admin, %data, upstream = %self.upstream, "the gateway is up");
-                if let Some(code) = gateway.setup_code() {
+                if let Some(code) = setup {
+                    // Good once, for the first operator; whoever reads this log may become that.
                     tracing::warn!(
-                        setup_code = code.as_str(),
-                        "there is no operator yet: make the first one"
+                        code = code.as_str(),
+                        "nobody may administer this gateway yet: tollgate setup"
                     );
                 }
+                tracing::info!(%clients, %admin, %data, upstream = %self.upstream, "the gateway is up");
             }
             Form::Pretty => {
                 for warning in &self.warnings {
@@ -178,10 +180,10 @@ impl Announcement {
                      tollgate key create --data {data} --team TEAM --user USER\n",
                     self.upstream
                 ));
-                if let Some(code) = gateway.setup_code() {
+                if let Some(code) = setup {
                     printer.say(&format!(
-                        "There is no operator yet. The first one, an admin, is made with this code, once:\n\n  \
-                         tollgate setup --data {data} --code {} --name NAME\n",
+                        "The first operator, for administration from elsewhere and by others:\n\n  \
+                         tollgate setup --data {data} --name NAME --code {}\n",
                         code.as_str()
                     ));
                 }

@@ -8,7 +8,7 @@ use crate::{
     runtime,
     status::Status,
     table::{Column, Table},
-    time::brief,
+    time::{Span, brief},
 };
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -55,9 +55,9 @@ struct Pause {
     /// Why, as its client is told.
     #[arg(long, value_name = "TEXT")]
     why: String,
-    /// After how many minutes it may go on by itself.
-    #[arg(long, value_name = "NUMBER", default_value_t = 60)]
-    minutes: u32,
+    /// How long, unless somebody resumes it: a number and a unit, s, m, h, d or w; at most 30d.
+    #[arg(long = "for", value_name = "SPAN", default_value = "1h")]
+    length: Span,
     #[command(flatten)]
     access: Access,
 }
@@ -91,7 +91,7 @@ struct Wish<'w> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'w str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    minutes: Option<u32>,
+    seconds: Option<u64>,
 }
 
 impl Session {
@@ -106,14 +106,15 @@ impl Session {
                     printer.answer(&table(&admin.read_all(paused)?))?;
                 }
             }
-            Command::Pause(Pause { key, session, why, minutes, access }) => {
-                let wish = Wish { key: &key, session: &session, why: Some(&why), minutes: Some(minutes) };
+            Command::Pause(Pause { key, session, why, length, access }) => {
+                let seconds = Some(length.seconds());
+                let wish = Wish { key: &key, session: &session, why: Some(&why), seconds };
                 let admin = Admin::reach(&access)?;
-                let _paused: Value = runtime::ask(admin.change("/admin/v1/sessions/pause", &wish))?;
-                printer.say(&format!("session {session} of {key} is paused for {minutes} minutes"));
+                let paused: Paused = runtime::ask(admin.change("/admin/v1/sessions/pause", &wish))?;
+                printer.say(&format!("session {session} of {key} is paused until {}", brief(&paused.until)));
             }
             Command::Resume(Resume { key, session, access }) => {
-                let wish = Wish { key: &key, session: &session, why: None, minutes: None };
+                let wish = Wish { key: &key, session: &session, why: None, seconds: None };
                 let admin = Admin::reach(&access)?;
                 let _resumed: Value = runtime::ask(admin.change("/admin/v1/sessions/resume", &wish))?;
                 printer.say(&format!("session {session} of {key} may go on"));

@@ -6,14 +6,14 @@ use clap::Args;
 use serde::Serialize;
 use std::net::SocketAddr;
 
-/// Make the first operator of a gateway, with the code that it showed at its first start.
+/// Make the first operator of a gateway, with the code that it shows at its start.
 ///
-/// The code is good once and for a while; there is no default password. Whoever may read the data folder can do without:
-/// `tollgate operator create` makes operators as well.
+/// The code is good once, as long as there is no operator; there is no default password. Whoever may read the data folder
+/// can do without: `tollgate operator create` makes operators as well.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  tollgate setup --admin 127.0.0.1:8081 --code 7F3K-Q2ND-XH8B --name ada")]
+  tollgate setup --admin 127.0.0.1:8081 --code 7F3KQ-2NDXH-8BW0R-V4M6T --name ada")]
 pub(crate) struct Setup {
     /// The code.
     #[arg(long)]

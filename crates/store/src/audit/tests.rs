@@ -12,6 +12,8 @@ use super::*;
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::store::Store;
 
+mod ledger;
+
 /// A data folder whose journal was closed in good order.
 fn closed_folder(requests: u64) -> (TempDir, PathBuf) {
     let folder = folder();
@@ -453,7 +455,11 @@ fn what_cannot_be_proven_is_not_called_good() {
         ("the public key gone", |data| remove(data, &["secrets/journal.pub"]), "journal.pub is missing"),
         ("junk at the end", |data| append(data, b"junk"), "4 bytes after the last entry"),
         ("zeros at the end", |data| append(data, &[0; 512]), "512 bytes after the last entry"),
-        ("cheaper", |data| alter(data, "UPDATE usage_2026_11 SET cost_nano_usd = 1 WHERE seq = 4"), "was altered"),
+        (
+            "cheaper",
+            |data| alter(data, "UPDATE usage_2026_11 SET cost_nano_usd = 1 WHERE seq = 4"),
+            "was altered",
+        ),
         ("another team", |data| alter(data, "UPDATE dims SET team = 'x'"), "was altered"),
         ("one less", |data| alter(data, "DELETE FROM usage_2026_11 WHERE seq = 4"), "was altered"),
         (

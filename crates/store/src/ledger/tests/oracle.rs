@@ -49,7 +49,8 @@ fn settlement() -> impl Strategy<Value = (UnixMs, Event)> {
         settled.scope.project = scope.1.map(|name| name.parse().unwrap());
         settled.scope.user = scope.2.map(|name| name.parse().unwrap());
         settled.cost_centre = scope.3.map(|name| name.parse().unwrap());
-        (settled.model, settled.served_model, settled.session, settled.agent) = (what.0, what.1, what.2, what.3);
+        (settled.model, settled.served_model, settled.session, settled.agent) =
+            (what.0, what.1, what.2, what.3);
         settled.tags = what.4.map(|app| ("app".to_owned(), app)).into_iter().collect();
         settled.region = what.5;
         // Mostly sensible numbers of tokens.
@@ -71,8 +72,8 @@ fn settlement() -> impl Strategy<Value = (UnixMs, Event)> {
 /// Settlements, with adjustments of some of them after the last.
 fn entries() -> impl Strategy<Value = Vec<(UnixMs, Event)>> {
     let settlements = proptest::collection::vec(settlement(), 0..40);
-    (settlements, proptest::collection::vec((any::<prop::sample::Index>(), instant(), amount()), 0..6)).prop_map(
-        |(mut entries, adjustments)| {
+    (settlements, proptest::collection::vec((any::<prop::sample::Index>(), instant(), amount()), 0..6))
+        .prop_map(|(mut entries, adjustments)| {
             for (number, seq) in (1..).zip(&mut entries) {
                 let Event::Settled(settled) = &mut seq.1 else { continue };
                 settled.request = crate::fixture::request(number);
@@ -85,8 +86,7 @@ fn entries() -> impl Strategy<Value = Vec<(UnixMs, Event)>> {
                 entries.push((at, Event::Adjusted(adjusted)));
             }
             entries
-        },
-    )
+        })
 }
 
 fn dimensions() -> Vec<Dimension> {
@@ -115,9 +115,7 @@ fn query() -> impl Strategy<Value = Query> {
                         Dimension::Agent => "a1".to_owned(),
                         Dimension::Tag(_) => "app1".to_owned(),
                         Dimension::Month => "2026-11".to_owned(),
-                        Dimension::Day => {
-                            day(start().saturating_add_ms(i64::from(number) % DAYS * DAY_MS))
-                        }
+                        Dimension::Day => day(start().saturating_add_ms(i64::from(number) % DAYS * DAY_MS)),
                         Dimension::Outcome => "cut".to_owned(),
                         _ => "none".to_owned(),
                     };
