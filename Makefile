@@ -56,4 +56,5 @@ reference: ## write the generated reference pages anew
 	@scripts/setup.sh build
 	TOLLGATE_UPDATE=1 cargo test -p tollgate-wire --lib the_reference_is_current
 	TOLLGATE_UPDATE=1 cargo test -p tollgate-config --lib the_reference_is_current
+	TOLLGATE_UPDATE=1 cargo test -p tollgate-gateway --lib the_reference_is_current
 	TOLLGATE_UPDATE=1 cargo test -p tollgate --bin tollgate the_reference_is_current
