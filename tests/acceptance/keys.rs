@@ -20,8 +20,8 @@ async fn a_key_lives_from_creation_to_revocation() {
     assert_eq!(status(&house, &key).await, 200);
     let listed = house.admin("GET", "/admin/v1/keys", None).await;
     assert!(!listed.text().contains(&key), "it is shown once");
-    assert_eq!(listed.json()[0]["state"], "active");
-    assert_eq!(listed.json()[0]["project"], "web");
+    assert_eq!(listed.json()["data"][0]["state"], "active");
+    assert_eq!(listed.json()["data"][0]["project"], "web");
 
     let rotated = house
         .admin("POST", &format!("/admin/v1/keys/{id}/rotate"), Some(json!({ "grace_seconds": 3600 })))

@@ -15,6 +15,7 @@ mod models;
 mod money;
 mod probes;
 mod reload;
+mod roles;
 mod storm;
 mod streams;
 mod tls;

@@ -28,6 +28,7 @@ impl Shared {
 
     /// The allowances that the admin API made have changed.
     pub(crate) fn allowances_changed(&self) -> Result<(), LedgerFault> {
+        let _turn = self.booking.blocking_lock();
         self.rebook(&self.in_force())
     }
 

@@ -70,6 +70,8 @@ struct Shared {
     register: Arc<Register>,
     history: Arc<History>,
     counters: Counters,
+    /// Held while what is in force changes, so that of two changes the later one stays.
+    booking: tokio::sync::Mutex<()>,
     steady: Steady,
     watch: Watch,
     metrics: Metrics,

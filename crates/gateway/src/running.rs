@@ -131,6 +131,7 @@ impl Gateway {
             steady: Steady::new(now()),
             watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
+            booking: tokio::sync::Mutex::default(),
             metrics: Metrics::new(),
             drain: Drain::new(),
             room,
@@ -190,6 +191,7 @@ impl Gateway {
     }
 
     async fn apply(&self, config: Snapshot, source: Source<'_>) -> Result<(), ReloadFault> {
+        let _turn = self.shared.booking.lock().await;
         let before = self.shared.in_force();
         let fixed = before.config.restart_needed(&config);
         if !fixed.is_empty() {

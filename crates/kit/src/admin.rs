@@ -156,6 +156,16 @@ impl Admin {
         }
     }
 
+    /// Asks for a text, and takes it to the byte as it comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`].
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Fault> {
+        let body = self.send(Method::GET, path, None, Bytes::new(), REPORT_PATIENCE).await?;
+        String::from_utf8(body.to_vec()).map_err(|error| self.strange(&error))
+    }
+
     /// Asks for a report over the ledger, and waits longer for it.
     ///
     /// # Errors
@@ -230,6 +240,20 @@ impl Admin {
         body: Bytes,
         patience: Duration,
     ) -> Result<T, Fault> {
+        let body = self.send(method, path, expect, body, patience).await?;
+        // An answer without content (RFC 9110, section 15.3.5) says that it is done, which is all that was asked.
+        let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+        serde_json::from_slice(body).map_err(|error| self.strange(&error))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        expect: Option<Expect<'_>>,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Bytes, Fault> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -246,9 +270,7 @@ impl Admin {
         let status = answer.status();
         let body = http::read(answer.into_body(), patience).await.map_err(|cause| self.silent(cause))?;
         if status.is_success() {
-            // An answer without content (RFC 9110, section 15.3.5) says that it is done, which is all that was asked.
-            let body: &[u8] = if body.is_empty() { b"null" } else { &body };
-            return serde_json::from_slice(body).map_err(|error| self.strange(&error));
+            return Ok(body);
         }
         Err(self.refused(status, &body))
     }

@@ -3,7 +3,7 @@
 use crate::{
     command::{
         Allowance, Audit, Config, Demo, Key, Operator, Price, Reconcile, Serve, Session, Setup, Simulate,
-        Usage,
+        Statement, Usage,
     },
     fault::Fault,
     printer::Printer,
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Allowance(Allowance),
     Session(Session),
     Usage(Usage),
+    Statement(Statement),
     Price(Price),
     Reconcile(Reconcile),
     Audit(Audit),
@@ -68,6 +69,7 @@ impl Command {
             Self::Allowance(command) => command.run(printer),
             Self::Session(command) => command.run(printer),
             Self::Usage(command) => command.run(printer),
+            Self::Statement(command) => command.run(printer),
             Self::Price(command) => command.run(printer),
             Self::Reconcile(command) => command.run(printer),
             Self::Audit(command) => command.run(printer),

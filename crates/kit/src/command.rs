@@ -12,6 +12,7 @@ mod serve;
 mod session;
 mod setup;
 mod simulate;
+mod statement;
 pub(crate) mod usage;
 
 pub(crate) use allowance::Allowance;
@@ -26,4 +27,5 @@ pub(crate) use serve::Serve;
 pub(crate) use session::Session;
 pub(crate) use setup::Setup;
 pub(crate) use simulate::Simulate;
+pub(crate) use statement::Statement;
 pub(crate) use usage::Usage;

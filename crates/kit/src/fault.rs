@@ -19,6 +19,9 @@ pub(crate) enum Fault {
     /// A file that the command line names can not be read.
     #[error("{} can not be read: {cause}", path.display())]
     Unreadable { path: PathBuf, cause: io::Error },
+    /// A file that the command line names can not be written.
+    #[error("{} can not be written: {cause}", path.display())]
+    Unwritable { path: PathBuf, cause: io::Error },
     /// A folder for the demo can not be made.
     #[error("a folder for the demo can not be made: {0}")]
     Folder(io::Error),
@@ -100,6 +103,7 @@ impl Fault {
             },
             Self::Output(_)
             | Self::Runtime(_)
+            | Self::Unwritable { .. }
             | Self::Folder(_)
             | Self::Listen { .. }
             | Self::NoInstance { .. }
@@ -150,6 +154,7 @@ impl Fault {
             Self::Output(_)
             | Self::Runtime(_)
             | Self::Unreadable { .. }
+            | Self::Unwritable { .. }
             | Self::Folder(_)
             | Self::Configuration(_)
             | Self::Script { .. }

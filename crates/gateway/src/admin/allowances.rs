@@ -40,11 +40,11 @@ pub(super) struct ListAllowances {
 
 /// An allowance, where it is from, and how it stands.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ShownAllowance")]
 pub(super) struct Shown {
     allowance: Allowance,
     origin: Origin,
     /// The allowance is not in force, because the configuration has one of the same name.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     shadowed: bool,
     /// Who made it, where it was made here.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -101,6 +101,7 @@ fn sentence(problems: &[Problem]) -> String {
 
 /// What every refusal looks like.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Refusal")]
 pub(super) struct Envelope {
     /// Always `error`.
     #[serde(rename = "type")]
@@ -117,8 +118,8 @@ struct ErrorBody {
     /// What happened and what to do, for people.
     message: String,
     /// Each thing that is wrong, where there is more to say than the message.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<Problem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<Vec<Problem>>,
 }
 
 impl AdminFault {
@@ -150,7 +151,7 @@ impl IntoResponse for AdminFault {
         let (status, kind) = self.shown();
         let message = self.to_string();
         let after = matches!(self, Self::TooManyCodes).then_some("60");
-        let problems = if let Self::Unsound(problems) = self { problems } else { Vec::new() };
+        let problems = if let Self::Unsound(problems) = self { Some(problems) } else { None };
         let error = ErrorBody { kind, message, problems };
         let mut response = (status, Json(Envelope { class: "error", error })).into_response();
         if let Some(seconds) = after {

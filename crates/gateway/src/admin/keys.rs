@@ -45,6 +45,7 @@ pub(super) struct ListKeys {
 /// The state of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "KeyState")]
 enum State {
     /// In use.
     Active,
@@ -177,6 +178,7 @@ impl Key {
 
 /// A key just minted: the only time that its text is shown.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedKey")]
 pub(super) struct Created {
     /// The key itself.
     secret: String,

@@ -63,9 +63,21 @@ pub(super) fn document() -> Map<String, Value> {
         },
         "security": [{ "operator": [] }],
     });
-    match document {
+    match without_links(document) {
         Value::Object(document) => document,
         _ => Map::new(),
+    }
+}
+
+/// Descriptions are the comments of the types, whose links lead nowhere outside of the code.
+fn without_links(value: Value) -> Value {
+    match value {
+        Value::String(text) => text.replace("[`", "`").replace("`]", "`").into(),
+        Value::Array(items) => items.into_iter().map(without_links).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, without_links(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
 

@@ -78,6 +78,7 @@ impl Presented {
 
 /// An operator just made, or given another token: the only time that the token is shown.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedOperator")]
 pub(super) struct Created {
     operator: Operator,
     /// The credential, to be sent as `Authorization: Bearer`.
@@ -107,6 +108,7 @@ impl Removed {
 
 /// Who calls.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Self")]
 pub(super) struct Oneself {
     /// What changes are signed with.
     name: String,

@@ -12,6 +12,7 @@ pub(super) const ROWS_MAX: usize = 1000;
 
 /// One page of a list.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub(super) struct Page<T> {
     /// The rows, in an order that does not change.
     pub(super) data: Vec<T>,

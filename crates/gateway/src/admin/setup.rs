@@ -101,6 +101,7 @@ fn plain(code: &str) -> Zeroizing<String> {
 /// `POST /admin/v1/setup`
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SetUpWish")]
 pub(super) struct Wish {
     /// The code that the gateway printed at its start.
     code: String,

@@ -10,6 +10,7 @@ use crate::Shared;
 
 /// How the gateway is at this moment.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "GatewayState")]
 pub(super) struct State {
     version: &'static str,
     upstream: String,

@@ -80,7 +80,12 @@ fn audit(path: &Path, options: &Options) -> Result<Report, Fault> {
     verify(path, options).map_err(|fault| Fault::Journal(fault.to_string()))
 }
 
-fn public_key(path: &Path) -> Result<PublicKey, Fault> {
+/// Reads the public key of a journal.
+///
+/// # Errors
+///
+/// [`Fault::Unreadable`], [`Fault::NotAPublicKey`].
+pub(crate) fn public_key(path: &Path) -> Result<PublicKey, Fault> {
     let Source { name, text } = Source::read(path)?;
     text.parse().map_err(|_| Fault::NotAPublicKey(name))
 }

@@ -55,7 +55,7 @@ struct Pause {
     /// Why, as its client is told.
     #[arg(long, value_name = "TEXT")]
     why: String,
-    /// How long, unless somebody resumes it: a number and a unit, s, m, h, d or w; at most 30d.
+    /// How long, in whole minutes, unless somebody resumes it: a number and a unit, m, h, d or w; at most 30d.
     #[arg(long = "for", value_name = "SPAN", default_value = "1h")]
     length: Span,
     #[command(flatten)]
@@ -91,7 +91,7 @@ struct Wish<'w> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'w str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    seconds: Option<u64>,
+    minutes: Option<u64>,
 }
 
 impl Session {
@@ -107,14 +107,14 @@ impl Session {
                 }
             }
             Command::Pause(Pause { key, session, why, length, access }) => {
-                let seconds = Some(length.seconds());
-                let wish = Wish { key: &key, session: &session, why: Some(&why), seconds };
+                let minutes = Some(length.seconds().div_ceil(60));
+                let wish = Wish { key: &key, session: &session, why: Some(&why), minutes };
                 let admin = Admin::reach(&access)?;
                 let paused: Paused = runtime::ask(admin.change("/admin/v1/sessions/pause", &wish))?;
                 printer.say(&format!("session {session} of {key} is paused until {}", brief(&paused.until)));
             }
             Command::Resume(Resume { key, session, access }) => {
-                let wish = Wish { key: &key, session: &session, why: None, seconds: None };
+                let wish = Wish { key: &key, session: &session, why: None, minutes: None };
                 let admin = Admin::reach(&access)?;
                 let _resumed: Value = runtime::ask(admin.change("/admin/v1/sessions/resume", &wish))?;
                 printer.say(&format!("session {session} of {key} may go on"));

@@ -55,7 +55,7 @@ fn a_limit_on_a_model_that_nobody_serves_is_refused_before_and_at_the_start() {
         assert_eq!(checked.status == 0, good, "{prices} {model}: {}", checked.err);
         assert!(good || checked.err.contains("yaml:2:"), "{}", checked.err);
     }
-    check("", "house-model");
+    check(&own, "claude-opus-5");
     let started = run(&["serve", "--config", text(&path("tollgate.yaml")), "--data", text(&path("data"))]);
     assert!(started.status == 2 && started.err.contains("fits no model"), "{}", started.err);
 }

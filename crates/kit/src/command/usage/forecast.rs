@@ -74,9 +74,10 @@ mod tests {
         let running = Running::of(None, None, now).unwrap();
         assert_eq!((running.from(), running.to()), (at("2026-11-01"), at("2026-12-01")));
         // 21.5 of 30 days.
-        for (so_far, end) in
-            [(0, 0), (215, 300), (1, 1), (-215, -300), (i128::from(i64::MAX), 12_869_821_446_774_105_777)]
-        {
+        let most = i128::from(i64::MAX);
+        let rows =
+            [(0, 0), (215, 300), (1, 1), (2, 3), (-2, -3), (-215, -300), (most, 12_869_821_446_774_105_777)];
+        for (so_far, end) in rows {
             assert_eq!(running.at_end(so_far), end, "{so_far}");
         }
         let halves = Running::of(Some(at("2026-11-21")), Some(at("2026-11-25")), at("2026-11-23")).unwrap();
