@@ -6,7 +6,7 @@ use crate::unit::UnixMs;
 
 use super::index::whose;
 use super::meter::{Meter, Terms, reaches};
-use super::{Books, Entry, Reservation, period};
+use super::{Books, Counter, Entry, Reservation, period};
 
 /// Periods shorter run than a hundredth of their length foretell nothing.
 const FORECAST_PARTS: i64 = 100;
@@ -64,21 +64,24 @@ pub struct Standing {
 impl Books {
     /// How much is used of each allowance that counts this request.
     #[must_use]
-    pub fn shares(&self, now: UnixMs, reservation: &Reservation) -> Vec<Share> {
-        let now = now.max(self.clock);
+    pub fn shares(&mut self, now: UnixMs, reservation: &Reservation) -> Vec<Share> {
+        let now = self.tick(now);
         let open = reservation
             .ticket
             .and_then(|(place, serial)| self.reservations.at(place).filter(|open| open.serial == serial));
-        let holds = open.into_iter().flat_map(|open| &open.holds);
-        let shares = holds.filter_map(|hold| {
-            let counter = self.counters.at(hold.counter)?;
-            let number = counter.allowance? as usize;
-            let terms = terms(&self.allowances[number], &self.entries[number], now);
-            let mut meter = counter.meter.clone();
+        let holds = open.map_or(&[][..], |open| &open.holds);
+        let mut shares = Vec::with_capacity(holds.len());
+        for hold in holds {
+            let Some(Counter { allowance: Some(number), meter, .. }) = self.counters.at_mut(hold.counter)
+            else {
+                continue;
+            };
+            let number = *number as usize;
+            let terms = self.entries[number].terms(&self.allowances[number], now);
             meter.advance(&terms);
-            Some(share(&terms, &meter))
-        });
-        shares.collect()
+            shares.push(share(&terms, meter));
+        }
+        shares
     }
 
     /// Where the chosen allowances stand, in their order: one line for each that all share, and one for each counter of

@@ -131,8 +131,9 @@ impl Books {
     /// The allowances that count a request at its end and held nothing: those of a model that nobody named, and new
     /// ones.
     fn further(&mut self, open: &Open, served: Option<&str>) -> Vec<u32> {
+        let same_allowances = open.version == self.version;
         let served_as_asked = served.is_none() || served == open.requested.as_deref();
-        if open.version == self.version && (served_as_asked || !self.selective) {
+        if same_allowances && (served_as_asked || !self.selective) {
             return Vec::new();
         }
         let Self { index, routes, allowances, entries, .. } = self;
@@ -143,8 +144,11 @@ impl Books {
         let models = open.requested.as_deref().into_iter().chain(served);
         let counts = |stop: &&Stop| {
             let allowance = &allowances[stop.number as usize];
-            open.kind.counts_in(allowance.measure)
-                && (allowance.models.is_empty() || models.clone().any(|model| allowance.models.allows(model)))
+            let of_all_models = allowance.models.is_empty();
+            // One that counts all models and was there counted the request from its start.
+            !(of_all_models && same_allowances)
+                && open.kind.counts_in(allowance.measure)
+                && (of_all_models || models.clone().any(|model| allowance.models.allows(model)))
                 && !held(stop)
         };
         stops.iter().filter(counts).map(|stop| stop.number).collect()
