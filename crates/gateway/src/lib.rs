@@ -41,6 +41,7 @@ use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
 use tollgate_store::counters::Counters;
 use tollgate_store::directory::Directory;
+use tollgate_store::history::History;
 use tollgate_store::journal::Journal;
 use tollgate_store::ledger::Ledger;
 use tollgate_store::register::Register;
@@ -67,6 +68,7 @@ struct Shared {
     directory: Arc<Directory>,
     ledger: Arc<Ledger>,
     register: Arc<Register>,
+    history: Arc<History>,
     counters: Counters,
     steady: Steady,
     watch: Watch,

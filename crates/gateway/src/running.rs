@@ -127,6 +127,7 @@ impl Gateway {
             directory: store.directory.clone(),
             ledger: store.ledger.clone(),
             register: store.register.clone(),
+            history: store.history.clone(),
             steady: Steady::new(now()),
             watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),

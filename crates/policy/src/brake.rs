@@ -142,6 +142,9 @@ impl Brakes {
         if self.brake.cost.is_none() && self.brake.rising.is_none() || cost <= NanoUsd::ZERO {
             return None;
         }
+        if self.paused(now, key, session).is_some() {
+            return None;
+        }
         let (brake, window_ms) = (self.brake.clone(), self.brake.window_ms);
         let watch = self.watch(now, key, session);
         watch.spend(now, window_ms, u128::from(cost.0.unsigned_abs()));
@@ -157,9 +160,6 @@ impl Brakes {
             }
             _ => return None,
         };
-        if self.paused(now, key, session).is_some() {
-            return None;
-        }
         Some(self.begin(now, key, session, &seen))
     }
 
@@ -289,3 +289,6 @@ impl Watch {
 fn sentence(until: UnixMs, seen: &str) -> String {
     format!("This session is paused until {until}: {seen}. The gateway's operator can resume it earlier.")
 }
+
+#[cfg(test)]
+mod tests;

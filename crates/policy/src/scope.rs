@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::text;
@@ -73,7 +74,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// Where the usage of a key is booked. Every key has a team; a project and a user may narrow it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Scope {
     /// The whole company or subsidiary; `default` when nothing is said.
     #[serde(default = "Scope::default_org")]

@@ -165,6 +165,11 @@ impl Journal {
         self.shared.lock().chained_seq()
     }
 
+    /// The last entry that the kernel has, and the admissions without a written settlement at that moment, oldest first.
+    pub(crate) fn open_admissions(&self) -> (u64, Vec<u64>) {
+        self.shared.lock().open_admissions()
+    }
+
     /// The last entry that the kernel has.
     pub(crate) fn written_seq(&self) -> u64 {
         self.shared.lock().written.seq

@@ -16,6 +16,7 @@ pub mod fault;
 #[cfg(test)]
 mod fixture;
 mod folder;
+pub mod history;
 pub mod journal;
 pub mod ledger;
 mod projection;

@@ -185,6 +185,12 @@ impl Register {
         }
     }
 
+    /// The instance that this folder belongs to.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
     fn record(&self, event: Event, now: UnixMs) -> Result<u64, RegisterFault> {
         Ok(self.journal.append_synced(now, event).wait()?)
     }

@@ -12,6 +12,7 @@ use tollgate_policy::usage::Usage;
 use crate::directory::Directory;
 use crate::fault::StoreFault;
 use crate::folder::{Folder, Secrets, random};
+use crate::history::History;
 use crate::journal::Journal;
 use crate::journal::checkpoint::{self, SIDECAR};
 use crate::journal::queue::Start;
@@ -72,6 +73,8 @@ pub struct Store {
     pub directory: Arc<Directory>,
     /// What was decided.
     pub register: Arc<Register>,
+    /// What happened, entry by entry.
+    pub history: Arc<History>,
     /// What it cost.
     pub ledger: Arc<Ledger>,
     /// The instance that this folder belongs to, for life.
@@ -151,7 +154,8 @@ impl Store {
         let statement_files = folder.statements();
         let ground = Ground { pepper, signer, instance, statement_files, journal: Arc::clone(&journal) };
         let register = Arc::new(Register::open(ground, decisions, now));
-        Ok(Self { journal, directory: Arc::new(directory), register, ledger, instance })
+        let history = Arc::new(History::new(journal_folder, Arc::clone(&journal)));
+        Ok(Self { journal, directory: Arc::new(directory), register, history, ledger, instance })
     }
 
     /// Records the end in good order and lets go of the folder. Blocks until everything is durable.

@@ -19,7 +19,12 @@ use super::operators::Removed;
 use super::page::{self, Page};
 use super::route::{Answer, Ask, Nothing, quoted};
 use super::standing::{CounterStanding, Standings};
-use crate::now;
+use crate::{Shared, now};
+
+/// The most counters shown of one allowance in a list.
+const ROWS_IN_LIST: usize = 100;
+/// The most counters shown of one allowance alone.
+const ROWS_ALONE: usize = 1000;
 
 /// Which allowances to list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,8 +51,11 @@ pub(super) struct Shown {
     made_by: Option<String>,
     /// What tells this state from others, for `if-match`.
     etag: String,
-    /// How its counters stand: one for a pool, else one for each member that used it.
+    /// How much is used, by whom; those who have used the largest part first. Of many, the first hundred in a list, and
+    /// the first thousand of one allowance. Empty if the allowance is not in force.
     standing: Vec<CounterStanding>,
+    /// How many there are.
+    standing_total: usize,
 }
 
 /// Where an allowance is from.
@@ -91,10 +99,12 @@ pub(super) async fn list(
     let mut names = found.iter().map(|(_, allowance)| &allowance.name).collect::<Vec<_>>();
     names.dedup();
     let next = names.get(limit).map(|_| names[limit - 1].clone());
-    let rows = found.iter().take_while(|(_, one)| next.as_ref().is_none_or(|last| one.name <= *last));
-    let mut standing = Standings::of(&admin.shared, rows.clone().map(|(_, allowance)| &allowance.name));
-    let data = rows.map(|(origin, one)| shown_with(&admin, *origin, one, &mut standing)).collect();
-    Ok(Answer::ok(Page { data, next: next.map(|name| name.to_string()) }))
+    found.retain(|(_, one)| next.as_ref().is_none_or(|last| one.name <= *last));
+    let next = next.map(|name| name.to_string());
+    let mut standing = standing(&admin, &ask.caller, found.iter().map(|(_, one)| &one.name));
+    let rows = found.iter();
+    let data = rows.map(|(origin, one)| shown(&admin, *origin, one, &mut standing, ROWS_IN_LIST)).collect();
+    Ok(Answer::ok(Page { data, next }))
 }
 
 pub(super) async fn show(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Shown>, AdminFault> {
@@ -102,7 +112,7 @@ pub(super) async fn show(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Ans
     let found = all(&admin).into_iter().find(|(_, allowance)| allowance.name == name);
     let (origin, allowance) =
         found.filter(|(_, one)| may_see(&ask.caller, &one.on)).ok_or_else(|| no_such(&name))?;
-    Ok(Answer::ok(shown(&admin, origin, &allowance)).tagged(fingerprint(&*allowance)))
+    Ok(Answer::ok(alone(&admin, &ask.caller, origin, &allowance)).tagged(fingerprint(&*allowance)))
 }
 
 pub(super) async fn set(admin: Admin, ask: Ask<Nothing, Allowance>) -> Result<Answer<Shown>, AdminFault> {
@@ -123,15 +133,16 @@ pub(super) async fn set(admin: Admin, ask: Ask<Nothing, Allowance>) -> Result<An
     sign_raises(&mut wish, before.as_deref(), &caller.name);
     sound(&admin, &wish)?;
     let expect = expect.unwrap_or(Expect::Absent);
-    let by = caller.name;
+    let by = caller.name.clone();
     let set = admin.blocking(move |shared| {
         let set = shared.register.set_allowance(&by, wish, expect, now())?;
-        shared.allowances_changed()?;
+        in_force(shared)?;
         Ok::<_, AdminFault>(set)
     });
     let (allowance, is_new) = set.await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Answer::new(status, shown(&admin, Origin::Api, &allowance)).tagged(fingerprint(&*allowance)))
+    let shown = alone(&admin, &caller, Origin::Api, &allowance);
+    Ok(Answer::new(status, shown).tagged(fingerprint(&*allowance)))
 }
 
 pub(super) async fn remove(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Removed>, AdminFault> {
@@ -141,7 +152,7 @@ pub(super) async fn remove(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<A
     let (by, gone) = (ask.caller.name, name.clone());
     let removed = admin.blocking(move |shared| {
         shared.register.remove_allowance(&by, &gone, expect, now())?;
-        shared.allowances_changed()?;
+        in_force(shared)?;
         Ok::<_, AdminFault>(())
     });
     removed.await?;
@@ -152,19 +163,30 @@ pub(super) async fn raise(admin: Admin, ask: Ask<Nothing, AddRaise>) -> Result<A
     let name = name_of(ask.part("name"))?;
     let before = changeable(&admin, &ask.caller, &name)?;
     let expect = ask.expect.unwrap_or(Expect::Exactly(fingerprint(&*before)));
-    let by = ask.caller.name;
+    let by = ask.caller.name.clone();
     let now = now();
     let AddRaise { amount, from, until, note } = ask.body;
     let raise = Raise { amount, from: from.unwrap_or(now), until, by: by.clone(), note };
     let raised = admin.blocking(move |shared| {
         let edit = |allowance| with_raise(allowance, raise, now);
         let raised = shared.register.edit_allowance(&by, &name, expect, edit, now)?;
-        shared.allowances_changed()?;
+        in_force(shared)?;
         Ok::<_, AdminFault>(raised)
     });
     let allowance = raised.await?;
-    let answer = Answer::new(StatusCode::CREATED, shown(&admin, Origin::Api, &allowance));
+    let shown = alone(&admin, &ask.caller, Origin::Api, &allowance);
+    let answer = Answer::new(StatusCode::CREATED, shown);
     Ok(answer.tagged(fingerprint(&*allowance)))
+}
+
+/// Puts what was changed in force. The change is on record already, so a failure only delays it.
+fn in_force(shared: &Shared) -> Result<(), AdminFault> {
+    shared.allowances_changed().map_err(|fault| {
+        AdminFault::Unavailable(format!(
+            "the change is recorded and comes into force when the configuration is reloaded or the gateway restarts, \
+             because the use so far could not be counted: {fault}"
+        ))
+    })
 }
 
 /// The allowance with one raise more, and without those that are over.
@@ -191,21 +213,48 @@ fn all(admin: &Admin) -> Vec<(Origin, Arc<Allowance>)> {
     configured.chain(registered.iter().map(|one| (Origin::Api, Arc::clone(one)))).collect()
 }
 
-fn shown(admin: &Admin, origin: Origin, allowance: &Allowance) -> Shown {
-    let mut standing = Standings::of(&admin.shared, std::iter::once(&allowance.name));
-    shown_with(admin, origin, allowance, &mut standing)
+/// How the counters of allowances stand, as far as a caller may see them.
+fn standing<'n>(admin: &Admin, caller: &Caller, names: impl Iterator<Item = &'n Name>) -> Standings {
+    Standings::of(&admin.shared, names, |subject| is_own(caller, subject))
 }
 
-fn shown_with(admin: &Admin, origin: Origin, allowance: &Allowance, standing: &mut Standings) -> Shown {
-    let register = &admin.shared.register;
-    let made_by = register.maker(&allowance.name).filter(|_| origin == Origin::Api);
+/// One allowance, with more of its counters than in a list.
+fn alone(admin: &Admin, caller: &Caller, origin: Origin, allowance: &Allowance) -> Shown {
+    let mut standing = standing(admin, caller, std::iter::once(&allowance.name));
+    shown(admin, origin, allowance, &mut standing, ROWS_ALONE)
+}
+
+fn shown(
+    admin: &Admin,
+    origin: Origin,
+    allowance: &Allowance,
+    standings: &mut Standings,
+    rows_max: usize,
+) -> Shown {
+    let maker = admin.shared.register.maker(&allowance.name).filter(|_| origin == Origin::Api);
+    let shadowed = origin == Origin::Api && not_configured(admin, &allowance.name).is_err();
+    let mut standing = if shadowed { Vec::new() } else { standings.take(&allowance.name) };
+    let standing_total = standing.len();
+    standing.truncate(rows_max);
     Shown {
         allowance: allowance.clone(),
         origin,
-        shadowed: origin == Origin::Api && not_configured(admin, &allowance.name).is_err(),
-        made_by: made_by.map(|maker| maker.by),
+        shadowed,
+        made_by: maker.map(|maker| maker.by),
         etag: quoted(fingerprint(allowance)),
-        standing: standing.take(&allowance.name),
+        standing,
+        standing_total,
+    }
+}
+
+/// Whether it is all use that a caller may see.
+fn is_own(caller: &Caller, subject: &Selector) -> bool {
+    match &caller.role {
+        Role::Admin | Role::Auditor => true,
+        Role::TeamAdmin { org, team } => {
+            subject.org.as_ref() == Some(org) && subject.team.as_ref() == Some(team)
+        }
+        Role::Developer { .. } => false,
     }
 }
 
@@ -223,14 +272,7 @@ fn may_see(caller: &Caller, on: &Selector) -> bool {
 
 /// Refuses what a caller may not grant: team admins grant inside of their team.
 fn must_hold(caller: &Caller, wish: &Allowance) -> Result<(), AdminFault> {
-    let holds = match &caller.role {
-        Role::Admin => true,
-        Role::TeamAdmin { org, team } => {
-            wish.on.org.as_ref() == Some(org) && wish.on.team.as_ref() == Some(team)
-        }
-        Role::Auditor | Role::Developer { .. } => false,
-    };
-    if holds {
+    if caller.role != Role::Auditor && is_own(caller, &wish.on) {
         return Ok(());
     }
     Err(AdminFault::Forbidden(format!(

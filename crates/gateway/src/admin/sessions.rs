@@ -15,8 +15,8 @@ use super::page::{self, Page};
 use super::route::{Answer, Ask, Nothing};
 use crate::now;
 
-/// The longest pause: thirty days, in seconds.
-const PAUSE_SECONDS: u64 = 30 * 24 * 3600;
+/// The longest pause: thirty days, in minutes.
+const PAUSE_MINUTES: u64 = 30 * 24 * 60;
 
 /// Which paused sessions to list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -77,8 +77,8 @@ pub(super) struct Pause {
     key: KeyId,
     /// The session, as its client names it.
     session: String,
-    /// For how long: 1 to 2592000.
-    seconds: u64,
+    /// For how long: 1 to 43200.
+    minutes: u64,
     /// Why, as its client is told: at most 256 characters.
     why: String,
 }
@@ -112,17 +112,17 @@ pub(super) async fn list(
 }
 
 pub(super) async fn pause(admin: Admin, ask: Ask<Nothing, Pause>) -> Result<Answer<Paused>, AdminFault> {
-    let Pause { key, session, seconds, why } = ask.body;
+    let Pause { key, session, minutes, why } = ask.body;
     if session.is_empty() {
         return Err(AdminFault::BadRequest("session: must not be empty".to_owned()));
     }
-    if !(1..=PAUSE_SECONDS).contains(&seconds) {
-        return Err(AdminFault::BadRequest(format!("seconds: 1 to {PAUSE_SECONDS}")));
+    if !(1..=PAUSE_MINUTES).contains(&minutes) {
+        return Err(AdminFault::BadRequest(format!("minutes: 1 to {PAUSE_MINUTES}")));
     }
     let scope = visible_key(&admin, &ask.caller, key)?;
-    let until = now().saturating_add_ms(seconds as i64 * 1000);
+    let until = now().saturating_add_ms(minutes as i64 * 60_000);
     let wish = SessionPaused { by: ask.caller.name, key, scope, session, why, until };
-    let paused = admin.blocking(move |shared| Ok::<_, AdminFault>(shared.register.pause(wish, now())?));
+    let paused = admin.blocking(move |shared| shared.register.pause(wish, now()));
     Ok(Answer::new(StatusCode::CREATED, Paused::of(&*paused.await?)))
 }
 
@@ -132,7 +132,7 @@ pub(super) async fn resume(admin: Admin, ask: Ask<Nothing, Resume>) -> Result<An
     let (by, name) = (ask.caller.name, session.clone());
     let resumed = admin.blocking(move |shared| {
         shared.register.resume(&by, key, &name, now())?;
-        shared.watch.resumed(now(), key, &name);
+        shared.watch.resumed(shared.steady_now(), key, &name);
         Ok::<_, AdminFault>(())
     });
     resumed.await?;

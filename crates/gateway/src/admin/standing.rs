@@ -1,5 +1,6 @@
 //! How the counters of allowances stand, for the admin API.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use schemars::JsonSchema;
@@ -36,20 +37,35 @@ pub(super) struct CounterStanding {
 pub(super) struct Standings(HashMap<Name, Vec<CounterStanding>>);
 
 impl Standings {
-    pub(super) fn of<'n>(shared: &Shared, names: impl Iterator<Item = &'n Name>) -> Self {
+    /// Those counters of the allowances that may be seen.
+    pub(super) fn of<'n>(
+        shared: &Shared,
+        names: impl Iterator<Item = &'n Name>,
+        may_see: impl Fn(&Selector) -> bool,
+    ) -> Self {
         let names: HashSet<&Name> = names.collect();
         let standings =
             shared.counters.standing(shared.steady_now(), |allowance| names.contains(&allowance.name));
         let mut by_name: HashMap<Name, Vec<CounterStanding>> = HashMap::new();
-        for standing in standings {
+        for standing in standings.into_iter().filter(|standing| may_see(&standing.subject)) {
             by_name.entry(standing.allowance.clone()).or_default().push(standing.into());
         }
+        by_name.values_mut().for_each(|counters| counters.sort_by(CounterStanding::by_part));
         Standings(by_name)
     }
 
-    /// Those of one allowance.
+    /// Those of one allowance, the fullest ones first.
     pub(super) fn take(&mut self, name: &Name) -> Vec<CounterStanding> {
         self.0.remove(name).unwrap_or_default()
+    }
+}
+
+impl CounterStanding {
+    /// Orders by the part of the amount that is taken, the largest first.
+    fn by_part(&self, other: &Self) -> Ordering {
+        let taken = |one: &Self| u128::from(one.used) + u128::from(one.held);
+        let (mine, theirs) = (taken(self) * u128::from(other.amount), taken(other) * u128::from(self.amount));
+        theirs.cmp(&mine).then_with(|| self.whose.cmp(&other.whose))
     }
 }
 

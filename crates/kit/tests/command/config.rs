@@ -31,6 +31,36 @@ fn a_good_configuration_is_said_to_be_good() {
 }
 
 #[test]
+fn a_limit_on_a_model_that_nobody_serves_is_refused_before_and_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let book = r#"{"version":"own-1","multipliers":{"batch":"0.5","fast":"6","us_inference":"1","regional":"1","contract":"1"},
+        "usd_per_thousand":{"web_search":"10","code_execution":"1"},"models":[{"model":"house-model","periods":[
+        {"usd_per_million":{"input":"1","output":"5","cache_write_5m":"1","cache_write_1h":"1","cache_read":"1"}}]}]}"#;
+    std::fs::write(path("book.json"), book).unwrap();
+    let check = |prices: &str, model: &str| {
+        let document = format!("{prices}\nallowances: [{{name: a, usd: 5, per: day, models: ['{model}']}}]");
+        std::fs::write(path("tollgate.yaml"), document).unwrap();
+        run(&["config", "check", text(&path("tollgate.yaml"))])
+    };
+    let own = format!("prices: {{file: {}}}", text(&path("book.json")));
+    for (prices, model, good) in [
+        ("", "claude-opus-5", true),
+        ("", "house-model", false),
+        (own.as_str(), "house-*", true),
+        (own.as_str(), "claude-opus-5", false),
+        ("prices: {file: elsewhere.json}", "anything", true),
+    ] {
+        let checked = check(prices, model);
+        assert_eq!(checked.status == 0, good, "{prices} {model}: {}", checked.err);
+        assert!(good || checked.err.contains("yaml:2:"), "{}", checked.err);
+    }
+    check("", "house-model");
+    let started = run(&["serve", "--config", text(&path("tollgate.yaml")), "--data", text(&path("data"))]);
+    assert!(started.status == 2 && started.err.contains("fits no model"), "{}", started.err);
+}
+
+#[test]
 fn what_is_shown_can_be_checked_and_shown_again() {
     let defaults = run(&["config", "show"]);
     assert_eq!((defaults.status, defaults.err.as_str()), (0, ""));

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod allowance;
 mod audit;
 mod config;
 mod demo;
 mod focus;
 mod key;
+mod operator;
+mod price;
+mod reconcile;
 mod run;
 mod serve;
 mod shell;

@@ -97,3 +97,68 @@ fn largest(bin: usize) -> u64 {
         Some(doubling) => ((u64::from(STEPS) + step as u64 + 1) << doubling) - 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn taught(samples: &[u64]) -> Learned {
+        let mut learned = Learned::default();
+        samples.iter().for_each(|tokens| learned.learn("opus", *tokens));
+        learned
+    }
+
+    #[test]
+    fn nothing_is_known_before_enough_was_seen() {
+        assert_eq!(taught(&[7; 49]).output_tokens("opus"), None);
+        assert_eq!(taught(&[7; 50]).output_tokens("opus"), Some(7));
+        assert_eq!(taught(&[7; 50]).output_tokens("sonnet"), None);
+        // What wrote nothing says nothing.
+        assert_eq!(taught(&[0; 500]).output_tokens("opus"), None);
+    }
+
+    #[test]
+    fn what_is_old_fades() {
+        let mut samples = vec![100_000; 10_000];
+        samples.extend(vec![6; 100_000]);
+        assert_eq!(taught(&samples).output_tokens("opus"), Some(6));
+    }
+
+    #[test]
+    fn the_model_not_seen_for_longest_leaves() {
+        let mut learned = taught(&[7; 50]);
+        for number in 0..MODELS_MAX {
+            learned.learn("opus", 7);
+            learned.learn(&format!("model-{number}"), 7);
+        }
+        assert_eq!(learned.models.len(), MODELS_MAX);
+        assert!(learned.output_tokens("opus").is_some());
+        assert!(!learned.models.contains_key("model-0") && learned.models.contains_key("model-1"));
+        learned.learn(&"x".repeat(MODEL_BYTES_MAX + 1), 7);
+        assert!(learned.models.contains_key("model-1"));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_larger_end_of_the_step_in_which_the_quantile_lies(
+            samples in prop::collection::vec(prop_oneof![1..20_u64, 1..300_000_u64, any::<u64>()], 50..400),
+        ) {
+            let found = taught(&samples).output_tokens("opus").unwrap();
+            let mut sorted = samples;
+            sorted.retain(|tokens| *tokens > 0);
+            sorted.sort_unstable();
+            let exact = sorted[(sorted.len() * 99).div_ceil(100) - 1];
+            let most = largest(BINS - 1);
+            prop_assert!(found >= exact.min(most) && found <= exact.saturating_add(exact / 8), "{} for {}", found, exact);
+        }
+
+        #[test]
+        fn each_count_is_in_the_bin_that_ends_with_the_next_largest(tokens in 0..1_u64 << 27) {
+            let bin = bin(tokens);
+            prop_assert!(tokens <= largest(bin));
+            prop_assert!(bin == 0 || largest(bin - 1) < tokens);
+        }
+    }
+}

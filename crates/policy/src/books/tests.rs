@@ -1,11 +1,18 @@
 //! The rule of the books: tables of what passes and what is said, and laws against an oracle.
 
+use super::index::whose;
 use super::*;
 use crate::access::Models;
 use crate::allowance::{Calendar, Level, Period, Raise};
+use crate::entry::ThresholdPassed;
 
 mod laws;
+mod moves;
 mod oracle;
+mod play;
+mod recalled;
+mod sentences;
+mod week;
 
 /// 22 November 2026, 11:30 in UTC, a Sunday.
 const NOW: UnixMs = UnixMs(1_795_347_000_000);
@@ -67,4 +74,47 @@ fn in_zone(period: Period, zone: &str) -> Span {
 
 fn amounts(input_tokens: u64, output_tokens: u64, nano_usd: i64) -> Amounts {
     Amounts { input_tokens, output_tokens, cost: NanoUsd(nano_usd) }
+}
+
+/// A request of ada of team red, for a message that uses at most this.
+struct Desk {
+    books: Books,
+    scope: Scope,
+    models: Vec<&'static str>,
+    kind: Kind,
+}
+
+impl Desk {
+    fn new(allowances: Vec<Allowance>) -> Self {
+        let (scope, models) = (scope("default/red/-/ada"), vec!["claude-opus-5"]);
+        Self { books: Books::new(allowances, NOW), scope, models, kind: Kind::Messages }
+    }
+
+    fn ask(&mut self, at_ms: i64, full: Amounts) -> Result<Reservation, Box<Overdrawn>> {
+        let claim = Claim {
+            scope: &self.scope,
+            key: key(1),
+            kind: self.kind,
+            models: &self.models,
+            full,
+            input_likely: full.input_tokens / 2,
+        };
+        self.books.reserve(later(at_ms), &claim)
+    }
+
+    /// Asks for output tokens.
+    fn output(&mut self, at_ms: i64, tokens: u64) -> Result<Reservation, Box<Overdrawn>> {
+        self.ask(at_ms, amounts(0, tokens, 0))
+    }
+
+    fn settle(&mut self, at_ms: i64, reservation: Reservation, output_tokens: u64) -> Vec<ThresholdPassed> {
+        self.books.settle(later(at_ms), reservation, None, amounts(0, output_tokens, 0))
+    }
+
+    /// What is used and held of the only counter.
+    fn level(&self, at_ms: i64) -> (u64, u64) {
+        let lines = self.books.standing(later(at_ms), |_| true);
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        (line.used, line.held)
+    }
 }

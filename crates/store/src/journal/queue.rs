@@ -378,6 +378,11 @@ impl Queue {
         self.open.iter().find(|(_, standing)| **standing != Standing::Queued).map(|(seq, _)| *seq)
     }
 
+    /// The last written entry, and the admissions without a written settlement.
+    pub(super) fn open_admissions(&self) -> (u64, Vec<u64>) {
+        (self.written.seq, self.open.keys().copied().collect())
+    }
+
     /// Whether a checkpoint would cover something new.
     pub(super) fn checkpoint_useful(&self) -> bool {
         self.ahead.since_checkpoint > 0 && self.outage.is_none()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use tollgate_policy::entry::{Hash, Outcome};
 use tollgate_policy::id::{KeyId, RequestId};
@@ -9,7 +10,7 @@ use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 
 /// What is booked for one settled request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Record {
     /// The sequence number of its `settled` entry in the journal.
     pub seq: u64,
@@ -54,7 +55,7 @@ pub struct Record {
 }
 
 /// Where use belongs: what many records have in common.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attribution {
     /// Where it is booked.
     #[serde(flatten)]
@@ -78,7 +79,7 @@ pub struct Attribution {
 }
 
 /// A correction of one request's cost, booked at the instant at which it was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Adjustment {
     /// The sequence number of its entry in the journal.
     pub seq: u64,

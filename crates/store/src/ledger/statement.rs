@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, ToSql, params};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
@@ -29,7 +30,7 @@ pub struct StatementFigures {
 }
 
 /// What one group of a statement cost. Lines are in the order of these fields, absent values first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StatementLine {
     /// The cost centre that pays, if a rule names one.
     pub cost_centre: Option<Name>,

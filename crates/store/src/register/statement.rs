@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_policy::entry::{Event, Hash, StatementClosed};
 use tollgate_policy::id::InstanceId;
@@ -32,7 +33,7 @@ pub struct Closing {
 }
 
 /// The signature of a statement, by the key that signs the journal's checkpoints.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signature {
     /// The instance that signs.
     pub instance: InstanceId,

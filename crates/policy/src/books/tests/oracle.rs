@@ -163,10 +163,10 @@ impl Oracle {
         let mut charges: Vec<(When, i128)> =
             parts.iter().flat_map(|part| self.charges(number, part)).collect();
         charges.sort_by_key(|(when, _)| *when);
-        let mut debt = 0;
-        for first in 0..charges.len() {
-            let sum: i128 = charges[first..].iter().map(|(_, charge)| charge).sum();
-            debt = debt.max(sum - self.drained(number, charges[first].0.0, now));
+        let (mut debt, mut sum) = (0, 0);
+        for (when, charge) in charges.into_iter().rev() {
+            sum += charge;
+            debt = debt.max(sum - self.drained(number, when.0, now));
         }
         debt
     }
