@@ -114,11 +114,14 @@ struct Entry {
 struct Counter {
     /// The number of the allowance; none if it is gone and the counter waits for its reservations.
     allowance: Option<u32>,
-    subject: Selector,
+    subject: Box<Selector>,
     /// How many reservations name it.
     pins: u32,
     meter: Meter,
 }
+
+/// A request with thirty allowances touches thirty of these, so each fits into two lines of the cache.
+const _: () = assert!(size_of::<Option<Counter>>() <= 128);
 
 /// A reservation, as the books know it.
 #[derive(Debug)]
@@ -182,7 +185,7 @@ impl Entry {
             return Some(place);
         }
         let meter = Meter::new(&allowance.span);
-        let counter = Counter { allowance: Some(number), subject: subject.clone(), pins: 0, meter };
+        let counter = Counter { allowance: Some(number), subject: Box::new(subject.clone()), pins: 0, meter };
         let place = counters.insert(counter);
         if allowance.each.is_none() {
             self.pool = Some(place);

@@ -59,7 +59,7 @@ pub(super) enum Meter {
     /// A period of the calendar: the current one, and earlier ones that requests which began in them still hold.
     Period(Tally, Vec<Tally>),
     /// A rolling window.
-    Window(Window),
+    Window(Box<Window>),
 }
 
 /// What is counted in one period.
@@ -87,7 +87,7 @@ impl Meter {
             Span::AtOnce => Self::AtOnce { held: 0 },
             Span::Rate { per_ms, .. } => Self::Bucket(Bucket::new(*per_ms)),
             Span::Period { .. } => Self::Period(Tally::new(UnixMs(i64::MIN)), Vec::new()),
-            Span::Rolling { ms } => Self::Window(Window::new(*ms)),
+            Span::Rolling { ms } => Self::Window(Box::new(Window::new(*ms))),
         }
     }
 
