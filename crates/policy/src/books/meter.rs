@@ -265,9 +265,13 @@ impl Meter {
                 None => return (Vec::new(), 0),
             },
         };
-        let warn_at = terms.allowance.warn_at.iter().copied();
-        let reached = |percent: &u8| *percent > *passed && reaches(used, *percent, amount);
-        let newly: Vec<u8> = warn_at.filter(reached).collect();
+        let mut further = terms.allowance.warn_at.iter().copied().filter(|percent| *percent > *passed);
+        let reached = |percent: &u8| reaches(used, *percent, amount);
+        // They rise: nearly always the next one is not reached, and that is all there is to see.
+        let Some(next) = further.next().filter(reached) else {
+            return (Vec::new(), 0);
+        };
+        let newly: Vec<u8> = std::iter::once(next).chain(further.take_while(reached)).collect();
         if let Some(highest) = newly.last() {
             *passed = *highest;
             if let Some(passed_at) = passed_at {
