@@ -10,6 +10,10 @@ export TOLLGATE_FOCUS := $(CURDIR)/target/focus
 # Passed on to the demo, the benches and the acceptance tests: make demo ARGS=--exit
 ARGS ?=
 
+# How many settlements the ledger has that `make bench` and `make acceptance` ask. None: leave it out.
+BENCH_SETTLEMENTS ?= 10000000
+ACCEPTANCE_SETTLEMENTS ?= 100000000
+
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test check bench acceptance advisories reference
 
@@ -38,12 +42,14 @@ check: ## formatting, lints, documentation, licences and sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	cargo deny --log-level error check bans licenses sources
 
-bench: ## measure the gateway and nginx side by side
+bench: ## measure the gateway and nginx side by side, and a ledger of 10 million settlements
 	@scripts/setup.sh bench
 	cargo run --release -p tollgate-benches -- $(ARGS)
+	$(if $(BENCH_SETTLEMENTS),scripts/ledger.sh $(BENCH_SETTLEMENTS))
 
-acceptance: ## run the acceptance tests at length: every real client, 200 rounds of kill -9
+acceptance: ## run the acceptance tests at length: every real client, 200 rounds of kill -9, 100 million settlements
 	@scripts/setup.sh build acceptance
+	$(if $(ACCEPTANCE_SETTLEMENTS),scripts/ledger.sh $(ACCEPTANCE_SETTLEMENTS))
 	cargo build -p tollgate
 	TOLLGATE_KILL_ROUNDS=200 cargo test -p tollgate-acceptance --test acceptance -- $(ARGS)
 	cargo test -p tollgate-acceptance --test clients -- --include-ignored $(ARGS)

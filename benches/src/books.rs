@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde::Serialize;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tollgate_policy::books::{Amounts, Books, Claim, Kind};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::scope::Scope;
@@ -13,15 +14,18 @@ use tollgate_policy::unit::{NanoUsd, UnixMs};
 
 use crate::allowances::Allowances;
 use crate::gateway;
+use crate::role::Role;
 use crate::script::{INPUT_TOKENS, MODEL, OUTPUT_TOKENS};
 
+/// The role that measures.
+pub(crate) const ROLE: &str = "books";
 /// Requests that run at once, each with a key of its own.
 const RUNNING: usize = 1_000;
 /// How often they come and go. The median of so many is not moved by other work on the machine now and then.
 const TURNS: usize = 301;
 
 /// What the moves of one request cost, in nanoseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Moves {
     /// Which allowances there are, in words.
     pub(crate) about: String,
@@ -40,8 +44,25 @@ impl Moves {
     }
 }
 
-/// Measures the books with these allowances.
-pub(crate) fn measure(allowances: Allowances) -> Result<Moves> {
+/// Measures the books with each kind of allowances, in a process of its own: what one leaves behind in memory would make
+/// the next one slower.
+pub(crate) async fn moves(core: Option<usize>) -> Result<Vec<Moves>> {
+    let mut moves = Vec::new();
+    for allowances in Allowances::value_variants() {
+        let mut role = Role::start(ROLE, core, vec![allowances.word().into()])?;
+        moves.push(serde_json::from_str(&role.line().await?)?);
+        role.end().await?;
+    }
+    Ok(moves)
+}
+
+/// The role: measures the books with these allowances and says the result.
+pub(crate) fn say(allowances: Allowances) -> Result<()> {
+    println!("{}", serde_json::to_string(&measure(allowances)?)?);
+    Ok(())
+}
+
+fn measure(allowances: Allowances) -> Result<Moves> {
     let start: UnixMs = "2026-11-22T12:00:00.000Z".parse()?;
     let mut books = Books::new(gateway::allowances(allowances)?, start);
     let members = (0..RUNNING).map(|number| member(number, start)).collect::<Result<Vec<_>>>()?;

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -59,12 +59,12 @@ struct Arguments {
 
 /// The processes of a bench, which the bench starts itself.
 #[derive(Debug, Subcommand)]
+#[command(hide = true)]
 enum RoleArguments {
-    /// Measure the books of allowances alone.
+    #[command(hide = true)]
     Books {
-        /// With these allowances only.
         #[arg(value_enum)]
-        allowances: Option<Allowances>,
+        allowances: Allowances,
     },
     #[command(hide = true)]
     Peers {
@@ -100,12 +100,7 @@ fn main() -> Result<()> {
         return one_thread()?.block_on(bench(arguments));
     };
     match role {
-        RoleArguments::Books { allowances } => {
-            let all = Allowances::value_variants();
-            let wanted = all.iter().filter(|one| allowances.is_none_or(|only| only == **one));
-            table::print_moves(&wanted.map(|one| books::measure(*one)).collect::<Result<Vec<_>>>()?);
-            Ok(())
-        }
+        RoleArguments::Books { allowances } => books::say(allowances),
         RoleArguments::Peers { workload, spin } => {
             one_thread()?.block_on(async { peers::serve(workload, spin, Orders::new()).await })
         }
@@ -147,14 +142,11 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         cores: Cores::share()?,
         against: arguments.against.clone(),
     };
-    let mut table = Table::begin(&settings)?;
-    if arguments.only.is_empty() {
-        let moves = Allowances::value_variants().iter().map(|one| books::measure(*one));
-        table.add_moves(moves.collect::<Result<Vec<_>>>()?);
-    }
+    let wants_all = arguments.only.is_empty();
+    let moves = if wants_all { books::moves(settings.cores.proxy).await? } else { Vec::new() };
+    let mut table = Table::begin(&settings, moves)?;
     for workload in &ALL {
-        let is_wanted =
-            arguments.only.is_empty() || arguments.only.iter().any(|only| only.name == workload.name);
+        let is_wanted = wants_all || arguments.only.iter().any(|only| only.name == workload.name);
         if is_wanted {
             let compared = compare::compare(workload, &settings).await;
             table.add(compared.with_context(|| format!("{}: {}", workload.name, workload.about))?);

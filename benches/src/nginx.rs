@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
+use crate::process::Tree;
 use crate::proxy::{NGINX, NGINX_MEM, Proxy};
 use crate::role::{Orders, Role};
 use crate::script::UPSTREAM_KEY;
@@ -102,13 +103,15 @@ http {{
 pub(crate) async fn hold(folder: &Path, address: SocketAddr, mut orders: Orders) -> Result<()> {
     let mut nginx =
         nginx(folder).spawn().context("nginx can not be started; scripts/setup.sh bench installs it")?;
-    while TcpStream::connect(address).await.is_err() {
+    let pid = nginx.id().context("nginx has ended")?;
+    // The kernel takes connections before the worker is there, whose CPU time is to be read.
+    while TcpStream::connect(address).await.is_err() || Tree::of(pid)?.processes() < 2 {
         if let Some(status) = nginx.try_wait()? {
             bail!("nginx ended with {status}");
         }
         sleep(Duration::from_millis(10)).await;
     }
-    println!("{} {address}", nginx.id().context("nginx has ended")?);
+    println!("{pid} {address}");
     tokio::select! {
         status = nginx.wait() => bail!("nginx ended with {}", status?),
         () = orders.ended() => stop(nginx).await,

@@ -53,6 +53,11 @@ impl Tree {
         Ok(Tree { pids })
     }
 
+    /// How many they are.
+    pub(crate) fn processes(&self) -> usize {
+        self.pids.len()
+    }
+
     /// CPU time that was used so far, in user and kernel mode, by the scheduler's own account. That counts
     /// nanoseconds, where `utime` and `stime` count hundredths of a second.
     pub(crate) fn cpu(&self) -> Result<Cpu> {

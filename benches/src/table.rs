@@ -19,17 +19,18 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Prints under which conditions is measured, and the head of the table.
-    pub(crate) fn begin(settings: &Settings) -> Result<Self> {
+    /// Prints under which conditions is measured, what the books cost by themselves, and the head of the table.
+    pub(crate) fn begin(settings: &Settings, moves: Vec<Moves>) -> Result<Self> {
         let cores = std::thread::available_parallelism()?.get();
         let pinned = match settings.cores.proxy {
             Some(core) => format!("the proxy pinned to core {core}"),
             None => "one core for everything, so the times to an answer say little".to_owned(),
         };
         println!("tollgate fully on, nginx as a plain proxy; one worker each, {cores} cores, {pinned}");
-        println!("{} rounds of {:?}; CPU time in user and kernel mode\n", settings.rounds, settings.duration);
+        println!("{} rounds of {:?}; CPU time in user and kernel mode", settings.rounds, settings.duration);
+        print_moves(&moves);
         println!(
-            "{:<11} {:<11}{:>10}{:>10}{:>10}   {:<22}{:<12}{:>10}{:>10}",
+            "\n{:<11} {:<11}{:>10}{:>10}{:>10}   {:<22}{:<12}{:>10}{:>10}",
             "", "", NGINX, NGINX_MEM, TOLLGATE, "tollgate / nginx", "/ nginx-mem", "p50 nginx", "tollgate"
         );
         let conditions = json!({
@@ -40,14 +41,7 @@ impl Table {
             "nginx": nginx_version(),
             "version": env!("CARGO_PKG_VERSION"),
         });
-        Ok(Table { conditions, moves: Vec::new(), rows: Vec::new() })
-    }
-
-    /// Prints what the books cost by themselves.
-    pub(crate) fn add_moves(&mut self, moves: Vec<Moves>) {
-        println!();
-        print_moves(&moves);
-        self.moves = moves;
+        Ok(Table { conditions, moves, rows: Vec::new() })
     }
 
     /// Prints a row.
@@ -114,10 +108,12 @@ impl Table {
     }
 }
 
-/// Prints what the books cost by themselves.
-pub(crate) fn print_moves(moves: &[Moves]) {
+fn print_moves(moves: &[Moves]) {
+    if moves.is_empty() {
+        return;
+    }
     println!(
-        "{:<44}{:>10}{:>10}{:>10}{:>10}",
+        "\n{:<44}{:>10}{:>10}{:>10}{:>10}",
         "the books alone, ns a request", "reserve", "shares", "settle", "together"
     );
     for row in moves {
@@ -125,7 +121,6 @@ pub(crate) fn print_moves(moves: &[Moves]) {
         let together = row.total_ns();
         println!("{about:<44}{reserve_ns:>10.0}{shares_ns:>10.0}{settle_ns:>10.0}{together:>10.0}");
     }
-    println!();
 }
 
 fn with_range(ratio: Ratio) -> String {

@@ -47,7 +47,7 @@ pub(crate) fn reserve(
     };
     let key = permit.principal().key();
     if inbound.endpoint == Endpoint::Messages {
-        sessions::check(shared, now, key, &inbound.head, body)?;
+        sessions::check(shared, force, now, key, &inbound.head, body)?;
     }
     let models: Vec<&str> = call.model.iter().chain(&call.other_models).map(String::as_str).collect();
     let most = if inbound.endpoint == Endpoint::Messages {

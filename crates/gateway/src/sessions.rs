@@ -13,8 +13,8 @@ use tollgate_policy::key::KeyRecord;
 use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 
-use crate::Shared;
 use crate::inbound::Head;
+use crate::{InForce, Shared};
 
 /// The header by which Claude Code names its session.
 pub(crate) const SESSION: &str = "x-claude-code-session-id";
@@ -59,6 +59,7 @@ fn brake(settings: snapshot::Brakes) -> Brake {
 /// Refuses a request of a paused session, and one that repeats itself too often.
 pub(crate) fn check(
     shared: &Arc<Shared>,
+    force: &InForce,
     now: UnixMs,
     key: &KeyRecord,
     head: &Head,
@@ -70,8 +71,13 @@ pub(crate) fn check(
     if let Some(pause) = shared.register.pause_of(key.id, session, now) {
         return Err(denial(now, &pause.by, &pause.why, pause.until));
     }
+    if force.config.brakes.is_none() {
+        return Ok(());
+    }
+    // Before the lock: a large body keeps no other request waiting.
+    let digest = digest(body);
     let watched = match &mut *shared.watch.lock() {
-        Some(brakes) => brakes.check(now, key.id, session, digest(body)),
+        Some(brakes) => brakes.check(now, key.id, session, digest),
         None => Ok(()),
     };
     watched.map_err(|paused| {

@@ -4,11 +4,15 @@
 //! (<https://platform.claude.com/docs/en/api/rate-limits#response-headers>). Budgets use the unified form in which the
 //! vendor's own gateway reports spend; Claude Code warns its user by it.
 
+use std::fmt::Display;
+use std::io::Write;
+
 use tollgate_policy::allowance::{Measure, Span};
 use tollgate_policy::books::{Overdrawn, Share};
 use tollgate_policy::unit::UnixMs;
 
-use crate::answer::push_field;
+/// About the length of the header lines for a rate and a budget.
+const FIELDS_BYTES: usize = 640;
 
 /// Headers by which the upstream describes its own limits: those of the key that all callers share.
 pub(crate) fn is_limit_header(name: &[u8]) -> bool {
@@ -20,7 +24,7 @@ pub(crate) fn is_limit_header(name: &[u8]) -> bool {
 
 /// The header lines of an answer to a request that these allowances let pass.
 pub(crate) fn fields(shares: &[Share]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(FIELDS_BYTES);
     for (measure, word) in RATES {
         let rates = shares.iter().filter(|share| share.measure == measure);
         let rates = rates.filter(|share| matches!(share.span, Span::Rate { .. }));
@@ -66,12 +70,11 @@ const RATES: [(Measure, &str); 4] = [
 ];
 
 fn push_rate(out: &mut Vec<u8>, word: &str, limit: u64, left: u64, resets_at: UnixMs) {
-    let mut push = |name: &str, value: &str| {
-        push_field(out, format!("anthropic-ratelimit-{word}-{name}").as_bytes(), value.as_bytes());
-    };
-    push("limit", &limit.to_string());
-    push("remaining", &left.to_string());
-    push("reset", &whole_second(resets_at).to_string().replace(".000Z", "Z"));
+    let mut push = |name: &str, value: &dyn Display| push_limit(out, &[word, "-", name], value);
+    push("limit", &limit);
+    push("remaining", &left);
+    let reset = whole_second(resets_at).to_string();
+    push("reset", &format_args!("{}Z", reset.strip_suffix(".000Z").unwrap_or(&reset)));
 }
 
 fn push_budget(out: &mut Vec<u8>, share: &Share) {
@@ -89,7 +92,16 @@ fn push_budget(out: &mut Vec<u8>, share: &Share) {
 }
 
 fn push_unified(out: &mut Vec<u8>, name: &str, value: &str) {
-    push_field(out, format!("anthropic-ratelimit-unified-{name}").as_bytes(), value.as_bytes());
+    push_limit(out, &["unified-", name], &value);
+}
+
+fn push_limit(out: &mut Vec<u8>, name: &[&str], value: &dyn Display) {
+    out.extend_from_slice(b"anthropic-ratelimit-");
+    for part in name {
+        out.extend_from_slice(part.as_bytes());
+    }
+    // Writing to memory cannot fail.
+    let _ = write!(out, ": {value}\r\n");
 }
 
 fn left(share: &Share) -> u64 {

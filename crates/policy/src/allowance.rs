@@ -92,6 +92,9 @@ impl Allowance {
         if amount == 0 || self.amount == 0 {
             return amount;
         }
+        if amount == self.amount {
+            return burst.max(1);
+        }
         // At least one: a raise that grants anything lets something pass.
         let burst = u128::from(burst) * u128::from(amount) / u128::from(self.amount);
         u64::try_from(burst).unwrap_or(u64::MAX).max(1)

@@ -30,6 +30,7 @@ use crate::unit::{NanoUsd, UnixMs};
 use index::{Index, subject};
 use learned::Learned;
 use meter::{Meter, Terms, Wait};
+use routes::Routes;
 use slab::Slab;
 
 mod bucket;
@@ -41,6 +42,7 @@ mod overdrawn;
 pub mod period;
 mod recall;
 mod report;
+mod routes;
 mod settlement;
 mod slab;
 mod window;
@@ -61,6 +63,7 @@ pub struct Books {
     /// What belongs to each of the allowances, in the same order.
     entries: Vec<Entry>,
     index: Index,
+    routes: Routes,
     counters: Slab<Counter>,
     reservations: Slab<Open>,
     /// Up to which place counters were looked at for idle ones.
@@ -115,11 +118,14 @@ struct Entry {
 struct Counter {
     /// The number of the allowance; none if it is gone and the counter waits for its reservations.
     allowance: Option<u32>,
-    subject: Selector,
+    subject: Box<Selector>,
     /// How many reservations name it.
     pins: u32,
     meter: Meter,
 }
+
+/// A request with thirty allowances touches thirty of these, so each fits into two lines of the cache.
+const _: () = assert!(size_of::<Option<Counter>>() <= 128);
 
 /// A reservation, as the books know it.
 #[derive(Debug)]
@@ -164,6 +170,12 @@ impl Entry {
         Terms { allowance, period: self.period.clone(), now }
     }
 
+    /// The counter of those whom it is for, if there is one.
+    fn counter_of(&self, subject: &Selector) -> Option<u32> {
+        // Of a pool, there are no members.
+        self.pool.or_else(|| self.members.get(subject).copied())
+    }
+
     /// The counter for the use of this key in this scope, made if need be; none if the allowance does not count it.
     fn counter(
         &mut self,
@@ -172,15 +184,12 @@ impl Entry {
         scope: &Scope,
         key: KeyId,
     ) -> Option<u32> {
-        if allowance.each.is_none() && self.pool.is_some() {
-            return self.pool.filter(|_| allowance.on.fits(scope, key));
-        }
         let subject = subject(allowance, scope, key)?;
-        if let Some(place) = self.members.get(&subject) {
-            return Some(*place);
+        if let Some(place) = self.counter_of(&subject) {
+            return Some(place);
         }
         let meter = Meter::new(&allowance.span);
-        let counter = Counter { allowance: Some(number), subject: subject.clone(), pins: 0, meter };
+        let counter = Counter { allowance: Some(number), subject: Box::new(subject.clone()), pins: 0, meter };
         let place = counters.insert(counter);
         if allowance.each.is_none() {
             self.pool = Some(place);
@@ -204,6 +213,7 @@ impl Books {
             allowances: Vec::new(),
             entries: Vec::new(),
             index: Index::default(),
+            routes: Routes::default(),
             counters: Slab::new(),
             reservations: Slab::new(),
             swept: 0,
@@ -283,6 +293,7 @@ impl Books {
             }
         }
         self.index = Index::new(&allowances);
+        self.routes.forget();
         self.selective = allowances.iter().any(|allowance| !allowance.models.is_empty());
         self.learning = allowances.iter().any(|allowance| allowance.reserve == Reserve::Learned);
         self.version += 1;
@@ -297,15 +308,19 @@ impl Books {
         let asked_at = now;
         let now = self.tick(now);
         let likely = if self.learning { self.likely(claim) } else { claim.full };
-        let mut holds = Vec::new();
+        let Self { index, routes, allowances, entries, .. } = self;
+        let stops = routes.stops(index, allowances, entries, claim.scope, claim.key);
+        let mut holds = Vec::with_capacity(stops.len());
         let mut over = Vec::new();
         let mut refusal: Option<(Wait, u32, Hold)> = None;
-        for number in self.index.candidates(claim.scope, claim.key) {
+        for stop in stops {
+            let number = stop.number;
             let allowance = &self.allowances[number as usize];
             let Some(named) = counts(allowance, claim) else { continue };
             let entry = &mut self.entries[number as usize];
-            let counter = entry.counter((number, allowance), &mut self.counters, claim.scope, claim.key);
-            let Some(counter) = counter else { continue };
+            let find = || entry.counter((number, allowance), &mut self.counters, claim.scope, claim.key);
+            stop.counter = stop.counter.or_else(find);
+            let Some(counter) = stop.counter else { continue };
             let Some(Counter { meter, .. }) = self.counters.at_mut(counter) else { continue };
             let terms = entry.terms(allowance, now);
             meter.advance(&terms);

@@ -169,7 +169,7 @@ impl Counters {
 pub struct Reserved {
     /// What it holds.
     pub reservation: Reservation,
-    /// How the allowances stand that it falls under.
+    /// How the fullest allowances stand that it falls under.
     pub shares: Vec<Share>,
     /// The instant by the clock of the books, at which the request is to be booked: so it belongs to the same periods
     /// for the journal as for the counters.

@@ -20,7 +20,7 @@ pub(super) struct Bucket {
     /// The instant at which it began to drain at the pace that is in force.
     paced_at: UnixMs,
     /// What was recalled since, and up to when that has drained: it is added when time goes on.
-    recalled: Option<(u128, UnixMs)>,
+    recalled: Option<Box<(u128, UnixMs)>>,
     per_ms: u128,
     /// What is set aside and not yet charged, in whole units. It does not drain.
     pub(super) held: u128,
@@ -43,7 +43,7 @@ impl Bucket {
             self.debt = self.debt.saturating_sub(drained(allowance, self.at, now));
         }
         self.at = now;
-        if let Some((debt, at)) = self.recalled.take() {
+        if let Some((debt, at)) = self.recalled.take().map(|recalled| *recalled) {
             self.debt = self.debt.saturating_add(debt.saturating_sub(drained(allowance, at, self.at)));
         }
     }
@@ -51,10 +51,10 @@ impl Bucket {
     /// Charges what was used at an earlier instant, the oldest first. It drains by itself until it meets what is charged
     /// already: two debts that drain side by side are never less than one that had both.
     pub(super) fn recall(&mut self, allowance: &Allowance, at: UnixMs, units: u64) {
-        let (debt, since) = self.recalled.unwrap_or((0, at));
+        let (debt, since) = self.recalled.take().map_or((0, at), |recalled| *recalled);
         let at = at.max(since);
         let debt = debt.saturating_sub(drained(allowance, since, at));
-        self.recalled = Some((debt.saturating_add(u128::from(units) * self.per_ms), at));
+        self.recalled = Some(Box::new((debt.saturating_add(u128::from(units) * self.per_ms), at)));
     }
 
     /// What has been charged and not drained, a part of a unit counting as a whole one.

@@ -59,7 +59,7 @@ pub(super) enum Meter {
     /// A period of the calendar: the current one, and earlier ones that requests which began in them still hold.
     Period(Tally, Vec<Tally>),
     /// A rolling window.
-    Window(Window),
+    Window(Box<Window>),
 }
 
 /// What is counted in one period.
@@ -87,7 +87,7 @@ impl Meter {
             Span::AtOnce => Self::AtOnce { held: 0 },
             Span::Rate { per_ms, .. } => Self::Bucket(Bucket::new(*per_ms)),
             Span::Period { .. } => Self::Period(Tally::new(UnixMs(i64::MIN)), Vec::new()),
-            Span::Rolling { ms } => Self::Window(Window::new(*ms)),
+            Span::Rolling { ms } => Self::Window(Box::new(Window::new(*ms))),
         }
     }
 
@@ -265,9 +265,13 @@ impl Meter {
                 None => return (Vec::new(), 0),
             },
         };
-        let warn_at = terms.allowance.warn_at.iter().copied();
-        let reached = |percent: &u8| *percent > *passed && reaches(used, *percent, amount);
-        let newly: Vec<u8> = warn_at.filter(reached).collect();
+        let mut further = terms.allowance.warn_at.iter().copied().filter(|percent| *percent > *passed);
+        let reached = |percent: &u8| reaches(used, *percent, amount);
+        // They rise: nearly always the next one is not reached, and that is all there is to see.
+        let Some(next) = further.next().filter(reached) else {
+            return (Vec::new(), 0);
+        };
+        let newly: Vec<u8> = std::iter::once(next).chain(further.take_while(reached)).collect();
         if let Some(highest) = newly.last() {
             *passed = *highest;
             if let Some(passed_at) = passed_at {

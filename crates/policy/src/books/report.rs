@@ -1,12 +1,14 @@
 //! What the books tell: the shares of one request, and where all allowances stand.
 
+use std::mem::discriminant;
+
 use crate::allowance::{Allowance, Measure, Selector, Span};
 use crate::scope::Name;
 use crate::unit::UnixMs;
 
 use super::index::whose;
-use super::meter::{Meter, Terms, reaches};
-use super::{Books, Entry, Reservation, period};
+use super::meter::{Level, Meter, Terms, reaches};
+use super::{Books, Counter, Entry, Reservation, period};
 
 /// Periods shorter run than a hundredth of their length foretell nothing.
 const FORECAST_PARTS: i64 = 100;
@@ -62,23 +64,32 @@ pub struct Standing {
 }
 
 impl Books {
-    /// How much is used of each allowance that counts this request.
+    /// How much is used of the allowances that count this request: of those that count the same per the same kind of
+    /// span, the one of which the largest part is taken.
     #[must_use]
-    pub fn shares(&self, now: UnixMs, reservation: &Reservation) -> Vec<Share> {
-        let now = now.max(self.clock);
+    pub fn shares(&mut self, now: UnixMs, reservation: &Reservation) -> Vec<Share> {
+        let now = self.tick(now);
+        let Self { allowances, entries, counters, reservations, .. } = self;
         let open = reservation
             .ticket
-            .and_then(|(place, serial)| self.reservations.at(place).filter(|open| open.serial == serial));
-        let holds = open.into_iter().flat_map(|open| &open.holds);
-        let shares = holds.filter_map(|hold| {
-            let counter = self.counters.at(hold.counter)?;
-            let number = counter.allowance? as usize;
-            let terms = terms(&self.allowances[number], &self.entries[number], now);
-            let mut meter = counter.meter.clone();
+            .and_then(|(place, serial)| reservations.at(place).filter(|open| open.serial == serial));
+        let holds = open.map_or(&[][..], |open| &open.holds);
+        let mut fullest: Vec<Fill<'_>> = Vec::new();
+        for hold in holds {
+            let Some(Counter { allowance: Some(number), meter, .. }) = counters.at_mut(hold.counter) else {
+                continue;
+            };
+            let terms = entries[*number as usize].terms(&allowances[*number as usize], now);
             meter.advance(&terms);
-            Some(share(&terms, &meter))
-        });
-        shares.collect()
+            let fill = Fill::new(terms, meter, hold.counter);
+            match fullest.iter_mut().find(|other| other.is_like(&fill)) {
+                Some(other) if fill.is_fuller(other) => *other = fill,
+                Some(_) => {}
+                None => fullest.push(fill),
+            }
+        }
+        let share = |fill: Fill<'_>| Some(share(&fill.terms, &counters.at(fill.counter)?.meter));
+        fullest.into_iter().filter_map(share).collect()
     }
 
     /// Where the chosen allowances stand, in their order: one line for each that all share, and one for each counter of
@@ -101,6 +112,42 @@ impl Books {
             lines[start..].sort_by(|one, other| one.whose.cmp(&other.whose));
         }
         lines
+    }
+}
+
+/// How much of an allowance is taken.
+struct Fill<'a> {
+    terms: Terms<'a>,
+    counter: u32,
+    /// At most the amount.
+    taken: u64,
+    amount: u64,
+}
+
+impl<'a> Fill<'a> {
+    fn new(terms: Terms<'a>, meter: &Meter, counter: u32) -> Self {
+        let Level { used, held } = meter.level();
+        // What is held of a budget is mostly given back; of a rate, it is gone for as long as the request runs.
+        let is_rate = matches!(terms.allowance.span, Span::Rate { .. });
+        let taken = if is_rate { used.saturating_add(held) } else { used };
+        let amount = terms.allowance.capacity_at(terms.now);
+        Self { taken: taken.min(amount), amount, terms, counter }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        let (one, other) = (self.terms.allowance, other.terms.allowance);
+        one.measure == other.measure && discriminant(&one.span) == discriminant(&other.span)
+    }
+
+    /// Whether a larger part of it is taken. Of nothing, all is.
+    fn is_fuller(&self, other: &Self) -> bool {
+        match (self.amount, other.amount) {
+            (_, 0) => false,
+            (0, _) => true,
+            (amount, others) => {
+                u128::from(self.taken) * u128::from(others) > u128::from(other.taken) * u128::from(amount)
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::unit::UnixMs;
 
 use super::index::whose;
 use super::meter::Terms;
+use super::routes::Stop;
 use super::{Amounts, Books, Counter, Hold, Open, Reservation, SWEEP_MAX, TERM_MS};
 
 impl Books {
@@ -87,6 +88,7 @@ impl Books {
             }
         }
         self.sweep(now);
+        self.routes.forget();
         expired
     }
 }
@@ -129,23 +131,28 @@ impl Books {
 
     /// The allowances that count a request at its end and held nothing: those of a model that nobody named, and new
     /// ones.
-    fn further(&self, open: &Open, served: Option<&str>) -> Vec<u32> {
-        if !self.selective && open.version == self.version {
+    fn further(&mut self, open: &Open, served: Option<&str>) -> Vec<u32> {
+        let same_allowances = open.version == self.version;
+        let served_as_asked = served.is_none() || served == open.requested.as_deref();
+        if same_allowances && (served_as_asked || !self.selective) {
             return Vec::new();
         }
-        let held = |number: u32| {
-            open.holds.iter().any(|hold| {
-                self.counters.at(hold.counter).is_some_and(|counter| counter.allowance == Some(number))
-            })
+        let Self { index, routes, allowances, entries, .. } = self;
+        let stops = routes.stops(index, allowances, entries, &open.scope, open.key);
+        let held = |stop: &Stop| {
+            stop.counter.is_some_and(|counter| open.holds.iter().any(|hold| hold.counter == counter))
         };
         let models = open.requested.as_deref().into_iter().chain(served);
-        let counts = |number: &u32| {
-            let allowance = &self.allowances[*number as usize];
-            open.kind.counts_in(allowance.measure)
-                && (allowance.models.is_empty() || models.clone().any(|model| allowance.models.allows(model)))
-                && !held(*number)
+        let counts = |stop: &&Stop| {
+            let allowance = &allowances[stop.number as usize];
+            let of_all_models = allowance.models.is_empty();
+            // One that counts all models and was there counted the request from its start.
+            !(of_all_models && same_allowances)
+                && open.kind.counts_in(allowance.measure)
+                && (of_all_models || models.clone().any(|model| allowance.models.allows(model)))
+                && !held(stop)
         };
-        self.index.candidates(&open.scope, open.key).filter(counts).collect()
+        stops.iter().filter(counts).map(|stop| stop.number).collect()
     }
 
     fn charge_further(

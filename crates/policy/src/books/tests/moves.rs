@@ -413,6 +413,29 @@ fn an_answer_tells_the_shares_of_its_request() {
 }
 
 #[test]
+fn of_allowances_that_count_alike_the_fullest_is_told() {
+    let day = |text, amount| allowance(text, Measure::OutputTokens, amount, per(Period::Day));
+    let rate = |text, amount| allowance(text, Measure::OutputTokens, amount, per_minute(amount));
+    let nothing = Allowance { mode: Mode::Observe, ..day("nothing", 0) };
+    let rows: [(Vec<Allowance>, &[&str]); 4] = [
+        (vec![day("wide", 1_000), day("narrow", 200)], &["narrow"]),
+        (vec![day("first", 200), day("second", 200)], &["first"]),
+        (vec![day("narrow", 200), nothing, day("wide", 1_000)], &["nothing"]),
+        // What is held counts in a rate.
+        (vec![day("day", 200), rate("wide", 1_000), rate("narrow", 200)], &["day", "narrow"]),
+    ];
+    for (allowances, told) in rows {
+        let mut desk = Desk::new(allowances);
+        let first = desk.output(0, 30).unwrap();
+        desk.settle(0, first, 25);
+        let second = desk.output(0, 40).unwrap();
+        let shares = desk.books.shares(NOW, &second);
+        let names: Vec<_> = shares.iter().map(|share| share.allowance.as_str()).collect();
+        assert_eq!(names, told);
+    }
+}
+
+#[test]
 fn a_report_foretells_the_end_of_the_period() {
     let like = allowance("a", Measure::OutputTokens, 1_000, per(Period::Day));
     let each = Allowance { each: Some(Level::Team), name: name("b"), ..like.clone() };
