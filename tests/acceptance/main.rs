@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod attribution;
 mod brakes;
 mod bytes;
 mod crashes;
