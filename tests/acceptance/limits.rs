@@ -215,3 +215,107 @@ async fn a_reload_brings_an_allowance_that_knows_what_was_used_before() {
     assert_eq!(ask(&house, &key, "").await.status, 429);
     house.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_names_the_level_that_refused() {
+    let house = house("").await;
+    let member = json!({ "team": "red", "user": "ann", "project": "web" });
+    let ((key, id), bystander) = (house.mint(member).await, house.key("blue").await);
+    let rows = [
+        ("on: { org: default }", "org default".to_owned(), 429),
+        ("on: { team: red }", "team red".to_owned(), 200),
+        ("on: { project: web }", "project web".to_owned(), 200),
+        ("on: { team: red, user: ann }", "user ann of team red".to_owned(), 200),
+        ("each: org", "org default".to_owned(), 429),
+        ("each: team", "team red of org default".to_owned(), 429),
+        ("each: project", "project web of team red of org default".to_owned(), 200),
+        ("each: user", "user ann of org default".to_owned(), 429),
+        ("each: key", format!("key {id}"), 429),
+    ];
+    for (number, (whose, words, bystanders)) in rows.iter().enumerate() {
+        // Roomy ones of other levels stand before and behind.
+        let roomy =
+            |level: &str| format!("  - {{ name: roomy-{level}, each: {level}, requests: 1000, per: day }}\n");
+        let tight = format!("  - {{ name: tight-{number}, {whose}, requests: 0, per: day }}\n");
+        let text = format!("{}allowances:\n{}{tight}{}", house.text, roomy("org"), roomy("key"));
+        house.reload(&text).await.unwrap();
+        let answer = ask(&house, &key, "").await;
+        assert_eq!((answer.status, answer.header("x-should-retry")), (429, Some("false")), "{whose}");
+        let said = message(&answer);
+        assert!(said.contains(&format!("`tight-{number}` of {words} does not")), "{whose}: {said}");
+        assert_eq!(ask(&house, &bystander, "").await.status, *bystanders, "{whose}");
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_some_models_leaves_the_others_alone() {
+    let config = "allowances:\n  - { name: opus, models: [\"claude-opus-*\"], requests: 1, per: day, message: Try Haiku. }\n";
+    let house = house(config).await;
+    let key = house.key("red").await;
+    let headers = [&format!("x-api-key: {key}"), VERSION];
+    let (opus, haiku) = (body(100), body(100).replace("opus", "haiku"));
+    let falling_back =
+        haiku.replace("\"max_tokens\"", "\"fallbacks\":[{\"model\":\"claude-opus-5-5\"}],\"max_tokens\"");
+    let rows = [(&opus, 200), (&opus, 429), (&haiku, 200), (&falling_back, 429), (&haiku, 200)];
+    for (body, expected) in rows {
+        let answer = post(house.address(), "/v1/messages", &headers, body).await;
+        assert_eq!(answer.status, expected, "{body}: {}", answer.text());
+        if expected == 429 {
+            assert!(message(&answer).ends_with("Try Haiku."), "{}", message(&answer));
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_read_from_the_cache_cost_money_and_count_for_nothing_else() {
+    let config = "allowances:\n  - { name: input, input_tokens: 100000, per: day }\n  - { name: money, usd: \"5\", per: day }\n";
+    let house = house(config).await;
+    let key = house.key("red").await;
+    let answer = ask(&house, &key, "usage=in:10,out:5,cr:500000,c5:20,c1:30").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let cost = house.wait_for("settled", 1).await[0]["cost_nano_usd"].as_u64().unwrap();
+    // At $0.20 a million, half a million tokens are nearly all of it.
+    assert_eq!(cost, 100_480_000);
+    let standing = house.admin("GET", "/admin/v1/allowances", None).await.json();
+    let used = |number: usize| standing["data"][number]["standing"][0]["used"].as_u64();
+    assert_eq!((used(0), used(1)), (Some(60), Some(cost)), "{standing:#}");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raise_counts_while_it_lasts() {
+    let allowance = |raise: &str| {
+        format!(
+            "allowances:\n  - name: day\n    requests: 0\n    per: day\n    raises: [{{ to: 1, by: ada, {raise} }}]\n"
+        )
+    };
+    let house = house(&allowance("from: 2020-01-01, until: 2099-01-01")).await;
+    let key = house.key("red").await;
+    assert_eq!([ask(&house, &key, "").await.status, ask(&house, &key, "").await.status], [200, 429]);
+    for past_or_future in ["until: 2020-01-01", "from: 2098-01-01, until: 2099-01-01"] {
+        let (before, _) = house.text.split_once("allowances:").unwrap();
+        house.reload(&format!("{before}{}", allowance(past_or_future))).await.unwrap();
+        let answer = ask(&house, &key, "").await;
+        assert_eq!(answer.status, 429, "{past_or_future}");
+        assert!(message(&answer).contains("0 requests per day"), "{}", message(&answer));
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_show_the_upstreams_own_limits() {
+    let allowances = "allowances:\n  - { name: rpm, requests: 10, per: minute }\n";
+    let house = house(&format!("books: {{ upstream_limit_headers: show }}\n{allowances}")).await;
+    let key = house.key("red").await;
+    let answer = ask(&house, &key, "").await;
+    let limits: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("anthropic-ratelimit-requests-limit"))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    assert_eq!(limits, ["4000"], "once, and as the upstream said it");
+    house.close().await;
+}

@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod attribution;
+mod brakes;
 mod bytes;
 mod crashes;
 mod credentials;

@@ -23,8 +23,7 @@ use crate::inbound::{Body, Inbound};
 use crate::intake::Call;
 use crate::metering;
 use crate::reserve::{Reserved, reserve};
-use crate::sessions::SESSION;
-use crate::{InForce, Shared};
+use crate::{InForce, Shared, sessions};
 
 /// Request headers that a record may hold. All others stay out of it.
 const RECORDED_HEADERS: [&str; 4] = ["user-agent", "anthropic-version", "anthropic-beta", "x-app"];
@@ -106,7 +105,6 @@ fn entry(
 ) -> Admitted {
     let head = &inbound.head;
     let key = permit.principal().key();
-    let owned = |name| head.text_value(name).map(str::to_owned);
     let header = |name: &str| head.text_value(name);
     let cost_centre = cost_centre(&force.config.cost_centres, &key.scope, key.id).cloned();
     Admitted {
@@ -128,8 +126,8 @@ fn entry(
         cost_centre,
         tags: tags(&force.config.tags, &key.scope, key.id, header),
         over: over.to_vec(),
-        session: owned(SESSION),
-        agent: owned("x-claude-code-agent-id"),
+        session: sessions::session(head).map(str::to_owned),
+        agent: sessions::agent(head).map(str::to_owned),
         headers: recorded_headers(inbound),
     }
 }

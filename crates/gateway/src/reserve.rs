@@ -46,15 +46,13 @@ pub(crate) fn reserve(
         return Ok(Reserved { at: now, ..Reserved::default() });
     };
     let key = permit.principal().key();
-    if inbound.endpoint == Endpoint::Messages {
-        sessions::check(shared, force, now, key, &inbound.head, body)?;
+    let is_message = inbound.endpoint == Endpoint::Messages;
+    let session = sessions::session(&inbound.head).filter(|_| is_message);
+    if let Some(session) = session {
+        sessions::unpaused(shared, now, key, session)?;
     }
     let models: Vec<&str> = call.model.iter().chain(&call.other_models).map(String::as_str).collect();
-    let most = if inbound.endpoint == Endpoint::Messages {
-        at_most(force, call, &models, now)
-    } else {
-        Amounts::default()
-    };
+    let most = if is_message { at_most(force, call, &models, now) } else { Amounts::default() };
     let claim = Claim {
         scope: &key.scope,
         key: key.id,
@@ -68,6 +66,13 @@ pub(crate) fn reserve(
         .reserve(now, &claim)
         .inspect_err(|overdrawn| shared.metrics.overdrawn(&overdrawn.allowance))
         .map_err(Denial::Overdrawn)?;
+    // After the allowances: a client that comes again because one of them told it to does not run away.
+    if let Some(session) = session
+        && let Err(denial) = sessions::watch(shared, force, now, key, session, body)
+    {
+        shared.counters.release(now, reservation);
+        return Err(denial.into());
+    }
     let is_told = force.config.books.hide_upstream_limits && !shares.is_empty();
     Ok(Reserved { reservation, most, told: is_told.then(|| shares::fields(&shares)), at })
 }

@@ -12,12 +12,10 @@ use tollgate_policy::id::KeyId;
 use tollgate_policy::key::KeyRecord;
 use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
+use tollgate_store::register::TEXT_CHARS_MAX;
 
 use crate::inbound::Head;
 use crate::{InForce, Shared};
-
-/// The header by which Claude Code names its session.
-pub(crate) const SESSION: &str = "x-claude-code-session-id";
 
 /// What watches over sessions, if anything does.
 #[derive(Default)]
@@ -56,21 +54,41 @@ fn brake(settings: snapshot::Brakes) -> Brake {
     }
 }
 
-/// Refuses a request of a paused session, and one that repeats itself too often.
-pub(crate) fn check(
+/// The session that a request belongs to, if it names one.
+pub(crate) fn session(head: &Head) -> Option<&str> {
+    name(head, "x-claude-code-session-id")
+}
+
+/// The agent within its session that a request comes from, if it names one.
+pub(crate) fn agent(head: &Head) -> Option<&str> {
+    name(head, "x-claude-code-agent-id")
+}
+
+/// A name out of a header: cut to the length that the register and the journal keep, so that one session has the same
+/// name everywhere. An empty one is none, or all who send it would be one session.
+fn name<'h>(head: &'h Head, header: &str) -> Option<&'h str> {
+    let name = head.text_value(header)?.trim();
+    let end = name.char_indices().nth(TEXT_CHARS_MAX).map_or(name.len(), |(end, _)| end);
+    Some(&name[..end]).filter(|name| !name.is_empty())
+}
+
+/// Refuses a request of a paused session.
+pub(crate) fn unpaused(shared: &Shared, now: UnixMs, key: &KeyRecord, session: &str) -> Result<(), Denial> {
+    match shared.register.pause_of(key.id, session, now) {
+        Some(pause) => Err(denial(now, &pause.by, &pause.why, pause.until)),
+        None => Ok(()),
+    }
+}
+
+/// Counts a request that would go upstream, and refuses it if its session repeats it too often.
+pub(crate) fn watch(
     shared: &Arc<Shared>,
     force: &InForce,
     now: UnixMs,
     key: &KeyRecord,
-    head: &Head,
+    session: &str,
     body: &[u8],
 ) -> Result<(), Denial> {
-    let Some(session) = head.text_value(SESSION) else {
-        return Ok(());
-    };
-    if let Some(pause) = shared.register.pause_of(key.id, session, now) {
-        return Err(denial(now, &pause.by, &pause.why, pause.until));
-    }
     if force.config.brakes.is_none() {
         return Ok(());
     }

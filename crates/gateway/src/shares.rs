@@ -2,7 +2,8 @@
 //!
 //! Rates take the place of the API's own limits
 //! (<https://platform.claude.com/docs/en/api/rate-limits#response-headers>). Budgets use the unified form in which the
-//! vendor's own gateway reports spend; Claude Code warns its user by it.
+//! vendor's own gateway reports spend (<https://code.claude.com/docs/en/llm-gateway-protocol.md>). By it Claude Code stops
+//! at once where a budget is spent. Of one that runs low it says nothing to people who came with a plain key (2.1.330).
 
 use std::fmt::Display;
 use std::io::Write;

@@ -15,9 +15,20 @@ use tollgate_policy::unit::NanoUsd;
 const TAGS_MAX: usize = 64;
 /// The longest value of a tag that a rule may hold, in characters.
 const VALUE_CHARS_MAX: usize = 64;
-/// Request headers that hold credentials. A tag is written down and shown in reports.
-const CREDENTIALS: [&str; 6] =
-    ["authorization", "proxy-authorization", "x-api-key", "api-key", "cookie", "x-amz-security-token"];
+/// Request headers that hold credentials; a test compares them with the table of headers. A tag is written down and shown
+/// in reports.
+const CREDENTIALS: [&str; 10] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "anthropic-api-key",
+    "x-auth-token",
+    "x-litellm-api-key",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    "cookie",
+];
 
 impl Judge<'_> {
     /// The rules for tags.

@@ -21,6 +21,40 @@ fn every_problem_is_reported_at_once_with_its_place_and_its_cure() {
     insta::assert_snapshot!(checked.shown(&[]));
 }
 
+/// Limits and budgets as a hurried hand writes them.
+const BAD_BOOKS: &str = "\
+books:
+  time_zone: Europe/Munich
+allowances:
+  - { name: negative, requests: -5, per: minute }
+  - { name: overflowing, usd: 1000000000.01, per: month }
+  - { name: endless, tokens: 99999999999999999999, per: day }
+  - { name: nowhere, requests: 5, per: day, on: { department: research } }
+  - { name: nobody, requests: 5, per: day, each: person }
+  - { name: zoned, usd: 5, per: day, time_zone: CEST }
+  - { name: unserved, usd: 5, per: day, models: [claude-opsu-5-5] }
+  - { name: nothing, requests: 0, per: minute }
+  - name: raised
+    usd: 5
+    per: month
+    raises:
+      - { to: 9, from: 2026-12-01, until: 2027-01-01, by: ada }
+      - { to: 8, from: 2026-12-31, until: 2027-02-01, by: ada }
+";
+
+#[test]
+fn limits_that_no_one_can_mean_are_refused_with_their_place_and_their_cure() {
+    let checked = run_with_input(&["config", "check", "-"], BAD_BOOKS);
+    assert_eq!(checked.status, 2);
+    insta::assert_snapshot!(checked.shown(&[]));
+}
+
+#[test]
+fn a_limit_of_nothing_is_good_and_warned_about() {
+    let nothing = "allowances:\n  - { name: frozen, usd: 0, per: month, on: { team: research } }\n";
+    insta::assert_snapshot!(run_with_input(&["config", "check", "-"], nothing).shown(&[]));
+}
+
 #[test]
 fn a_good_configuration_is_said_to_be_good() {
     let folder = tempfile::tempdir().unwrap();
