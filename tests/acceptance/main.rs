@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod admin_api;
 mod bytes;
 mod crashes;
 mod credentials;
