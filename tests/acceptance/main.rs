@@ -17,6 +17,7 @@ mod money;
 mod probes;
 mod reload;
 mod roles;
+mod statements;
 mod storm;
 mod streams;
 mod tls;
