@@ -1,108 +1,15 @@
 //! Rows C7 and D7: periods are closed into statements that stay as they are, costs are corrected beside the records, and
 //! one person's data is given out.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tollgate_acceptance::past::{MODEL, live_through};
 use tollgate_acceptance::{Answer, House, Plan, post};
-use tollgate_policy::entry::{Admitted, Hash, Outcome, Settled};
-use tollgate_policy::id::{KeyId, RequestId};
-use tollgate_policy::price::{PriceBook, Sale};
-use tollgate_policy::scope::Scope;
-use tollgate_policy::unit::{NanoUsd, UnixMs};
-use tollgate_policy::usage::Usage;
+use tollgate_policy::entry::Hash;
+use tollgate_policy::price::PriceBook;
+use tollgate_store::PublicKey;
 use tollgate_store::register::Signature;
-use tollgate_store::{Options, PublicKey, Store};
-
-const MODEL: &str = "claude-opus-5-5";
-
-/// Requests of the past: when each was admitted, for which team and user, and who pays.
-type Past<'a> = &'a [(&'a str, &'a str, &'a str, Option<&'a str>)];
-
-fn scope(team: &str, user: &str) -> Scope {
-    Scope { user: Some(user.parse().unwrap()), ..Scope::team(team.parse().unwrap()) }
-}
-
-/// Puts a past into a data folder, and gives what each request cost.
-fn live_through(data: &Path, past: Past<'_>) -> Vec<NanoUsd> {
-    let first: UnixMs = past[0].0.parse().unwrap();
-    let store = Store::open(&Options::new(data), first).unwrap();
-    let mut costs = Vec::new();
-    for (number, (at, team, user, cost_centre)) in past.iter().enumerate() {
-        let at: UnixMs = at.parse().unwrap();
-        let usage =
-            Usage { input_tokens: 1000, output_tokens: 100 * (number as u64 + 1), ..Usage::default() };
-        let sale = Sale {
-            requested_model: MODEL,
-            model: MODEL,
-            upstream: "anthropic",
-            usage: &usage,
-            at,
-            batch: false,
-            regional: false,
-        };
-        let cost = PriceBook::builtin().cost(&sale).amount;
-        let key = KeyId::new(at, [7; 10]);
-        let request = RequestId::new(at, [number as u8; 10]);
-        let cost_centre = cost_centre.map(|name| name.parse().unwrap());
-        let admitted = Admitted {
-            request,
-            key,
-            scope: scope(team, user),
-            peer: "192.0.2.7:50123".into(),
-            method: "POST".into(),
-            endpoint: "messages".into(),
-            path: "/v1/messages".into(),
-            model: Some(MODEL.into()),
-            stream: false,
-            max_tokens: Some(4096),
-            body_bytes: 10,
-            upstream: "anthropic".into(),
-            reserved: NanoUsd(61_000_000),
-            input_estimate: 310,
-            output_estimate: 4096,
-            cost_centre: None,
-            tags: BTreeMap::new(),
-            over: Vec::new(),
-            session: None,
-            agent: None,
-            headers: BTreeMap::new(),
-        };
-        let seq = store.journal.admit(at, admitted).wait().unwrap();
-        let settled = Settled {
-            request,
-            admitted: seq,
-            admitted_at: Some(at),
-            key,
-            scope: scope(team, user),
-            endpoint: "messages".into(),
-            model: Some(MODEL.into()),
-            served_model: Some(MODEL.into()),
-            upstream: "anthropic".into(),
-            region: None,
-            outcome: Outcome::Complete,
-            status: Some(200),
-            usage,
-            cost,
-            price_version: PriceBook::builtin().version().into(),
-            unknown_price: false,
-            estimated: false,
-            ms_total: 812,
-            ms_first_byte: None,
-            upstream_request_id: None,
-            error: None,
-            session: None,
-            agent: None,
-            cost_centre,
-            tags: BTreeMap::new(),
-        };
-        store.journal.settle(UnixMs(at.0 + 812), settled).wait().unwrap();
-        costs.push(cost);
-    }
-    store.close(UnixMs(first.0 + 1)).unwrap();
-    costs
-}
 
 fn plan(data: &Path, config: &str) -> Plan {
     Plan { data: Some(data.to_path_buf()), config: config.into(), ..Plan::default() }
@@ -174,12 +81,18 @@ async fn a_closed_period_is_stated_for_good_and_signed() {
     assert_eq!(centres, [(None, costs[2].0), (Some("4711"), costs[1].0 + costs[3].0)]);
     assert_eq!(statement["after"], september.json()["upto"], "each begins where the one before ends");
 
-    // The file, its hash in the journal, its signature, and what the API shows are one.
+    is_one_with_its_record(&house, &statement, total).await;
+    house.close().await;
+}
+
+/// The file, its hash in the journal, its signature, and what the API shows are one; an altered file is not shown.
+async fn is_one_with_its_record(house: &House, statement: &Value, total: i64) {
+    let data = &house.data;
     let file = data.join("statements/2026-10.json");
     let text = std::fs::read_to_string(&file).unwrap();
     let shown = house.admin("GET", "/admin/v1/statements/2026-10", None).await;
     assert_eq!(shown.text(), text);
-    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), statement);
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), *statement);
     let closed = house.entries("statement_closed");
     assert_eq!(closed[1]["statement"], Hash::of(text.as_bytes()).to_string());
     assert_eq!((&closed[1]["by"], &closed[1]["total_nano_usd"]), (&json!("local-admin"), &json!(total)));
@@ -196,7 +109,6 @@ async fn a_closed_period_is_stated_for_good_and_signed() {
     assert_eq!(altered.status, 500, "{}", altered.text());
     assert!(message(&altered).contains("altered"));
     assert_eq!(house.admin("GET", "/admin/v1/statements/2026-11", None).await.status, 404);
-    house.close().await;
 }
 
 /// The built-in price book with one rate changed, under another version.
@@ -281,10 +193,23 @@ async fn costs_are_corrected_once_beside_records_that_stay() {
         (&json!(old), &json!(old + difference))
     );
     assert_eq!(std::fs::read(data.join("statements/2026-10.json")).unwrap(), statement);
-    for (field, value) in
-        [("reason", json!("")), ("reason", json!("x".repeat(300))), ("to", json!("2026-01-01T00:00:00.000Z"))]
-    {
-        let mut bad = wish(false);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_that_makes_no_sense_is_refused_by_name() {
+    let house = House::open().await;
+    let instant = "2026-10-01T00:00:00.000Z";
+    let wish = json!({ "from": instant, "to": "2026-11-01T00:00:00.000Z", "reason": "a wrong rate" });
+    let rows = [
+        ("reason", json!("")),
+        ("reason", json!("x".repeat(300))),
+        ("to", json!(instant)),
+        ("from", json!("yesterday")),
+        ("colour", json!("red")),
+    ];
+    for (field, value) in rows {
+        let mut bad = wish.clone();
         bad[field] = value;
         let answer = house.admin("POST", "/admin/v1/adjustments", Some(bad)).await;
         assert!(answer.status == 400 && message(&answer).contains(field), "{}", answer.text());
