@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tollgate_policy::entry::{BadLine, Break, Chain, Event, Link, Settled, StatementClosed, read_line, read_link};
+use tollgate_policy::entry::{
+    BadLine, Break, Chain, Event, Link, Settled, StatementClosed, read_line, read_link,
+};
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
 
