@@ -4,6 +4,7 @@
 
 mod attribution;
 mod brakes;
+mod admin_api;
 mod bytes;
 mod crashes;
 mod credentials;
@@ -18,6 +19,7 @@ mod money;
 mod probes;
 mod reload;
 mod roles;
+mod statements;
 mod storm;
 mod streams;
 mod tls;

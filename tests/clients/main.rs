@@ -8,6 +8,7 @@
 mod books;
 mod claude;
 mod claude_code;
+mod description;
 mod installed;
 mod limits;
 mod loopback;

@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod client;
 pub mod house;
 pub mod nginx;
+pub mod past;
 pub mod serve;
 
 pub use certificate::Certificate;

@@ -5,7 +5,8 @@
 //! missing or that all of it was written anew. For that there are witnesses: the sidecar of checkpoints, the head that
 //! the ledger has booked, and an anchor: an older copy of the sidecar, kept where nobody could change it.
 //!
-//! What the ledger has booked is compared with what the journal says, settlement by settlement.
+//! What the ledger has booked is compared with what the journal says, settlement by settlement, and closed statements
+//! with the hashes that the journal has of them.
 //!
 //! Keeps no lock and disturbs nobody: a journal that is being written is verified up to where it was at the start.
 
@@ -25,6 +26,7 @@ use crate::journal::segment;
 use crate::ledger::{self, Books};
 
 mod diagnosis;
+mod statements;
 mod trail;
 mod walk;
 
@@ -230,8 +232,11 @@ fn verify_once(path: &Path, options: &Options) -> Result<Report, AuditFault> {
     }
     let has_ledger = ledger.is_some();
     let walk = Walk::new(&folder, &segments, public.as_ref(), trails, ledger, booked);
-    let mut report = walk.verify(unchecked)?;
+    let (mut report, closed) = walk.verify(unchecked)?;
     report.doubts.append(&mut doubts);
+    if let Some(data) = data {
+        report.doubts.extend(statements::doubts(data, &closed));
+    }
     // A gateway that holds the folder now or held it before is, or was, writing at the end.
     if report.fault.is_none() && !was_held && !data.is_some_and(is_held) {
         doubt_the_end(&mut report, has_ledger);

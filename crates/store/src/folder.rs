@@ -82,7 +82,7 @@ impl Folder {
 
     /// The folder of closed statements; there once a period was closed.
     pub(crate) fn statements(&self) -> PathBuf {
-        self.root.join("statements")
+        self.root.join(STATEMENTS)
     }
 
     /// The database of the ledger.
@@ -128,6 +128,9 @@ impl Folder {
 
 /// The name of the ledger's database in the data folder.
 pub(crate) const LEDGER: &str = "ledger.db";
+
+/// The name of the folder of closed statements in the data folder.
+pub(crate) const STATEMENTS: &str = "statements";
 
 /// The name of the public key in the folder of secrets.
 pub(crate) const PUBLIC_KEY: &str = "journal.pub";

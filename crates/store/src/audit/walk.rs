@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tollgate_policy::entry::{BadLine, Break, Chain, Event, Link, Settled, read_line, read_link};
+use tollgate_policy::entry::{
+    BadLine, Break, Chain, Event, Link, Settled, StatementClosed, read_line, read_link,
+};
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
 
@@ -37,6 +39,8 @@ pub(super) struct Walk<'a> {
     signed_seq: u64,
     since_checkpoint: u64,
     closed: bool,
+    /// Periods that were closed.
+    statements: Vec<StatementClosed>,
     newer_kinds: u64,
     torn_bytes: u64,
     file: PathBuf,
@@ -81,6 +85,7 @@ impl<'a> Walk<'a> {
             signed_seq: 0,
             since_checkpoint: 0,
             closed: false,
+            statements: Vec::new(),
             newer_kinds: 0,
             torn_bytes: 0,
             file: folder.to_path_buf(),
@@ -88,8 +93,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks to the end, or to the first fault.
-    pub(super) fn verify(mut self, mut unchecked: Vec<String>) -> Result<Report, AuditFault> {
+    /// Walks to the end, or to the first fault. Gives the periods too that were closed on the way.
+    pub(super) fn verify(
+        mut self,
+        mut unchecked: Vec<String>,
+    ) -> Result<(Report, Vec<StatementClosed>), AuditFault> {
         let fault = match self.walk() {
             Ok(()) => None,
             Err(Stop::Fault(fault)) => Some(*fault),
@@ -111,7 +119,7 @@ impl<'a> Walk<'a> {
         }
         unchecked.extend(self.booked.as_ref().and_then(|(booked, _)| booked.left_out()));
         let doubts = self.doubt_about_ledger().filter(|_| fault.is_none()).into_iter().collect();
-        Ok(Report {
+        let report = Report {
             fault,
             head_seq: self.chain.next_seq - 1,
             head: self.chain.prev,
@@ -125,7 +133,8 @@ impl<'a> Walk<'a> {
             torn_bytes: self.torn_bytes,
             unchecked,
             doubts,
-        })
+        };
+        Ok((report, self.statements))
     }
 
     /// Whether the ledger says something else than the journal.
@@ -248,6 +257,7 @@ impl<'a> Walk<'a> {
             }
             Some(Event::Settled(settled)) => self.close_admission(link, &settled)?,
             Some(Event::WitnessLost(_)) => self.witness_losses += 1,
+            Some(Event::StatementClosed(closed)) => self.statements.push(closed),
             Some(Event::Checkpoint(checkpoint)) => {
                 let signs_head = checkpoint.head_seq.checked_add(1) == Some(link.seq)
                     && head.map(|head| head.hash) == Some(checkpoint.head);

@@ -268,6 +268,9 @@ fn a_closed_statement_stays_as_it_is_and_shows_if_it_does_not() {
             store.register.statement("2026-10").unwrap_err(),
             RegisterFault::Altered("2026-10".into())
         );
+        let doubts = audit::verify(&options.data, &audit::Options::default()).unwrap().doubts;
+        let sees = doubts.iter().any(|doubt| doubt.contains("2026-10.json was altered"));
+        assert_eq!(sees, file == "2026-10.json", "{doubts:?}");
         fs::write(&path, before).unwrap();
     }
     store.register.statement("2026-10").unwrap();

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tollgate_policy::entry::{Adjusted, Event, Hash, StatementClosed};
+use tollgate_policy::entry::Adjusted;
 use tollgate_policy::unit::NanoUsd;
 
 use super::{alter, verdict};
 use crate::fixture::{NOW, folder, open, options, request, serve};
 use crate::folder::LEDGER;
+use crate::register::Closing;
 
 #[test]
 fn whatever_is_altered_in_the_ledger_shows() {
@@ -75,18 +76,16 @@ fn folder_with_adjustment() -> (TempDir, PathBuf) {
         price_version: "2026-12-01".into(),
         reason: "a contract".into(),
     };
-    let closed = StatementClosed {
-        by: "finance".into(),
+    store.register.adjust(vec![adjusted], NOW).unwrap();
+    let closing = Closing {
         period: "2026-11".into(),
         from: NOW,
         to: NOW,
         upto: 4,
         total: NanoUsd(7),
-        statement: Hash::of(b"text"),
+        text: "text".into(),
     };
-    for event in [Event::Adjusted(adjusted), Event::StatementClosed(closed)] {
-        store.journal.append_synced(NOW, event).wait().unwrap();
-    }
+    store.register.close_statement("finance", &closing, NOW).unwrap();
     store.close(NOW).unwrap();
     (folder, options.data)
 }
