@@ -1,6 +1,7 @@
 //! The books of a running gateway: which allowances are in force, what a settlement sets off, and what is swept up.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -19,16 +20,25 @@ use crate::{InForce, Shared, sessions};
 const SWEEP: Duration = Duration::from_secs(60);
 
 impl Shared {
-    /// Puts the allowances of the configuration and of the admin API in force. Those that went on counting go on; new
+    /// Puts the allowances of a configuration and of the admin API in force. Those that went on counting go on; new
     /// ones first count what was used before. Blocks for as long as the ledger needs.
     pub(crate) fn rebook(&self, force: &InForce) -> Result<(), LedgerFault> {
-        let made = self.register.allowances();
-        self.counters.replace(in_force(&force.config.allowances, &made), self.steady_now())
+        let mut booked = self.booked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.book(&force.config.allowances)?;
+        booked.clone_from(&force.config.allowances);
+        Ok(())
     }
 
     /// The allowances that the admin API made have changed.
     pub(crate) fn allowances_changed(&self) -> Result<(), LedgerFault> {
-        self.rebook(&self.in_force())
+        let booked = self.booked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.book(&booked)
+    }
+
+    /// What the admin API has made is read here, in turn: who read it earlier would undo the change of who came between.
+    fn book(&self, configured: &[Allowance]) -> Result<(), LedgerFault> {
+        let made = self.register.allowances();
+        self.counters.replace(in_force(configured, &made), self.steady_now())
     }
 
     /// The time by the clock of the books.
@@ -58,7 +68,8 @@ impl Shared {
 
 /// The allowances of the configuration, and those of the admin API that do not take the name of one of them.
 fn in_force(configured: &[Allowance], made: &[Arc<Allowance>]) -> Vec<Allowance> {
-    let is_free = |allowance: &&Arc<Allowance>| configured.iter().all(|other| other.name != allowance.name);
+    let taken: HashSet<_> = configured.iter().map(|allowance| &allowance.name).collect();
+    let is_free = |allowance: &&Arc<Allowance>| !taken.contains(&allowance.name);
     let made = made.iter().filter(is_free).map(|allowance| Allowance::clone(allowance));
     configured.iter().cloned().chain(made).collect()
 }

@@ -33,10 +33,11 @@ mod stream;
 mod upstream;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use tollgate_policy::allowance::Allowance;
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
 use tollgate_store::counters::Counters;
@@ -70,6 +71,8 @@ struct Shared {
     register: Arc<Register>,
     history: Arc<History>,
     counters: Counters,
+    /// The configuration's allowances that are in the counters; held while those change.
+    booked: Mutex<Vec<Allowance>>,
     steady: Steady,
     watch: Watch,
     metrics: Metrics,

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -131,6 +131,7 @@ impl Gateway {
             steady: Steady::new(now()),
             watch: Watch::default(),
             counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
+            booked: Mutex::default(),
             metrics: Metrics::new(),
             drain: Drain::new(),
             room,
