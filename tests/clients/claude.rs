@@ -81,6 +81,13 @@ impl Claude {
         serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:#?}"))
     }
 
+    /// The same, as the lines that `--output-format stream-json` prints while it works.
+    pub(crate) async fn ask_for_lines(&self, prompt: &str) -> Vec<Value> {
+        let done = self.run(&["--output-format", "stream-json", "--verbose"], prompt).await;
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {done:#?}"));
+        done.stdout.lines().map(line).collect()
+    }
+
     async fn run(&self, arguments: &[&str], prompt: &str) -> Done {
         let mut command = Command::new(installed::claude());
         command.arg("-p").args(arguments).args(&self.arguments).args(["--", prompt]);

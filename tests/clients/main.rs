@@ -9,6 +9,7 @@ mod books;
 mod claude;
 mod claude_code;
 mod installed;
+mod limits;
 mod loopback;
 mod process;
 mod sdk;

@@ -13,7 +13,6 @@ pub(crate) struct Done {
     /// The exit code.
     pub(crate) code: i32,
     pub(crate) stdout: String,
-    #[expect(dead_code, reason = "shown where a test fails")]
     pub(crate) stderr: String,
     pub(crate) took: Duration,
 }

@@ -14,12 +14,12 @@ use crate::{installed, loopback, process};
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sdk {
+pub(crate) enum Sdk {
     Python,
     JavaScript,
 }
 
-const BOTH: [Sdk; 2] = [Sdk::Python, Sdk::JavaScript];
+pub(crate) const BOTH: [Sdk; 2] = [Sdk::Python, Sdk::JavaScript];
 
 impl Sdk {
     /// Runs steps through a gateway; gives what came of each.
@@ -45,7 +45,7 @@ impl Sdk {
     }
 
     /// The same with a key for a team, over plain HTTP.
-    async fn ask(self, house: &House, key: &str, steps: Value) -> Vec<Value> {
+    pub(crate) async fn ask(self, house: &House, key: &str, steps: Value) -> Vec<Value> {
         self.run(&format!("http://{}", house.address()), &[("ANTHROPIC_API_KEY", key)], steps).await
     }
 }

@@ -5,7 +5,7 @@
 //! whoever may read that folder may administer the gateway. The others are those of operators, each with a role
 //! ([`caller`]). What there is to call, and who may call it, is one table ([`table`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,21 +23,26 @@ use crate::Shared;
 use crate::drain::{Drain, Open};
 use crate::secret::Secret;
 
+mod adjustments;
 mod allowances;
 mod caller;
+mod entry;
 mod fault;
 mod instance;
 mod keys;
 mod openapi;
 mod operators;
 mod page;
+mod people;
 mod prices;
 mod replay;
+mod requests;
 mod route;
 mod sessions;
 mod setup;
 mod standing;
 mod state;
+mod statements;
 mod table;
 mod usage;
 
@@ -62,6 +67,8 @@ struct Admin {
     token: Secret,
     setup: Arc<Setup>,
     replays: Arc<Replays>,
+    /// Held while a period is closed or costs are corrected.
+    correcting: Arc<Mutex<()>>,
     /// Whether only this machine can reach the listener.
     is_local: bool,
 }
@@ -69,7 +76,8 @@ struct Admin {
 /// Serves the admin API until draining has ended.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, token: Secret, setup: Arc<Setup>) {
     let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let router = router(Admin { shared, token, setup, replays: Arc::default(), is_local });
+    let router =
+        router(Admin { shared, token, setup, replays: Arc::default(), correcting: Arc::default(), is_local });
     let connections = Drain::new();
     loop {
         match listener.accept().await {

@@ -81,7 +81,7 @@ pub struct Books {
 #[derive(Debug, Default)]
 #[must_use = "a reservation that is dropped holds its amounts until it expires"]
 pub struct Reservation {
-    /// The place and the serial number; none if no allowance counts the request.
+    /// The place and the serial number; the default has none, and holds nothing.
     ticket: Option<(u32, u64)>,
     over: Vec<Name>,
 }
@@ -323,14 +323,12 @@ impl Books {
         if let Some((wait, number, hold)) = refusal {
             return Err(self.overdrawn(asked_at, wait, number, hold));
         }
-        Ok(Reservation { ticket: self.enter(now, claim, holds), over })
+        Ok(Reservation { ticket: Some(self.enter(now, claim, holds)), over })
     }
 
-    /// Books the holds of an admitted request.
-    fn enter(&mut self, now: UnixMs, claim: &Claim<'_>, mut holds: Vec<Hold>) -> Option<(u32, u64)> {
-        if holds.is_empty() && !self.selective && !self.learning {
-            return None;
-        }
+    /// Books the holds of an admitted request. One that holds nothing is known too: at its end it may count for an
+    /// allowance that was made meanwhile.
+    fn enter(&mut self, now: UnixMs, claim: &Claim<'_>, mut holds: Vec<Hold>) -> (u32, u64) {
         for hold in &mut holds {
             let Some(counter) = self.counters.at_mut(hold.counter) else { continue };
             let Some(number) = counter.allowance else { continue };
@@ -355,7 +353,7 @@ impl Books {
             kind: claim.kind,
             requested: claim.models.first().map(|model| (*model).into()),
         };
-        Some((self.reservations.insert(open), self.serial))
+        (self.reservations.insert(open), self.serial)
     }
 }
 

@@ -183,7 +183,7 @@ impl Company {
             scope: Scope {
                 org: Scope::default_org(),
                 team: name(format!("team-{}", person % TEAMS)),
-                project: (person % 3 == 0).then(|| name(format!("project-{}", person % 200))),
+                project: person.is_multiple_of(3).then(|| name(format!("project-{}", person % 200))),
                 user: Some(name(format!("user-{person}"))),
             },
             endpoint: "messages".into(),
@@ -212,7 +212,7 @@ impl Company {
             cost_centre: Some(name(format!("{}", 4000 + person % 100))),
             tags: BTreeMap::from([
                 ("app".into(), format!("app-{}", person % 7)),
-                ("stage".into(), if person % 5 == 0 { "test".into() } else { "prod".into() }),
+                ("stage".into(), if person.is_multiple_of(5) { "test".into() } else { "prod".into() }),
             ]),
         };
         (at.saturating_add_ms(ms_total as i64), Event::Settled(settled))

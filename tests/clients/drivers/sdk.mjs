@@ -16,6 +16,7 @@ const TOOL = {
 
 async function run(step) {
   const options = step.key === undefined ? {} : { apiKey: step.key }
+  if (step.session !== undefined) options.defaultHeaders = { 'x-claude-code-session-id': step.session }
   const client = new Anthropic({ maxRetries: step.retries ?? 0, ...options })
   try {
     return await STEPS[step.do](client, step)
@@ -57,6 +58,11 @@ const STEPS = {
   async message(client, step) {
     const answer = await client.messages.create(asked(step))
     return told(answer, answer._request_id)
+  },
+
+  async parallel(client, step) {
+    const answers = await Promise.all([1, 2].map(() => client.messages.create(asked(step))))
+    return { texts: answers.map((answer) => told(answer).text) }
   },
 
   async stream(client, step) {

@@ -6,6 +6,7 @@ the environment, as for anybody who uses the SDK. sdk.mjs does the same steps an
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import anthropic
@@ -24,6 +25,8 @@ def main():
 
 def run(step):
     options = {"api_key": step["key"]} if "key" in step else {}
+    if "session" in step:
+        options["default_headers"] = {"x-claude-code-session-id": step["session"]}
     client = anthropic.Anthropic(max_retries=step.get("retries", 0), **options)
     try:
         return STEPS[step["do"]](client, step)
@@ -62,6 +65,12 @@ def told(message, request_id):
 def message(client, step):
     answer = client.messages.create(**asked(step))
     return told(answer, answer._request_id)
+
+
+def parallel(client, step):
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(lambda _: client.messages.create(**asked(step)), range(2)))
+    return {"texts": [told(answer, None)["text"] for answer in answers]}
 
 
 def stream(client, step):
@@ -106,6 +115,7 @@ def model(client, step):
 
 STEPS = {
     "message": message,
+    "parallel": parallel,
     "stream": stream,
     "leave": leave,
     "tools": tools,

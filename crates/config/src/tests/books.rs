@@ -375,3 +375,21 @@ fn a_document_of_defaults_has_no_books() {
         snapshot.books.hide_upstream_limits && snapshot.allowances.is_empty() && snapshot.tags.is_empty()
     );
 }
+
+/// What the guides tell people to write can be written.
+#[test]
+#[allow(clippy::disallowed_methods)] // A test may read the files that it keeps true.
+fn the_examples_of_the_guides_are_good() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
+    let mut examples = 0;
+    for page in ["budgets.md", "chargeback.md"] {
+        let page = std::fs::read_to_string(folder.join(page)).unwrap();
+        for block in page.split("```yaml\n").skip(1) {
+            let text = block.split("```").next().unwrap();
+            let snapshot = load(text, "guide").unwrap_or_else(|problems| panic!("{text}\n{problems:?}"));
+            assert_eq!(snapshot.warnings, [], "{text}");
+            examples += 1;
+        }
+    }
+    assert!(examples >= 4, "{examples}");
+}

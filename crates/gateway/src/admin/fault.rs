@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tollgate_policy::unit::UnixMs;
 use tollgate_store::directory::DirectoryFault;
+use tollgate_store::history::HistoryFault;
 use tollgate_store::register::RegisterFault;
 use tollgate_store::{JournalFault, LedgerFault};
 
@@ -193,6 +194,12 @@ impl From<DirectoryFault> for AdminFault {
             DirectoryFault::Journal(cause) => cause.into(),
             DirectoryFault::NoRandom => AdminFault::Internal(fault.to_string()),
         }
+    }
+}
+
+impl From<HistoryFault> for AdminFault {
+    fn from(fault: HistoryFault) -> Self {
+        AdminFault::Internal(fault.to_string())
     }
 }
 

@@ -1,7 +1,6 @@
 //! The description of the admin API in OpenAPI 3.1 (<https://spec.openapis.org/oas/v3.1.1.html>), and the same for
 //! people. Both are made of the table of routes and of the types of the functions that answer.
 
-use axum::http::StatusCode;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -96,9 +95,10 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         "x-roles": roles(route.access),
         "responses": { status: success, "default": { "$ref": "#/components/responses/Refusal" } },
     });
-    if route.verb == Verb::Put {
-        let made = operation["responses"][status].clone();
-        operation["responses"][StatusCode::CREATED.as_str()] = made;
+    if let Some(also) = route.also {
+        let mut other = operation["responses"][status].clone();
+        other["description"] = also.canonical_reason().unwrap_or_default().into();
+        operation["responses"][also.as_str()] = other;
     }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();

@@ -48,6 +48,8 @@ pub(super) struct Route {
     pub(super) access: Access,
     /// The status of its success.
     pub(super) status: StatusCode,
+    /// Another status of its success, for a call that makes nothing or makes something.
+    pub(super) also: Option<StatusCode>,
     /// The media type of its answer.
     pub(super) media: &'static str,
     /// Whether it takes an `idempotency-key`.
@@ -116,6 +118,7 @@ where
         summary,
         access: Access::Only(&[Rank::Admin]),
         status: StatusCode::OK,
+        also: None,
         media: JSON,
         repeatable: false,
         guarded: false,
@@ -155,6 +158,12 @@ impl Route {
     /// It answers with another status than 200.
     pub(super) fn gives(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    /// It may answer with this status too.
+    pub(super) fn or(mut self, status: StatusCode) -> Self {
+        self.also = Some(status);
         self
     }
 

@@ -8,7 +8,10 @@ use axum::http::StatusCode;
 use super::caller::Rank::{self, Admin, Auditor, Developer, TeamAdmin};
 use super::route::Verb::{Delete, Get, Post, Put};
 use super::route::{Route, route};
-use super::{allowances, keys, openapi, operators, prices, sessions, setup, state, usage};
+use super::{
+    adjustments, allowances, keys, openapi, operators, people, prices, requests, sessions, setup, state,
+    statements, usage,
+};
 
 /// Every role; each sees its own part.
 const ALL: &[Rank] = &[Admin, Auditor, TeamAdmin, Developer];
@@ -23,7 +26,10 @@ const KEEPERS: &[Rank] = &[Admin, TeamAdmin, Developer];
 
 /// All routes. One that names no ranks is for admins alone.
 pub(super) fn routes() -> Vec<Route> {
-    [keys(), operators(), allowances(), sessions(), figures(), about()].into_iter().flatten().collect()
+    [keys(), operators(), allowances(), sessions(), figures(), books(), about()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn keys() -> Vec<Route> {
@@ -118,7 +124,8 @@ fn allowances() -> Vec<Route> {
             allowances::set,
         )
         .open_to(TEAM)
-        .guarded(),
+        .guarded()
+        .or(StatusCode::CREATED),
         route(
             Delete,
             "/admin/v1/allowances/{name}",
@@ -174,6 +181,23 @@ fn sessions() -> Vec<Route> {
 fn figures() -> Vec<Route> {
     vec![
         route(Get, "/admin/v1/usage", "report_usage", "Report usage and cost.", usage::report).open_to(ALL),
+        route(
+            Get,
+            "/admin/v1/requests/{id}",
+            "show_request",
+            "Show what is on record about a request.",
+            requests::show,
+        )
+        .open_to(ALL),
+        route(
+            Get,
+            "/admin/v1/people/{org}/{user}/export",
+            "export_person",
+            "Give out everything that is kept about a person, one object a line.",
+            people::export,
+        )
+        .open_to(READERS)
+        .in_media(people::LINES),
         route(Get, "/admin/v1/prices", "show_prices", "Show the price book in force.", prices::show_book)
             .open_to(TEAM_READERS),
         route(
@@ -184,6 +208,55 @@ fn figures() -> Vec<Route> {
             prices::show_price,
         )
         .open_to(TEAM_READERS),
+    ]
+}
+
+fn books() -> Vec<Route> {
+    vec![
+        route(Get, "/admin/v1/statements", "list_statements", "List closed periods.", statements::list)
+            .open_to(READERS),
+        route(
+            Post,
+            "/admin/v1/statements",
+            "close_period",
+            "Close a period: state for good what it cost.",
+            statements::close,
+        )
+        .creates()
+        .or(StatusCode::OK),
+        route(
+            Get,
+            "/admin/v1/statements/{period}",
+            "show_statement",
+            "Show a statement, to the byte as it was closed.",
+            statements::show,
+        )
+        .open_to(READERS),
+        route(
+            Get,
+            "/admin/v1/statements/{period}/signature",
+            "show_signature",
+            "Show the signature of a statement, by the key that signs the journal.",
+            statements::show_signature,
+        )
+        .open_to(READERS),
+        route(
+            Get,
+            "/admin/v1/adjustments",
+            "list_adjustments",
+            "List corrections of cost.",
+            adjustments::list,
+        )
+        .open_to(READERS),
+        route(
+            Post,
+            "/admin/v1/adjustments",
+            "rerate",
+            "Price requests again by the book in force, and record what their cost changes by.",
+            adjustments::rerate,
+        )
+        .creates()
+        .or(StatusCode::OK),
     ]
 }
 

@@ -29,7 +29,7 @@ use stage::Stage;
 
 /// Show all of it at work: a gateway before a simulated API, on this machine alone and without an account.
 ///
-/// Three teams get keys and send a burst of requests: plain answers and streams, tools, thinking, the prompt cache;
+/// Four teams get keys, one of them with a small budget, and send a burst of requests: plain answers and streams, tools, thinking, the prompt cache;
 /// an overloaded API, a model that is not allowed, a wrong key, a client that leaves and a stream that breaks. Each
 /// answer is checked; then what the gateway wrote down is held against what the simulated API served. The gateway
 /// stays up for your own client until Ctrl-C.

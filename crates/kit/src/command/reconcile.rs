@@ -14,6 +14,7 @@ use crate::{
     runtime,
     source::Source,
     status::Status,
+    table::visible,
     time::Instant,
 };
 use clap::{Args, ValueEnum};
@@ -32,7 +33,7 @@ Examples:
   tollgate reconcile --provider-file november.csv --from 2026-11-01 --to 2026-12-01 --tolerance 0.5
   tollgate reconcile --provider-file usage.json --key anthropic=apikey_01Rj2N8SVvo6BePZj99NhmiT --format json
 
-Exit status 0 says that the two are equal, 1 that they differ.")]
+Exit status 0 says that the two are equal, 1 that they differ, or that nothing was compared.")]
 pub(crate) struct Reconcile {
     /// A file of the provider, or - for standard input. May be given several times: usage and cost, month by month.
     #[arg(long = "provider-file", value_name = "FILE", required = true)]
@@ -101,7 +102,8 @@ impl Reconcile {
         };
         let comparison = compare(&export, &ledger.rows, &terms);
         print(&comparison, self.format, printer)?;
-        Ok(if comparison.is_equal() { Status::Done } else { Status::Failed })
+        let good = comparison.is_equal() && !comparison.is_empty();
+        Ok(if good { Status::Done } else { Status::Failed })
     }
 
     /// Asks the gateway for these days. Nothing in the question needs an escape.
@@ -125,7 +127,7 @@ fn print(comparison: &Comparison, format: Format, printer: &Printer) -> Result<(
         printer.warn("the files tell of no day between --from and --to: nothing was compared");
     }
     for note in &comparison.notes {
-        printer.say(&format!("note: {note}"));
+        printer.say(&format!("note: {}", visible(note)));
     }
     Ok(())
 }

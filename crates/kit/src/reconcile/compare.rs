@@ -131,8 +131,22 @@ pub(crate) struct Comparison {
     pub(crate) told: Told,
     /// All that is booked for them.
     pub(crate) booked: Figures,
+    /// Rows and requests that are not among what was compared.
+    pub(crate) left_out: u64,
     /// What was not compared, and why.
     pub(crate) notes: Vec<String>,
+}
+
+impl Comparison {
+    /// Whether the two sides are equal, as far as is tolerated.
+    pub(crate) fn is_equal(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    /// Whether there was nothing to compare although there is something: the wrong days, keys or upstreams were named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.days.is_empty() || self.groups == 0 && self.left_out > 0
+    }
 }
 
 /// Compares. Pure: the same sides give the same outcome.
@@ -162,6 +176,7 @@ pub(crate) fn compare(export: &Export, ledger: &[Booked], terms: &Terms<'_>) -> 
         differences: differences.collect(),
         told: sides.told,
         booked: sides.booked,
+        left_out: sides.left_out,
         notes: sides.notes,
     }
 }
@@ -199,6 +214,7 @@ struct Sides {
     days: BTreeSet<Date>,
     told: Told,
     booked: Figures,
+    left_out: u64,
     notes: Vec<String>,
 }
 
@@ -213,6 +229,7 @@ impl Sides {
             days,
             told: Told::default(),
             booked: Figures::default(),
+            left_out: 0,
             notes: Vec::new(),
         };
         sides.provider(&export.facts, terms);
@@ -253,7 +270,14 @@ impl Sides {
             self.groups.entry(group).or_default().0.add(fact);
             self.told.add(fact);
         }
+        for (upstream, key) in &terms.keys {
+            if !facts.iter().any(|fact| fact.keys.contains(key)) {
+                self.notes
+                    .push(format!("no row of the export is of the key {key}, which {upstream} presents"));
+            }
+        }
         if of_other_keys > 0 {
+            self.left_out += of_other_keys;
             self.notes
                 .push(format!("{of_other_keys} rows of the export are of keys that --key does not name"));
         }
@@ -285,6 +309,7 @@ impl Sides {
             entry.1 = entry.1.and(&row.figures);
         }
         if of_other_upstreams > 0 {
+            self.left_out += of_other_upstreams;
             self.notes.push(format!("{of_other_upstreams} requests went to upstreams that are not compared"));
         }
         if adjusted != 0 {

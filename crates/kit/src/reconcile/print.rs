@@ -29,11 +29,6 @@ fn shown(measure: Measure, figure: i128) -> String {
 }
 
 impl Comparison {
-    /// Whether the two sides are equal, as far as is tolerated.
-    pub(crate) fn is_equal(&self) -> bool {
-        self.differences.is_empty()
-    }
-
     /// The first and the last day, in words.
     fn range(&self) -> String {
         match (self.days.first(), self.days.last()) {
@@ -56,6 +51,7 @@ impl Comparison {
         }
         let groups = self.groups;
         let verdict = match self.differences.len() {
+            _ if self.is_empty() => "NOTHING was compared".to_owned(),
             0 => format!("equal: {groups} groups of {}", self.range()),
             differing => format!("DIFFERS: {differing} of {groups} groups of {}", self.range()),
         };
@@ -171,7 +167,7 @@ impl Comparison {
             })
         };
         let answer = json!({
-            "equal": self.is_equal(),
+            "equal": self.is_equal() && !self.is_empty(),
             "from": self.days.first().map(ToString::to_string),
             "to": self.days.last().map(ToString::to_string),
             "groups": self.groups,

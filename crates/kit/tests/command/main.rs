@@ -9,6 +9,8 @@ mod demo;
 mod focus;
 mod key;
 mod operator;
+mod price;
+mod reconcile;
 mod run;
 mod serve;
 mod shell;

@@ -19,6 +19,8 @@ pub(super) struct Bucket {
     at: UnixMs,
     /// The instant at which it began to drain at the pace that is in force.
     paced_at: UnixMs,
+    /// What was recalled since, and up to when that has drained: it is added when time goes on.
+    recalled: Option<(u128, UnixMs)>,
     per_ms: u128,
     /// What is set aside and not yet charged, in whole units. It does not drain.
     pub(super) held: u128,
@@ -27,7 +29,7 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn new(per_ms: i64) -> Self {
         let per_ms = u128::try_from(per_ms.max(1)).unwrap_or(1);
-        Self { debt: 0, at: UnixMs(i64::MIN), paced_at: UnixMs(i64::MIN), per_ms, held: 0 }
+        Self { debt: 0, at: UnixMs(i64::MIN), paced_at: UnixMs(i64::MIN), recalled: None, per_ms, held: 0 }
     }
 
     /// From here on it drains at another pace.
@@ -43,6 +45,18 @@ impl Bucket {
             }
             self.at = now;
         }
+        if let Some((debt, at)) = self.recalled.take() {
+            self.debt = self.debt.saturating_add(debt.saturating_sub(drained(allowance, at, self.at)));
+        }
+    }
+
+    /// Charges what was used at an earlier instant, the oldest first. It drains by itself until it meets what is charged
+    /// already: two debts that drain side by side are never less than one that had both.
+    pub(super) fn recall(&mut self, allowance: &Allowance, at: UnixMs, units: u64) {
+        let (debt, since) = self.recalled.unwrap_or((0, at));
+        let at = at.max(since);
+        let debt = debt.saturating_sub(drained(allowance, since, at));
+        self.recalled = Some((debt.saturating_add(u128::from(units) * self.per_ms), at));
     }
 
     /// What has been charged and not drained, a part of a unit counting as a whole one.

@@ -218,6 +218,17 @@ impl Meter {
         since
     }
 
+    /// Charges what was used before, at an earlier instant.
+    pub(super) fn recall(&mut self, terms: &Terms<'_>, at: UnixMs, units: u64) {
+        if let Self::Bucket(bucket) = self {
+            return bucket.recall(terms.allowance, at, units);
+        }
+        self.advance(terms);
+        if let Some(since) = terms.place(at.max(terms.period.start)) {
+            self.charge(terms, since, units);
+        }
+    }
+
     /// Makes a charge that was `was` into `is`.
     pub(super) fn correct(&mut self, terms: &Terms<'_>, since: UnixMs, was: u64, is: u64) {
         match self {

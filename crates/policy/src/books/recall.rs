@@ -36,25 +36,22 @@ impl Books {
     /// Adds what was used in the periods that begin at `start`. The caller hands over all that was booked since then,
     /// in any order.
     pub fn recall_period(&mut self, start: UnixMs, past: &Past<'_>, now: UnixMs) {
-        let now = self.tick(now);
         self.recall(past, now, |allowance, period_start| {
-            (matches!(allowance.span, Span::Period { .. }) && period_start == start).then_some(now)
+            (matches!(allowance.span, Span::Period { .. }) && period_start == start).then_some(start)
         });
     }
 
     /// Adds to rates and rolling windows what was used since [`Books::recent_since`]. The caller hands over all that
-    /// was settled since then, the oldest first: a rate takes what comes late as if it had come now, so it may be
-    /// stricter than it was, never laxer.
+    /// was settled since then, the oldest first: a rate takes what comes in another order as if it had come later. So
+    /// it may be stricter than it was, never laxer.
     pub fn recall_recent(&mut self, past: &Past<'_>, now: UnixMs) {
-        let now = self.tick(now);
         self.recall(past, now, |allowance, _| match &allowance.span {
             Span::Rate { .. } => {
                 let models = &allowance.models;
                 let named = models.is_empty() || past.requested.is_some_and(|model| models.allows(model));
-                let at_once = named && is_charged_at_once(allowance);
-                Some(if at_once { past.at.min(now) } else { past.settled_at.min(now) })
+                Some(if named && is_charged_at_once(allowance) { past.at } else { past.settled_at })
             }
-            Span::Rolling { .. } => Some(now),
+            Span::Rolling { .. } => Some(past.at),
             Span::Period { .. } | Span::AtOnce => None,
         });
     }
@@ -73,6 +70,7 @@ impl Books {
     /// Charges the past to every counter that counts it. `when` tells the instant of the charge for an allowance and
     /// the start of its current period; where it tells none, nothing is charged.
     fn recall(&mut self, past: &Past<'_>, now: UnixMs, when: impl Fn(&Allowance, UnixMs) -> Option<UnixMs>) {
+        let now = self.tick(now);
         for number in self.index.candidates(past.scope, past.key) {
             let allowance = &self.allowances[number as usize];
             let entry = &mut self.entries[number as usize];
@@ -80,17 +78,11 @@ impl Books {
             let counts = entry.awaits_recall
                 && past.kind.counts_in(allowance.measure)
                 && (allowance.models.is_empty() || models.any(|model| allowance.models.allows(model)));
-            if !counts {
-                continue;
-            }
-            let period_start = entry.terms(allowance, now).period.start;
-            let Some(now) = when(allowance, period_start) else { continue };
-            let place = entry.counter((number, allowance), &mut self.counters, past.scope, past.key);
-            let Some(counter) = place.and_then(|place| self.counters.at_mut(place)) else { continue };
             let terms = entry.terms(allowance, now);
-            counter.meter.advance(&terms);
-            if let Some(since) = terms.place(past.at.max(terms.period.start)) {
-                counter.meter.charge(&terms, since, past.count(allowance.measure));
+            let Some(at) = when(allowance, terms.period.start).filter(|_| counts) else { continue };
+            let place = entry.counter((number, allowance), &mut self.counters, past.scope, past.key);
+            if let Some(counter) = place.and_then(|place| self.counters.at_mut(place)) {
+                counter.meter.recall(&terms, at.min(now), past.count(allowance.measure));
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::PriceBook;
 use super::bill::{Class, Factor, Multiplier, Reason, Source};
 use super::book::{Model, Period, Rates, Timeline, Upstream};
+use super::model_id::ModelId;
 use crate::unit::{NanoUsd, UnixMs};
 
 /// Everything that decides what tokens of one model cost.
@@ -67,6 +68,8 @@ impl PriceBook {
     pub fn show(&self, model: &str, at: UnixMs, upstream: &str) -> Shown {
         let book = &self.0;
         let upstream = book.upstream(upstream);
+        let in_region =
+            ModelId::take_apart(model).regional || upstream.is_some_and(|upstream| upstream.regional);
         let (model, source) = book.look_up(model, at, upstream);
         let (from, period) = model.periods.in_force(at);
         Shown {
@@ -77,7 +80,7 @@ impl PriceBook {
             note: model.note.clone(),
             in_force: shown(from, period),
             next: model.periods.next(at).map(|(from, period)| shown(Some(from), period)),
-            multipliers: self.multipliers(model, at, upstream),
+            multipliers: self.multipliers(model, at, upstream, in_region),
             per_thousand: [
                 (Class::WebSearch, NanoUsd(book.web_search.at(at).0 / 1000)),
                 (Class::CodeExecution, NanoUsd(book.code_execution.at(at).0 / 1000)),
@@ -87,14 +90,19 @@ impl PriceBook {
     }
 
     /// The multipliers that tokens of this model can meet there.
-    fn multipliers(&self, model: &Model, at: UnixMs, upstream: Option<&Upstream>) -> Vec<ShownMultiplier> {
+    fn multipliers(
+        &self,
+        model: &Model,
+        at: UnixMs,
+        upstream: Option<&Upstream>,
+        in_region: bool,
+    ) -> Vec<ShownMultiplier> {
         let book = &self.0;
-        let everywhere_regional = upstream.is_some_and(|upstream| upstream.regional);
         let may_apply = [
             (true, false, Reason::Fast, &model.fast),
             (true, false, Reason::Batch, &book.batch),
             (model.us_inference, false, Reason::UsInference, &book.us_inference),
-            (model.regional, everywhere_regional, Reason::Regional, &book.regional),
+            (model.regional, in_region, Reason::Regional, &book.regional),
             (true, true, Reason::Contract, &book.contract),
         ];
         let of_upstream = upstream.map(|upstream| (true, true, Reason::Upstream, &upstream.multiplier));

@@ -12,6 +12,8 @@ use super::*;
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::store::Store;
 
+mod ledger;
+
 /// A data folder whose journal was closed in good order.
 fn closed_folder(requests: u64) -> (TempDir, PathBuf) {
     let folder = folder();

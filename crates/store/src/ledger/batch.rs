@@ -14,7 +14,7 @@ use super::sums::{self, Sums, Tokens};
 use crate::fault::LedgerFault;
 
 /// The most sums that gather in memory before they are added to the database.
-const GATHERED_MAX: usize = 1 << 17;
+const GATHERED_MAX: usize = if cfg!(test) { 16 } else { 1 << 17 };
 
 /// One transaction. Records are written at once; sums gather in memory, so that each row of sums is written once.
 pub(super) struct Batch<'a> {

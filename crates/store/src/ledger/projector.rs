@@ -11,7 +11,7 @@ use crate::projection::{Unfollowed, follow};
 
 /// The most lines that one transaction covers. Each transaction writes every sum that it changes once, so a long way is
 /// gone in large steps.
-const LINES_MAX: usize = 200_000;
+const LINES_MAX: usize = if cfg!(test) { 50 } else { 200_000 };
 /// The entries that the ledger books.
 const KINDS: [&[u8]; 3] = [b"settled", b"adjusted", b"statement_closed"];
 /// How often a long way is reported.

@@ -8,12 +8,15 @@ use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::{COUNT_MAX, Iteration, Usage};
 
-use super::{Dimension, Filter, Query, ReportRow};
+use super::{Dimension, Filter, GROUPS_MAX, Query, ReportRow};
 use crate::fault::LedgerFault;
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::store::{Options, Store};
 
+mod kept;
 mod oracle;
+mod records;
+mod statement;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -233,6 +236,22 @@ fn a_question_that_cannot_be_answered_leaves_the_ledger_alone() {
     assert_eq!(store.ledger.report(&query), Err(LedgerFault::NoSuchGroup));
     assert_eq!(report(&store, &[])[0].requests, 5);
     assert_eq!(inode(), before);
+}
+
+#[test]
+fn a_report_has_a_bounded_number_of_groups() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let most = u64::try_from(GROUPS_MAX).unwrap();
+    let by = [Dimension::Session];
+    for number in 0..most {
+        book(&store, NOW, number, |settled| settled.session = Some(number.to_string()));
+    }
+    assert_eq!(report(&store, &by).len(), GROUPS_MAX);
+    book(&store, NOW, most, |settled| settled.session = None);
+    let query = Query { by: by.to_vec(), limit: Some(1), ..Query::default() };
+    assert_eq!(store.ledger.report(&query), Err(LedgerFault::TooManyGroups));
+    assert_eq!(report(&store, &[])[0].requests, most + 1);
 }
 
 /// Everything the ledger can say.

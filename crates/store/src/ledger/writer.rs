@@ -118,3 +118,34 @@ fn create(path: &Path) -> Result<Connection, LedgerFault> {
     }
     schema::open_to_write(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{NOW, folder, settled};
+    use crate::ledger::{Query, report};
+    use tollgate_policy::entry::Event;
+
+    #[test]
+    fn a_transaction_that_fails_leaves_nothing_behind() {
+        let folder = folder();
+        let path = folder.path().join("ledger.db");
+        let mut writer = Writer::open(&path).unwrap();
+        let event = Event::Settled(settled(1, 1));
+        let failed = writer.transact(|batch| {
+            batch.book(1, NOW, &event)?;
+            Err(LedgerFault::Database("no more".to_owned()))
+        });
+        assert!(failed.is_err());
+        assert_eq!(writer.place().seq, 0);
+        let read = || report::read(&schema::open_to_read(&path).unwrap(), &Query::default()).unwrap();
+        assert_eq!(read()[0].requests, 0);
+        writer
+            .transact(|batch| {
+                batch.book(1, NOW, &event)?;
+                Ok(Place { seq: 1, ..Place::beginning() })
+            })
+            .unwrap();
+        assert_eq!((writer.place().seq, read()[0].requests), (1, 1));
+    }
+}

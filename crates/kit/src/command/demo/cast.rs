@@ -15,6 +15,8 @@ pub(super) enum Part {
     Platform,
     /// May ask the small models only.
     Support,
+    /// May spend one cent a day.
+    Intern,
     /// Has no key of this gateway.
     Stranger,
 }
@@ -25,6 +27,7 @@ pub(super) struct Cast {
     research: Created,
     platform: Created,
     support: Created,
+    intern: Created,
     /// For the reader's own client.
     pub(super) guest: Created,
 }
@@ -36,6 +39,7 @@ impl Part {
             Self::Research => "research",
             Self::Platform => "platform",
             Self::Support => "support",
+            Self::Intern => "intern",
             Self::Stranger => "stranger",
         }
     }
@@ -59,6 +63,7 @@ impl Cast {
             research: key(Part::Research.team(), "notebook", &[]).create(admin).await?,
             platform: key(Part::Platform.team(), "ci", &[]).create(admin).await?,
             support: key(Part::Support.team(), "helpdesk", &["claude-haiku-*"]).create(admin).await?,
+            intern: key(Part::Intern.team(), "laptop", &[]).create(admin).await?,
             guest: key("guest", "you", &[]).create(admin).await?,
         })
     }
@@ -69,6 +74,7 @@ impl Cast {
             Part::Research => &self.research.secret,
             Part::Platform => &self.platform.secret,
             Part::Support => &self.support.secret,
+            Part::Intern => &self.intern.secret,
             Part::Stranger => "tg_this-is-no-key-of-this-gateway",
         }
     }

@@ -80,7 +80,7 @@ fn document(
     credential: PathBuf,
     upstream: &str,
 ) -> Result<Document, tollgate_config::Fault> {
-    let mut document = Document::default();
+    let mut document = tollgate_config::parse(ALLOWANCES, "the demo").unwrap_or_default();
     document.listen.address = listen;
     document.admin.address = Address::loopback(0);
     document.data = data.to_string_lossy().parse()?;
@@ -90,6 +90,14 @@ fn document(
     document.timeouts.drain = "2s".parse()?;
     Ok(document)
 }
+
+/// A cent a day for the intern: enough for small models, not for a single answer of a large one. And a limit on
+/// everybody that nobody meets.
+const ALLOWANCES: &str = "
+allowances:
+  - { name: intern-day, on: { team: intern }, usd: '0.01', per: day, warn_at: [75, 95] }
+  - { name: parallel, each: team, concurrent: 64 }
+";
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())

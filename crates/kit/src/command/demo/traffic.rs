@@ -57,7 +57,7 @@ pub(super) enum Want {
     Left,
 }
 
-const SCENES: [Scene; 17] = [
+const SCENES: [Scene; 19] = [
     scene("plain answers", Part::Research, 6, Ask::Plain(LARGE), "", Want::Whole),
     scene("streams with thinking", Part::Research, 6, Ask::Stream(LARGE), "thinking; pace_ms=4", Want::Whole),
     scene(
@@ -122,6 +122,15 @@ const SCENES: [Scene; 17] = [
         Ask::Doubtful,
         "",
         Want::Error(400, "invalid_request_error"),
+    ),
+    scene("answers within a budget", Part::Intern, 2, Ask::Plain(SMALL), "", Want::Whole),
+    scene(
+        "requests that a budget refuses",
+        Part::Intern,
+        3,
+        Ask::Plain(LARGE),
+        "",
+        Want::Error(429, "billing_error"),
     ),
     scene(
         "requests without a good key",
@@ -224,14 +233,14 @@ mod tests {
     use tollgate_simulator::Script;
 
     #[test]
-    fn the_burst_is_about_sixty_requests_of_three_teams_that_the_simulator_understands() {
+    fn the_burst_is_about_sixty_requests_of_four_teams_that_the_simulator_understands() {
         let count: usize = SCENES.iter().map(|scene| scene.times).sum();
         assert!((55..=70).contains(&count), "{count}");
         for scene in &SCENES {
             let read = Script::always(scene.directives);
             assert!(read.is_ok(), "{}: {read:?}", scene.title);
         }
-        for part in [Part::Research, Part::Platform, Part::Support, Part::Stranger] {
+        for part in [Part::Research, Part::Platform, Part::Support, Part::Intern, Part::Stranger] {
             assert!(SCENES.iter().any(|scene| scene.part == part));
         }
     }

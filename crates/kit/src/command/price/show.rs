@@ -136,7 +136,7 @@ fn sentence(multiplier: &ShownMultiplier) -> String {
         (Reason::Batch, _) => "if it is part of a batch, and not served fast",
         (Reason::UsInference, _) => "if inference is bound to the US",
         (Reason::Regional, false) => "on a regional endpoint; it and us_inference do not add up",
-        (Reason::Regional, true) => "always: this upstream is regional",
+        (Reason::Regional, true) => "always: it is served in a region",
         (Reason::Contract, _) => "always, also beside tokens: the contract",
         (Reason::Upstream, _) => "always, also beside tokens: this upstream",
     };

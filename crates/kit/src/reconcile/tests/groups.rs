@@ -111,6 +111,11 @@ fn upstreams_are_compared_apart_if_keys_tell_them_apart() {
     assert_eq!((differences(&comparison), comparison.groups), (vec![], 2));
     assert_eq!(comparison.notes, ["1 requests went to upstreams that are not compared"]);
 
+    let nobodys = keys([("west", "c"), ("nowhere", "d")])[..1].to_vec();
+    let comparison = compared(&export, &ledger[..1], |terms| terms.keys = nobodys);
+    assert!(comparison.is_empty() && comparison.is_equal() && comparison.left_out == 3);
+    assert_eq!(comparison.notes[0], "no row of the export is of the key c, which west presents");
+
     let wrong = keys([("west", "b"), ("east", "a")]);
     let comparison = compared(&export, &ledger, |terms| terms.keys = wrong);
     assert_eq!(comparison.differences.len(), 2);

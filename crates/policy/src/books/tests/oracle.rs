@@ -26,8 +26,6 @@ pub(super) struct Request {
     pub(super) models: Vec<&'static str>,
     pub(super) full: Amounts,
     pub(super) at: When,
-    /// Whether the books keep a reservation for it; not if no allowance can ever count it.
-    pub(super) known: bool,
     pub(super) expired: Option<When>,
     pub(super) forgotten: bool,
     pub(super) ended: Option<(When, End)>,

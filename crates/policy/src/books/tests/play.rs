@@ -89,17 +89,8 @@ impl Play {
 
     pub(super) fn ask(&mut self, person: usize, kind: Kind, models: Vec<&'static str>, full: Amounts) {
         let at = self.step();
-        let request = Request {
-            person,
-            kind,
-            models,
-            full,
-            at,
-            known: false,
-            expired: None,
-            forgotten: false,
-            ended: None,
-        };
+        let request =
+            Request { person, kind, models, full, at, expired: None, forgotten: false, ended: None };
         let (scope, key) = &self.oracle.people[person];
         let claim = Claim { scope, key: *key, kind, models: &request.models, full, input_likely: 0 };
         let mut refusing = Vec::new();
@@ -121,9 +112,8 @@ impl Play {
                 let mut found = reservation.over().to_vec();
                 found.sort();
                 assert_eq!(found, over);
-                let known = reservation.ticket.is_some();
                 self.open.push((self.oracle.requests.len(), reservation));
-                self.oracle.requests.push(Request { known, ..request });
+                self.oracle.requests.push(request);
             }
             Err(overdrawn) => self.judge(&overdrawn, &refusing),
         }
@@ -189,9 +179,7 @@ impl Play {
     pub(super) fn expire(&mut self) {
         let when = self.step();
         let mut expired = 0;
-        for request in
-            self.oracle.requests.iter_mut().filter(|request| request.known && request.ended.is_none())
-        {
+        for request in self.oracle.requests.iter_mut().filter(|request| request.ended.is_none()) {
             let waited = self.now.0 - request.at.0.0;
             if waited >= TERM_MS && request.expired.is_none() {
                 request.expired = Some(when);

@@ -173,3 +173,42 @@ fn what_a_rate_depends_on_reaches_back_as_long_as_a_burst_drains() {
         assert_eq!(books.recent_since(NOW), expected.map(later), "{allowances:?}");
     }
 }
+
+#[test]
+fn what_is_recalled_while_requests_come_drains_as_it_did() {
+    let rate = || vec![allowance("a", Measure::Requests, 60, per_minute(60))];
+    let scope = scope("default/red/-/ada");
+    // One request each second: hardly more than drains.
+    let past = |second: i64| Past {
+        scope: &scope,
+        key: key(1),
+        kind: Kind::Messages,
+        requested: None,
+        served: None,
+        at: later((second - 59) * 1_000),
+        settled_at: later((second - 59) * 1_000),
+        requests: 1,
+        amounts: Amounts::default(),
+    };
+    let mut desk = Desk::new(rate());
+    (0..60).for_each(|second| desk.books.recall_recent(&past(second), NOW));
+    assert_eq!(desk.level(0), (1, 0));
+    let mut desk = Desk::new(rate());
+    for second in 0..60 {
+        if second % 20 == 0 {
+            let _ = desk.output(0, 1).unwrap();
+        }
+        desk.books.recall_recent(&past(second), NOW);
+    }
+    // The three that came meanwhile, and what was left of the last before.
+    assert_eq!(desk.level(0), (4, 0));
+}
+
+#[test]
+fn a_request_that_began_without_an_allowance_counts_for_one_made_meanwhile() {
+    let mut desk = Desk::new(Vec::new());
+    let reservation = desk.output(0, 50).unwrap();
+    desk.books.replace(vec![allowance("a", Measure::OutputTokens, 100, per(Period::Day))], NOW);
+    desk.settle(0, reservation, 40);
+    assert_eq!(desk.level(0), (40, 0));
+}

@@ -35,11 +35,13 @@ fn a_model_is_shown_with_the_rates_in_force_and_those_that_follow() {
         "the next period"
     );
     let after = PriceBook::builtin().show("claude-sonnet-5-5", NOW, "");
-    assert_eq!((read(&after.in_force).0, after.next), (october, None));
+    assert_eq!((read(&after.in_force).0, after.next.is_some()), (october, false));
     assert_eq!(
         multipliers(&shown),
-        ["fast 2 may", "batch 0.5 may", "us_inference 1.1 may", "regional 1.1 may"]
+        ["fast 2 may", "batch 0.5 may", "us_inference 1.1 may", "regional 1.1 always"],
+        "the id names a region"
     );
+    assert_eq!(multipliers(&after)[3], "regional 1.1 may");
     assert_eq!(
         shown.per_thousand,
         [(Class::WebSearch, NanoUsd(10_000_000_000)), (Class::CodeExecution, NanoUsd(4_166_667_000))]
