@@ -101,3 +101,6 @@ fn drop_records(shared: &Shared) {
         Err(fault) => tracing::error!(%fault, "records that are not to be kept could not be dropped"),
     }
 }
+
+#[cfg(test)]
+mod tests;
