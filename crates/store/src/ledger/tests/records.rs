@@ -243,6 +243,7 @@ fn recent_use_is_what_was_settled_since_an_instant() {
     let last = recent(&store, NOW).pop().unwrap();
     let entry = settled(4, 0);
     let expected = PastUse {
+        seq: last.seq,
         scope: entry.scope,
         key: entry.key,
         endpoint: "messages".into(),
