@@ -124,6 +124,19 @@ async fn a_budget_stops_the_next_request_not_the_running_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_room_in_a_budget_is_not_told_that_it_is_spent() {
+    let house = house("allowances:\n  - { name: month, usd: \"0.05\", per: month }\n").await;
+    let key = house.key("red").await;
+    let running = begin(&house, &key).await;
+    let answer = ask(&house, &key, "").await;
+    assert_eq!((answer.status, answer.error_type().as_str()), (429, "rate_limit_error"), "{}", answer.text());
+    assert_eq!(number(&answer, "retry-after"), 2);
+    let unified = answer.headers.iter().find(|(name, _)| name.starts_with("anthropic-ratelimit-unified"));
+    assert_eq!(unified, None, "clients would give up until the end of the month");
+    drop(running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_at_once_are_counted_while_their_streams_run() {
     let house = house("allowances:\n  - { name: parallel, each: user, concurrent: 2 }\n").await;
     let key = house.key("red").await;

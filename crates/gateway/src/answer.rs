@@ -163,7 +163,7 @@ const RUNNING_SECONDS: u32 = 2;
 
 /// Tells clients not to try again where that could not help, or not soon.
 fn overdrawn_shown(code: &'static str, overdrawn: &Overdrawn) -> Shown {
-    let waits_for_others = overdrawn.retry_ms.is_none() && !overdrawn.never;
+    let waits_for_others = overdrawn.waits_for_others();
     let is_spent = overdrawn.measure == Measure::Cost && !waits_for_others;
     let after = match overdrawn.retry_ms {
         _ if waits_for_others => Some(RUNNING_SECONDS),

@@ -50,7 +50,8 @@ pub(crate) fn refusal_fields(overdrawn: &Overdrawn) -> Vec<u8> {
             let left = overdrawn.amount.saturating_sub(overdrawn.used).saturating_sub(overdrawn.held);
             push_rate(&mut out, word, overdrawn.amount, left, resets_at);
         }
-        (None, Some(resets_at)) if overdrawn.measure == Measure::Cost => {
+        // Not where the request only waits for running ones: clients would give up until the reset.
+        (None, Some(resets_at)) if overdrawn.measure == Measure::Cost && !overdrawn.waits_for_others() => {
             let mut unified = |name: &str, value: &str| push_unified(&mut out, name, value);
             unified("status", "rejected");
             unified("reset", &seconds(resets_at));

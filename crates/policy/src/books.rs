@@ -250,10 +250,11 @@ impl Books {
     /// Puts other allowances in force. Where one counts like one before of the same name, its counters go on, and what
     /// is used stays used whatever the amount is now. Reservations end as they would have; at their end they are also
     /// charged to allowances that are new.
+    ///
+    /// Two may have the same name where they count differently, as long as one takes the place of the other.
     pub fn replace(&mut self, allowances: Vec<Allowance>, now: UnixMs) {
         let now = self.tick(now);
-        let mut before = HashMap::new();
-        let mut gone = Vec::new();
+        let mut before: HashMap<Name, Vec<(Allowance, Entry)>> = HashMap::new();
         for (allowance, mut entry) in self.allowances.drain(..).zip(self.entries.drain(..)) {
             let terms = entry.terms(&allowance, now);
             for place in entry.counters() {
@@ -262,21 +263,20 @@ impl Books {
                     counter.meter.advance(&terms);
                 }
             }
-            gone.extend(before.insert(allowance.name.clone(), (allowance, entry)));
+            before.entry(allowance.name.clone()).or_default().push((allowance, entry));
         }
         for (number, allowance) in (0..).zip(&allowances) {
-            let entry = match before.remove(&allowance.name) {
-                Some((like, entry)) if allowance.counts_like(&like) => {
-                    if (allowance.amount, &allowance.raises) != (like.amount, &like.raises) {
-                        self.repace(&entry);
-                    }
-                    entry
+            let named = before.get_mut(&allowance.name);
+            let like = named.and_then(|named| {
+                let place = named.iter().position(|(like, _)| allowance.counts_like(like))?;
+                Some(named.swap_remove(place))
+            });
+            let entry = like.map_or_else(Entry::new, |(like, entry)| {
+                if (allowance.amount, &allowance.raises) != (like.amount, &like.raises) {
+                    self.repace(&entry);
                 }
-                other => {
-                    gone.extend(other);
-                    Entry::new()
-                }
-            };
+                entry
+            });
             for place in entry.counters() {
                 if let Some(counter) = self.counters.at_mut(place) {
                     counter.allowance = Some(number);
@@ -284,7 +284,7 @@ impl Books {
             }
             self.entries.push(entry);
         }
-        for (_, entry) in gone.into_iter().chain(before.into_values()) {
+        for (_, entry) in before.into_values().flatten() {
             for place in entry.counters() {
                 if let Some(counter) = self.counters.at_mut(place) {
                     counter.allowance = None;

@@ -4,6 +4,7 @@
 //! [`tollgate_policy::books`]; here are the lock, the order in which journal and counters learn of a settlement, and the
 //! way back after a restart.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::journal::{Append, Journal};
 use crate::ledger::{Ledger, PastUse};
 
 mod past;
+#[cfg(test)]
+mod tests;
 
 /// The counters of one instance.
 #[derive(Debug)]
@@ -56,28 +59,34 @@ impl Counters {
         if before == allowances {
             return Ok(());
         }
-        let is_known = |allowance: &Allowance| before.iter().any(|known| known.counts_like(allowance));
-        let upto = {
+        let by_name: HashMap<_, _> = before.iter().map(|known| (&known.name, known)).collect();
+        let is_new = |allowance: &&Allowance| {
+            by_name.get(&allowance.name).is_none_or(|known| !known.counts_like(allowance))
+        };
+        let new = allowances.iter().filter(is_new);
+        // They count from here on, and refuse once they know what went before. Until then those do that were there.
+        let new = new.map(|allowance| Allowance { mode: Mode::Observe, ..allowance.clone() });
+        let warming = before.iter().cloned().chain(new).collect();
+        let (upto, now) = {
             let _settling = self.settling.write().unwrap_or_else(PoisonError::into_inner);
-            let warming = allowances.iter().cloned().map(|allowance| match is_known(&allowance) {
-                true => allowance,
-                // It counts from here on, and refuses once it knows what went before.
-                false => Allowance { mode: Mode::Observe, ..allowance },
-            });
-            self.lock().replace(warming.collect(), now);
-            self.journal.chained_seq()
+            let mut books = self.lock();
+            books.replace(warming, now);
+            // Others may have come and gone while this waited for its turn.
+            (self.journal.chained_seq(), books.clock())
         };
         let recalled = self.recall(upto, now);
         let mut books = self.lock();
-        books.recalled();
         match recalled {
-            Ok(()) => books.replace(allowances, now),
+            Ok(()) => {
+                books.recalled();
+                books.replace(allowances, now);
+            }
             Err(_) => books.replace(before, now),
         }
         recalled
     }
 
-    /// Counts in the allowances that are new what was admitted before `now`, as far as entry `upto` and those before it
+    /// Counts in the allowances that are new what was admitted up to `now`, as far as entry `upto` and those before it
     /// tell. What is settled later is charged by [`Self::settle`], which knows of these allowances already.
     fn recall(&self, upto: u64, now: UnixMs) -> Result<(), LedgerFault> {
         while self.ledger.projected_seq() < upto {
@@ -90,7 +99,7 @@ impl Counters {
             (books.starts(now), books.recent_since(now))
         };
         for start in starts {
-            for past in past::between(&self.ledger, start, now, upto)? {
+            for past in past::between(&self.ledger, start, now.saturating_add_ms(1), upto)? {
                 if let Some(past) = of_ledger(&past) {
                     self.lock().recall_period(start, &past, now);
                 }
@@ -102,7 +111,7 @@ impl Counters {
                     self.lock().recall_recent(&past, now);
                 }
             };
-            self.ledger.recent(since, &mut visit)?;
+            past::recent(&self.ledger, since, &mut visit)?;
         }
         Ok(())
     }

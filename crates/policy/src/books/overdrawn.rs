@@ -76,6 +76,12 @@ impl Books {
 }
 
 impl Overdrawn {
+    /// Whether it fits as soon as enough of what runs has ended.
+    #[must_use]
+    pub fn waits_for_others(&self) -> bool {
+        self.retry_ms.is_none() && !self.never
+    }
+
     /// What to tell the client: what is used up, whose it is, when it resets, and what to do. The operator's own words
     /// follow.
     #[must_use]

@@ -49,15 +49,47 @@ fn sums(ledger: &Ledger, from: UnixMs, to: UnixMs) -> Result<Vec<PastUse>, Ledge
     }
 }
 
+/// The use of requests that were settled at or after an instant, the oldest first.
+///
+/// Where single records are dropped, the sums of days take their place, each as if all of it had been used at the end of
+/// the day: that leaves a little less than was granted, never more.
+pub(super) fn recent(
+    ledger: &Ledger,
+    since: UnixMs,
+    visit: &mut dyn FnMut(&PastUse),
+) -> Result<(), LedgerFault> {
+    let kept_from = match ledger.recent(since, visit) {
+        Err(LedgerFault::Dropped { kept_from }) => kept_from,
+        read => return read,
+    };
+    tracing::warn!(%since, %kept_from, "records are dropped: use before counts by the day");
+    let mut day = UnixMs(since.0 - since.0.rem_euclid(DAY_MS));
+    while day < kept_from {
+        let next = day.saturating_add_ms(DAY_MS);
+        let last = UnixMs(next.0 - 1);
+        ledger.past(day, next, &mut |past| visit(&PastUse { at: last, settled_at: last, ..past.clone() }))?;
+        day = next;
+    }
+    ledger.recent(kept_from, visit)
+}
+
 fn settled_after(ledger: &Ledger, from: UnixMs, to: UnixMs, upto: u64) -> Result<Vec<Record>, LedgerFault> {
-    let filter = Filter { to: Some(to), ..Filter::default() };
+    match settled_since(ledger, from, to, upto) {
+        // What ended a moment ago did not begin in a month that is dropped.
+        Err(LedgerFault::Dropped { kept_from }) => settled_since(ledger, kept_from, to, upto),
+        read => read,
+    }
+}
+
+fn settled_since(ledger: &Ledger, from: UnixMs, to: UnixMs, upto: u64) -> Result<Vec<Record>, LedgerFault> {
+    let filter = Filter::between(from, to);
     let mut after = upto;
     let mut records = Vec::new();
     loop {
         let page = ledger.records(&filter, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.seq;
-        records.extend(page.into_iter().filter(|record| record.at >= from));
+        records.extend(page);
     }
     Ok(records)
 }
