@@ -2,9 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod admin_api;
 mod attribution;
 mod brakes;
-mod admin_api;
 mod bytes;
 mod crashes;
 mod credentials;
