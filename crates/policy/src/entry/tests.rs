@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::access::Models;
 use crate::credential::Pepper;
-use crate::key::KeyState;
+use crate::key::{KeyRecord, KeyState};
 use crate::scope::Scope;
 use crate::usage::Iteration;
 
