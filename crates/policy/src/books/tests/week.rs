@@ -111,3 +111,48 @@ fn a_week_of_traffic_drifts_by_nothing_and_refuses_nobody_without_cause() {
     }
     play.finish();
 }
+
+#[test]
+fn idle_counters_leave_and_others_stay() {
+    let each = |text, span| {
+        let like = allowance(text, Measure::OutputTokens, 100, span);
+        Allowance { each: Some(Level::User), ..like }
+    };
+    let mut desk = Desk::new(vec![each("rate", per_minute(100)), each("day", per(Period::Day))]);
+    for number in 0..100 {
+        desk.scope.user = Some(name(&format!("user-{number}")));
+        let reservation = desk.output(0, 50).unwrap();
+        desk.settle(0, reservation, 50);
+    }
+    let running = desk.output(0, 50).unwrap();
+    let count = |desk: &mut Desk, at_ms| {
+        desk.books.expire(later(at_ms));
+        desk.books.counters.iter_mut().count()
+    };
+    assert_eq!(count(&mut desk, 0), 200);
+    assert_eq!(count(&mut desk, 29_999), 200);
+    assert_eq!(count(&mut desk, 30_000), 101);
+    assert_eq!(count(&mut desk, 13 * HOUR_MS), 2);
+    desk.settle(14 * HOUR_MS, running, 50);
+    // What it used drains; the day that it belongs to is over.
+    assert_eq!(count(&mut desk, 14 * HOUR_MS), 1);
+    assert_eq!(count(&mut desk, 15 * HOUR_MS), 0);
+}
+
+#[test]
+fn idle_counters_leave_a_few_at_a_time() {
+    let like = allowance("a", Measure::Requests, 60, per_minute(60));
+    let mut desk = Desk::new(vec![Allowance { each: Some(Level::User), ..like }]);
+    let most = usize::try_from(SWEEP_MAX).unwrap();
+    for number in 0..2 * most + 10 {
+        desk.scope.user = Some(name(&format!("user-{number}")));
+        let reservation = desk.output(0, 1).unwrap();
+        desk.settle(0, reservation, 1);
+    }
+    let left = [most + 10, 10, 0, 0].map(|expected| {
+        desk.books.expire(later(MINUTE_MS));
+        (expected, desk.books.counters.iter_mut().count())
+    });
+    assert!(left.iter().all(|(expected, found)| expected == found), "{left:?}");
+    assert_eq!(desk.books.entries[0].members.len(), 0);
+}

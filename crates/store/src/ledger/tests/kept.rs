@@ -105,6 +105,9 @@ fn records_of_old_months_go_and_their_sums_stay() {
     assert_eq!(tables(&options), ["usage_2026_10", "usage_2026_11"]);
     assert_eq!(store.ledger.request(request(20)).unwrap().record, None);
     store.close(NOW).unwrap();
+    let statement = options.data.join("statements/2026-10.json");
+    std::fs::create_dir(statement.parent().unwrap()).unwrap();
+    std::fs::write(statement, "text").unwrap();
     let verdict = audit::verify(&options.data, &audit::Options::default()).unwrap();
     assert!(verdict.is_proven(), "{verdict:?}");
     let left_out = verdict.unchecked.iter().any(|text| text.contains("before 2026-10"));
