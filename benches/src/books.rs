@@ -131,7 +131,7 @@ mod tests {
                 key: *key,
                 kind: Kind::Messages,
                 models: &[MODEL],
-                full: Amounts::default(),
+                full: Amounts { input_tokens: 1, output_tokens: 1, cost: NanoUsd(1) },
                 input_likely: 0,
             };
             let reservation = books.reserve(start, &claim).unwrap();
