@@ -117,6 +117,8 @@ fn member(number: usize, at: UnixMs) -> Result<(Scope, KeyId)> {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_policy::books::Standing;
+
     use super::*;
 
     #[test]
@@ -135,8 +137,8 @@ mod tests {
                 input_likely: 0,
             };
             let reservation = books.reserve(start, &claim).unwrap();
-            let holding = books.standing(start, |_| true).iter().filter(|standing| standing.held > 0).count();
-            assert_eq!(holding, wanted);
+            let counted = |line: &&Standing| line.used + line.held > 0;
+            assert_eq!(books.standing(start, |_| true).iter().filter(counted).count(), wanted);
             assert_eq!(allowances.counting(), wanted);
             books.release(start, reservation);
             one_turn(&mut books, start, &members).unwrap();
