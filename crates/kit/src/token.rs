@@ -1,0 +1,115 @@
+//! The credential that a command presents to a gateway: from where it is taken, and that it shows nowhere.
+
+use std::{fmt, io, io::Read, path::PathBuf, str::FromStr};
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::{fault::Fault, printer::Printer};
+
+/// The longest credential, in bytes.
+const TOKEN_BYTES: u64 = 64 * 1024;
+
+/// A credential. It shows nothing of itself and is wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(Zeroizing<String>);
+
+impl Token {
+    /// The text itself, for what must send it and for what must hide it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl FromStr for Token {
+    type Err = &'static str;
+
+    /// Without the white space around it. What is refused is not repeated.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if text.is_empty() {
+            Err("it is empty")
+        } else if !text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+            Err("it is not one line of visible ASCII, as a credential is")
+        } else {
+            Ok(Self(Zeroizing::new(text.to_owned())))
+        }
+    }
+}
+
+/// From where the credential is taken.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// The environment variable that holds the credential for the gateway.
+    #[arg(long, value_name = "VAR", group = "credential")]
+    token_env: Option<String>,
+    /// The file that holds it.
+    #[arg(long, value_name = "FILE", group = "credential")]
+    token_file: Option<PathBuf>,
+    /// The credential itself, which everyone on this machine can then see in the list of processes; `-` reads it from
+    /// standard input.
+    #[arg(long, value_name = "TOKEN", group = "credential", allow_hyphen_values = true)]
+    token: Option<Token>,
+}
+
+impl TokenArgs {
+    /// The credential, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Unset`], [`Fault::Unreadable`], [`Fault::Unfit`].
+    pub(crate) fn take(&self, printer: &Printer) -> Result<Option<Token>, Fault> {
+        let unreadable = |path: &str, cause| Fault::Unreadable { path: path.into(), cause };
+        let text = if let Some(name) = &self.token_env {
+            Zeroizing::new(std::env::var(name).map_err(|_| Fault::Unset(name.clone()))?)
+        } else if let Some(path) = &self.token_file {
+            let name = path.display().to_string();
+            let file = std::fs::File::open(path).map_err(|cause| unreadable(&name, cause))?;
+            read(file).map_err(|cause| unreadable(&name, cause))?
+        } else if let Some(token) = &self.token {
+            if token.reveal() != "-" {
+                printer.warn(
+                    "--token shows the credential to everyone who can list processes: use --token-env, \
+                     --token-file or `--token -`",
+                );
+                return Ok(Some(token.clone()));
+            }
+            read(io::stdin()).map_err(|cause| unreadable("stdin", cause))?
+        } else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|rule: &str| Fault::Unfit {
+            what: "the credential",
+            rule: rule.to_owned(),
+            cure: "put the credential, and nothing else, there.".to_owned(),
+        })
+    }
+}
+
+fn read(from: impl Read) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    from.take(TOKEN_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_one_visible_line_and_shows_nowhere() {
+        for (text, taken) in
+            [("  sk-1 \n", Some("sk-1")), ("", None), ("a b", None), ("a\nb", None), ("\u{e9}", None)]
+        {
+            let token: Result<Token, _> = text.parse();
+            assert_eq!(token.as_ref().ok().map(Token::reveal), taken, "{text:?}");
+            assert!(!format!("{token:?}").contains("sk-1"));
+        }
+    }
+}
