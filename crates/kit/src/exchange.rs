@@ -24,7 +24,7 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     /// Path and query, as they stand behind the base path of the URL: `/v1/messages?beta=true`.
     pub(crate) target: String,
-    /// Headers in order, besides `host`, `content-length` and, through a proxy, its credential.
+    /// Headers in order, their names in lower case on the wire, besides `host`, `content-length` and, through a proxy, its credential.
     pub(crate) headers: Vec<(String, String)>,
     /// The body.
     pub(crate) body: Bytes,
@@ -122,8 +122,7 @@ impl Ask {
     pub(crate) async fn send(self, way: &Way) -> Result<Answer, ExchangeFault> {
         let request = self.request(way)?;
         let dialed = way.dial().await?;
-        let (mut sender, connection) =
-            http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(dialed.stream)).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(dialed.stream)).await?;
         // Ends with the exchange; what breaks it is told to the reader.
         let running = tokio::spawn(connection);
         let began = Instant::now();
@@ -205,7 +204,7 @@ mod tests {
         let way = Way::to(simulator.url().parse().unwrap());
         let ask = |directive: &str| {
             Ask::new(Method::POST, "/v1/messages?beta=true")
-                .header("X-Odd-Case", "1")
+                .header("x-odd", "\u{e9} 1,2")
                 .header("anthropic-version", "2023-06-01")
                 .header("x-simulator", directive)
                 .body(r#"{"model":"claude-opus-5-5","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#)
@@ -215,7 +214,7 @@ mod tests {
         assert!(answer.pieces.last().unwrap().at - answer.pieces[0].at >= Duration::from_millis(90));
         let seen = simulator.record().requests().pop().unwrap();
         assert_eq!(seen.target, "/v1/messages?beta=true");
-        assert!(seen.headers.iter().any(|(name, _)| name == "X-Odd-Case"), "{:?}", seen.headers);
+        assert_eq!(seen.header("x-odd"), Some("\u{e9} 1,2"), "{:?}", seen.headers);
 
         let cut = ask("cut").send(&way).await.unwrap();
         assert!(matches!(cut.end, End::Cut(_)), "{:?}", cut.end);
