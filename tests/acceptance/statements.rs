@@ -6,10 +6,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tollgate_acceptance::past::{MODEL, live_through};
 use tollgate_acceptance::{Answer, House, Plan, post};
-use tollgate_policy::entry::Hash;
+use tollgate_policy::entry::{Adjusted, Hash};
 use tollgate_policy::price::PriceBook;
-use tollgate_store::PublicKey;
+use tollgate_policy::unit::{NanoUsd, UnixMs};
+use tollgate_store::ledger::Filter;
 use tollgate_store::register::Signature;
+use tollgate_store::{Options, PublicKey, Store};
 
 fn plan(data: &Path, config: &str) -> Plan {
     Plan { data: Some(data.to_path_buf()), config: config.into(), ..Plan::default() }
@@ -193,6 +195,43 @@ async fn costs_are_corrected_once_beside_records_that_stay() {
         (&json!(old), &json!(old + difference))
     );
     assert_eq!(std::fs::read(data.join("statements/2026-10.json")).unwrap(), statement);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_with_nothing_but_corrections_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let costs = live_through(&data, &[("2026-08-05T10:00:00.000Z", "red", "ann", Some("4711"))]);
+    // Made in September, and on record before August is closed.
+    let corrected_at: UnixMs = "2026-09-10T10:00:00.000Z".parse().unwrap();
+    let store = Store::open(&Options::new(&data), corrected_at).unwrap();
+    let record = store.ledger.records(&Filter::default(), 0, 1).unwrap().remove(0);
+    let correction = Adjusted {
+        by: "finance".into(),
+        request: record.request,
+        settled: record.seq,
+        booked_at: record.at,
+        key: record.attribution.key,
+        scope: record.attribution.scope,
+        cost_centre: record.attribution.cost_centre,
+        model: record.attribution.model,
+        upstream: record.attribution.upstream,
+        difference: NanoUsd(-7),
+        cost: NanoUsd(costs[0].0 - 7),
+        price_version: "corrected".into(),
+        reason: "a wrong rate".into(),
+    };
+    store.register.adjust(vec![correction], corrected_at).unwrap();
+    store.close(corrected_at).unwrap();
+
+    let house = House::build(plan(&data, "")).await;
+    assert_eq!(close(&house, "2026-08").await.json()["total"]["total_nano_usd"], costs[0].0);
+    let october = close(&house, "2026-10").await;
+    assert_eq!(october.status, 409, "{}", october.text());
+    assert!(message(&october).contains("2026-09-10"), "{}", message(&october));
+    assert_eq!(close(&house, "2026-09").await.json()["total"]["total_nano_usd"], -7);
+    assert_eq!(close(&house, "2026-10").await.json()["total"]["total_nano_usd"], 0);
     house.close().await;
 }
 

@@ -166,9 +166,9 @@ fn state(shared: &Shared, by: &str, period: String, now: UnixMs) -> Result<State
     if before.is_some_and(|one| one.period == month_before(&period)) {
         // Each begins where the one before ends, also if the time zone has changed between.
         from = since.unwrap_or(from);
-    } else if let Some(month) = used_month(shared, since, from)? {
+    } else if let Some(day) = booked_day(shared, since, from)? {
         return Err(AdminFault::Conflict(format!(
-            "there is use in {month}, which is not closed; close the periods in their order"
+            "of {day}, in UTC, something is booked that no statement has; close the periods in their order"
         )));
     }
     let upto = match shared.history.settled_before(to)? {
@@ -269,17 +269,17 @@ fn month_before(period: &str) -> String {
     }
 }
 
-/// The first month in a time in which there was use.
-fn used_month(shared: &Shared, from: Option<UnixMs>, to: UnixMs) -> Result<Option<String>, AdminFault> {
+/// The first day in a time on which something was booked: requests, or corrections, which count when they are made.
+fn booked_day(shared: &Shared, from: Option<UnixMs>, to: UnixMs) -> Result<Option<String>, AdminFault> {
     let query = Query {
-        by: vec![Dimension::Month],
+        by: vec![Dimension::Day],
         filter: Filter { from, to: Some(to), only: Vec::new() },
         order: Order::Group,
+        limit: Some(1),
         ..Query::default()
     };
-    let rows = shared.ledger.report(&query)?;
-    let used = rows.into_iter().find(|row| row.requests > 0);
-    Ok(used.and_then(|row| row.group.into_iter().next().flatten()))
+    let first = shared.ledger.report(&query)?.into_iter().next();
+    Ok(first.and_then(|row| row.group.into_iter().next().flatten()))
 }
 
 #[cfg(test)]
