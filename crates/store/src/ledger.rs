@@ -124,7 +124,8 @@ impl Ledger {
     }
 
     /// Drops the records of requests admitted before a month, by dropping the tables of their months, and gives how
-    /// many months these were. Sums of days and sessions, adjustments and statements stay. A ledger that is made again
+    /// many months these were. Sums of days and sessions, adjustments and statements stay; and once a period was closed,
+    /// the records that the statement of the next one needs. A ledger that is made again
     /// from the journal by a later process has these records again, until they are dropped again. Blocks.
     ///
     /// # Errors
