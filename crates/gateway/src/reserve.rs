@@ -55,7 +55,7 @@ pub(crate) fn reserve(
     let most = if is_message { at_most(force, call, &models, now) } else { Amounts::default() };
     let claim = Claim {
         scope: &key.scope,
-        key: key.id,
+        key: key.counted_as(),
         kind,
         models: &models,
         full: most,

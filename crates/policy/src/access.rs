@@ -197,6 +197,7 @@ mod tests {
             expires_at: None,
             state: KeyState::Active,
             rotated_from: None,
+            first: None,
             note: None,
         };
         identify(&Arc::new(record), UnixMs(0)).unwrap()

@@ -14,6 +14,7 @@ use tollgate_policy::books::{Amounts, Books, Claim, Kind, Overdrawn, Past, Reser
 use tollgate_policy::entry::{Settled, ThresholdPassed};
 use tollgate_policy::unit::UnixMs;
 
+use crate::directory::Directory;
 use crate::fault::LedgerFault;
 use crate::journal::{Append, Journal};
 use crate::ledger::{Ledger, PastUse};
@@ -27,6 +28,7 @@ mod tests;
 pub struct Counters {
     journal: Arc<Journal>,
     ledger: Arc<Ledger>,
+    directory: Arc<Directory>,
     books: Mutex<Books>,
     /// Held to read while a settlement goes into the journal and from there into the books, and to write while the
     /// allowances change: so at that moment both know the same settlements.
@@ -38,10 +40,11 @@ pub struct Counters {
 impl Counters {
     /// Counters of no allowances. [`Self::replace`] brings them in.
     #[must_use]
-    pub fn new(journal: Arc<Journal>, ledger: Arc<Ledger>, now: UnixMs) -> Self {
+    pub fn new(journal: Arc<Journal>, ledger: Arc<Ledger>, directory: Arc<Directory>, now: UnixMs) -> Self {
         Self {
             journal,
             ledger,
+            directory,
             books: Mutex::new(Books::new(Vec::new(), now)),
             settling: RwLock::default(),
             changing: Mutex::default(),
@@ -53,7 +56,10 @@ impl Counters {
     ///
     /// # Errors
     /// [`LedgerFault`] when the ledger cannot be read. Then the old allowances stay in force.
-    pub fn replace(&self, allowances: Vec<Allowance>, now: UnixMs) -> Result<(), LedgerFault> {
+    pub fn replace(&self, mut allowances: Vec<Allowance>, now: UnixMs) -> Result<(), LedgerFault> {
+        for key in allowances.iter_mut().filter_map(|allowance| allowance.on.key.as_mut()) {
+            *key = self.directory.counted_as(*key);
+        }
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.lock().allowances().to_vec();
         if before == allowances {
@@ -100,14 +106,14 @@ impl Counters {
         };
         for start in starts {
             for past in past::between(&self.ledger, start, now.saturating_add_ms(1), upto)? {
-                if let Some(past) = of_ledger(&past) {
+                if let Some(past) = self.of_ledger(&past) {
                     self.lock().recall_period(start, &past, now);
                 }
             }
         }
         if let Some(since) = recent {
             let mut visit = |past: &PastUse| {
-                if let Some(past) = of_ledger(past).filter(|_| past.seq <= upto) {
+                if let Some(past) = self.of_ledger(past).filter(|_| past.seq <= upto) {
                     self.lock().recall_recent(&past, now);
                 }
             };
@@ -167,6 +173,24 @@ impl Counters {
         self.lock().standing(now, wanted)
     }
 
+    fn of_ledger<'p>(&self, past: &'p PastUse) -> Option<Past<'p>> {
+        Some(Past {
+            scope: &past.scope,
+            key: self.directory.counted_as(past.key),
+            kind: kind(&past.endpoint)?,
+            requested: past.requested_model.as_deref(),
+            served: past.model.as_deref(),
+            at: past.at,
+            settled_at: past.settled_at,
+            requests: past.requests,
+            amounts: Amounts {
+                input_tokens: past.input_tokens,
+                output_tokens: past.output_tokens,
+                cost: past.cost,
+            },
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Books> {
         // The books are whole after each of their methods; none of them panics halfway by design.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
@@ -194,22 +218,4 @@ pub fn kind(endpoint: &str) -> Option<Kind> {
         "batches" | "files" | "other" => Some(Kind::Other),
         _ => None,
     }
-}
-
-fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
-    Some(Past {
-        scope: &past.scope,
-        key: past.key,
-        kind: kind(&past.endpoint)?,
-        requested: past.requested_model.as_deref(),
-        served: past.model.as_deref(),
-        at: past.at,
-        settled_at: past.settled_at,
-        requests: past.requests,
-        amounts: Amounts {
-            input_tokens: past.input_tokens,
-            output_tokens: past.output_tokens,
-            cost: past.cost,
-        },
-    })
 }

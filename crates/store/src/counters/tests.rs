@@ -86,7 +86,8 @@ impl Desk {
 }
 
 fn counters(store: &Store, now: UnixMs) -> Counters {
-    Counters::new(Arc::clone(&store.journal), Arc::clone(&store.ledger), now)
+    let (journal, ledger, directory) = (&store.journal, &store.ledger, &store.directory);
+    Counters::new(Arc::clone(journal), Arc::clone(ledger), Arc::clone(directory), now)
 }
 
 fn used(counters: &Counters) -> Vec<u64> {
