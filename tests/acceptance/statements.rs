@@ -266,7 +266,7 @@ async fn one_persons_data_is_given_out_whole_and_nobody_elses() {
     );
     let house = House::build(plan(
         &data,
-        "allowances:\n  - { name: anns, on: { user: ann }, requests: 100, per: day }\n",
+        "allowances:\n  - { name: anns, on: { user: ann }, requests: 100, per: day, warn_at: [1] }\n",
     ))
     .await;
     let (ann, ann_id) =
@@ -277,13 +277,20 @@ async fn one_persons_data_is_given_out_whole_and_nobody_elses() {
         format!(r#"{{"model":"{MODEL}","max_tokens":16,"messages":[{{"role":"user","content":"hi"}}]}}"#);
     let headers = [&format!("x-api-key: {ann}"), "anthropic-version: 2023-06-01"];
     assert_eq!(
-        post(house.address(), "/v1/messages", &headers, body).await.status,
+        post(house.address(), "/v1/messages", &headers, &body).await.status,
         403,
         "a denial is on record"
     );
     house.wait_for("denied", 1).await;
     let pause = json!({ "key": ann_id, "session": "s", "minutes": 5, "why": "because" });
     assert_eq!(house.admin("POST", "/admin/v1/sessions/pause", Some(pause)).await.status, 201);
+    let body = body.replace(MODEL, "claude-haiku-4-5");
+    assert_eq!(post(house.address(), "/v1/messages", &headers, body).await.status, 200);
+    house.wait_for("threshold_passed", 1).await;
+    let role = json!({ "developer": { "org": "default", "user": "ann" } });
+    let annie = json!({ "name": "annie", "role": role });
+    assert_eq!(house.admin("POST", "/admin/v1/operators", Some(annie)).await.status, 201);
+    assert_eq!(house.admin("DELETE", "/admin/v1/operators/annie", None).await.status, 200);
     let resume = json!({ "key": ann_id, "session": "s" });
     assert_eq!(house.admin("POST", "/admin/v1/sessions/resume", Some(resume)).await.status, 200);
 
@@ -302,6 +309,11 @@ async fn one_persons_data_is_given_out_whole_and_nobody_elses() {
         "key_created",
         "denied",
         "session_paused",
+        "admitted",
+        "settled",
+        "threshold_passed",
+        "operator_set",
+        "operator_set",
         "session_resumed",
         "end",
     ];
