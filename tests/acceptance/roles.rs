@@ -364,9 +364,21 @@ async fn a_team_admin_grants_within_the_team_and_never_raises_what_binds_it_from
             assert_eq!(answer.status, status, "{name}: {}", answer.text());
         }
     }
-    // Another team's admin does not even see it.
-    for target in ["GET /admin/v1/allowances/own", "DELETE /admin/v1/allowances/own"] {
-        assert_eq!(call(&house, &una, target, &[], None).await.status, 404, "{target}");
+    // Another team's admin does not even see it, nor what is on a key of this one.
+    let (_, key) = house.mint(json!({ "team": "red" })).await;
+    let on_key = allowance("on-key", json!({ "key": key }), 5);
+    assert_eq!(house.admin("PUT", "/admin/v1/allowances/on-key", Some(on_key)).await.status, 201);
+    for name in ["own", "on-key"] {
+        for verb in ["GET", "DELETE"] {
+            let target = format!("{verb} /admin/v1/allowances/{name}");
+            assert_eq!(call(&house, &una, &target, &[], None).await.status, 404, "{target}");
+        }
+    }
+    for (token, expected) in [(&una, vec![]), (&tim, vec!["fixed", "granted", "on-key", "own"])] {
+        let listed = call(&house, token, "GET /admin/v1/allowances", &[], None).await.json();
+        let listed = listed["data"].as_array().unwrap().iter();
+        let names: Vec<_> = listed.map(|one| one["allowance"]["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected);
     }
     house.close().await;
 }
