@@ -8,6 +8,7 @@ mod brakes;
 mod bytes;
 mod crashes;
 mod credentials;
+mod decisions;
 mod endurance;
 mod errors;
 mod exactly_once;
