@@ -199,6 +199,39 @@ async fn costs_are_corrected_once_beside_records_that_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statements_begin_where_records_are_kept() {
+    // In Berlin September begins before its records do.
+    for (zone, first, stated) in [("UTC", "2026-09", 2..), ("Europe/Berlin", "2026-10", 3..)] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let costs = live_through(
+            &data,
+            &[
+                ("2026-06-10T10:00:00.000Z", "red", "ann", None),
+                ("2026-08-31T23:30:00.000Z", "red", "ann", None),
+                ("2026-09-10T10:00:00.000Z", "red", "ann", None),
+                ("2026-10-10T10:00:00.000Z", "red", "ann", None),
+            ],
+        );
+        let now: UnixMs = "2026-11-01T00:00:00.000Z".parse().unwrap();
+        let store = Store::open(&Options::new(&data), now).unwrap();
+        assert_eq!(store.ledger.drop_raw_before("2026-09".parse().unwrap()), Ok(2));
+        store.close(now).unwrap();
+
+        let house = House::build(plan(&data, &format!("books: {{ time_zone: {zone} }}\n"))).await;
+        assert_eq!(close(&house, "2026-06").await.status, 400, "its records are dropped");
+        let mut total = 0;
+        for period in ["2026-09", "2026-10"].into_iter().filter(|period| *period >= first) {
+            let statement = close(&house, period).await;
+            assert_eq!(statement.status, 201, "{zone} {period}: {}", statement.text());
+            total += statement.json()["total"]["total_nano_usd"].as_i64().unwrap();
+        }
+        assert_eq!(total, costs[stated].iter().map(|cost| cost.0).sum::<i64>(), "{zone}");
+        house.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_month_with_nothing_but_corrections_is_not_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

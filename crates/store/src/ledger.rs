@@ -239,6 +239,23 @@ impl Ledger {
         self.ask(|database| statement::read(database, from, to, after, upto))
     }
 
+    /// Where the first statement can begin: at the first instant whose records are kept. None when all are.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Behind`], and what the database says.
+    pub fn kept_from(&self) -> Result<Option<UnixMs>, LedgerFault> {
+        self.ask(schema::kept_from).map(|month| month.map(Month::start))
+    }
+
+    /// The last entry about what was booked before an instant, or on the UTC day that it ends; 0 if nothing was. A first
+    /// statement that begins at this instant takes it as the entry `after`.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Behind`], and what the database says.
+    pub fn last_before(&self, instant: UnixMs) -> Result<u64, LedgerFault> {
+        self.ask(|database| statement::last_before(database, instant))
+    }
+
     /// All statements that were closed, oldest first.
     ///
     /// # Errors

@@ -59,7 +59,8 @@ pub(super) struct Statement {
     /// The first instant after it.
     to: UnixMs,
     time_zone: Zone,
-    /// The last entry of the journal that the statement before covers; 0 if there is none.
+    /// The last entry of the journal that the statement before covers; before the first one, the last about months whose
+    /// records were dropped, or 0.
     after: u64,
     /// The last entry that this one covers.
     upto: u64,
@@ -162,7 +163,11 @@ fn state(shared: &Shared, by: &str, period: String, now: UnixMs) -> Result<State
         )));
     }
     let before = closed.iter().max_by_key(|one| one.to);
-    let since = before.map(|one| one.to);
+    let begins = match before {
+        Some(one) => Some((one.to, one.upto)),
+        None => beginning(shared, calendar)?,
+    };
+    let since = begins.map(|(since, _)| since);
     if before.is_some_and(|one| one.period == month_before(&period)) {
         // Each begins where the one before ends, also if the time zone has changed between.
         from = since.unwrap_or(from);
@@ -179,7 +184,7 @@ fn state(shared: &Shared, by: &str, period: String, now: UnixMs) -> Result<State
             )));
         }
     };
-    let after = before.map_or(0, |one| one.upto);
+    let after = begins.map_or(0, |(_, after)| after);
     let figures = shared.ledger.statement(from, to, after, upto)?;
     let cost_centres = cost_centres(&figures);
     let mut total = Sum::default();
@@ -267,6 +272,15 @@ fn month_before(period: &str) -> String {
         (year, 1) => format!("{:04}-12", year - 1),
         (year, month) => format!("{year:04}-{:02}", month - 1),
     }
+}
+
+/// Where the first statement can begin, and the last entry about what was before: at the first whole month whose records
+/// are kept. None when nothing was dropped.
+fn beginning(shared: &Shared, calendar: &Calendar) -> Result<Option<(UnixMs, u64)>, AdminFault> {
+    let Some(kept) = shared.ledger.kept_from()? else { return Ok(None) };
+    let month = period_of(Period::Month, calendar, kept);
+    let since = if month.start == kept { kept } else { month.end };
+    Ok(Some((since, shared.ledger.last_before(since)?)))
 }
 
 /// The first day in a time on which something was booked: requests, or corrections, which count when they are made.

@@ -131,6 +131,16 @@ pub(super) fn needed_from(database: &Connection) -> Result<Option<Month>, Ledger
     Ok(Some(first_after(database, upto)?.map_or(next, |late| late.min(next))))
 }
 
+/// The last entry about what was booked before an instant, or on the day that it ends; 0 if nothing was.
+pub(super) fn last_before(database: &Connection, instant: UnixMs) -> Result<u64, LedgerFault> {
+    let (_, instant) = bounds(None, Some(instant));
+    let sql = "SELECT max(seq) FROM (SELECT max(booked_upto) AS seq FROM days WHERE day <= ?1
+               UNION ALL SELECT max(seq) FROM adjustments WHERE at < ?2)";
+    let day = Day::of(UnixMs(instant.0 - 1));
+    let seq: Option<i64> = database.query_row(sql, params![day.0, instant.0], |row| row.get(0))?;
+    Ok(seq.map_or(0, i64::unsigned_abs))
+}
+
 /// The first month of which something was settled after this entry.
 fn first_after(database: &Connection, after: i64) -> Result<Option<Month>, LedgerFault> {
     let sql = "SELECT min(day) FROM days WHERE booked_upto > ?1";
