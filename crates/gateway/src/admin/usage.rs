@@ -139,8 +139,10 @@ pub(super) async fn report(
     admin: Admin,
     ask: Ask<UsageQuery, Nothing>,
 ) -> Result<Answer<UsageReport>, AdminFault> {
-    let query = ask.query.into_ledger_query(&ask.caller)?;
+    let mut query = ask.query.into_ledger_query(&ask.caller)?;
     let (by, limit) = (query.by.clone(), query.limit);
+    // One more tells whether there is another page.
+    query.limit = limit.map(|limit| limit + 1);
     let rows = admin.blocking(move |shared| shared.ledger.report(&query)).await?;
     Ok(Answer::ok(UsageReport::of(&by, limit, rows)))
 }
@@ -229,9 +231,12 @@ fn all_words() -> String {
 }
 
 impl UsageReport {
-    fn of(by: &[Dimension], limit: Option<usize>, rows: Vec<ReportRow>) -> Self {
+    fn of(by: &[Dimension], limit: Option<usize>, mut rows: Vec<ReportRow>) -> Self {
         let by: Vec<_> = by.iter().map(Dimension::to_string).collect();
-        let last = rows.last().filter(|_| limit == Some(rows.len()));
+        let limit = limit.unwrap_or(usize::MAX);
+        let is_last = rows.len() <= limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| !is_last);
         let next = last.and_then(|row| serde_json::to_string(&row.group).ok());
         let rows = rows.into_iter().map(|row| UsageRow::of(&by, row)).collect();
         UsageReport { by, rows, next }
@@ -268,6 +273,23 @@ mod tests {
 
     fn caller(role: Role) -> Caller {
         Caller { name: "ada".into(), role, credential: Hash::of(b"x") }
+    }
+
+    #[test]
+    fn the_last_page_has_no_next() {
+        let row = |team: &str| ReportRow { group: vec![Some(team.to_owned())], ..ReportRow::default() };
+        let rows = [
+            (None, 2, 2, None),
+            (Some(3), 2, 2, None),
+            (Some(2), 2, 2, None),
+            (Some(1), 2, 1, Some(r#"["a"]"#)),
+            (Some(1), 0, 0, None),
+        ];
+        for (limit, found, shown, next) in rows {
+            let found = ["a", "b"][..found].iter().map(|team| row(team)).collect();
+            let report = UsageReport::of(&[Dimension::Team], limit, found);
+            assert_eq!((report.rows.len(), report.next.as_deref()), (shown, next), "{limit:?}");
+        }
     }
 
     #[test]
