@@ -394,6 +394,17 @@ async fn what_is_no_call_of_this_api_is_refused_in_its_own_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_reads_no_answer_holds_no_connection() {
+    let house = House::open().await;
+    let mut connection = client::Connection::open(house.gateway.admin_address()).await;
+    connection.send(client::head("GET", "/metrics", &[], None).repeat(2).as_bytes()).await;
+    let answer = connection.answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(connection.answer().await.is_none(), "one answer each");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_sends_no_body_holds_no_connection() {
     let house = House::open().await;
     // Whoever can connect may begin this call.

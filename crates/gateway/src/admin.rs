@@ -117,6 +117,8 @@ async fn connection(tcp: TcpStream, router: Router, _open: Open) {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        // One answer each: what is open to all fits the buffers of the system, so who does not read it holds nothing.
+        .keep_alive(false)
         .serve_connection(TokioIo::new(tcp), TowerToHyperService::new(router));
     if let Err(error) = served.await {
         tracing::debug!(%error, "a connection to the admin API ended");
