@@ -62,7 +62,7 @@ impl Config {
 fn check(source: &Source, printer: &Printer) -> Result<Status, Fault> {
     let snapshot = load_priced(&source.text, &source.name, price_text).map_err(Fault::Configuration)?;
     for warning in &snapshot.warnings {
-        printer.say(&warning.to_string());
+        printer.problem(warning);
     }
     let count = match snapshot.warnings.len() {
         0 => "good".to_owned(),
