@@ -320,8 +320,7 @@ async fn one_persons_data_is_given_out_whole_and_nobody_elses() {
     let body = body.replace(MODEL, "claude-haiku-4-5");
     assert_eq!(post(house.address(), "/v1/messages", &headers, body).await.status, 200);
     house.wait_for("threshold_passed", 1).await;
-    let role = json!({ "developer": { "org": "default", "user": "ann" } });
-    let annie = json!({ "name": "annie", "role": role });
+    let annie = json!({ "name": "annie", "role": { "developer": { "org": "default", "user": "ann" } } });
     assert_eq!(house.admin("POST", "/admin/v1/operators", Some(annie)).await.status, 201);
     assert_eq!(house.admin("DELETE", "/admin/v1/operators/annie", None).await.status, 200);
     let resume = json!({ "key": ann_id, "session": "s" });
