@@ -221,7 +221,7 @@ impl Meter {
     /// Charges what was used before, at an earlier instant.
     pub(super) fn recall(&mut self, terms: &Terms<'_>, at: UnixMs, units: u64) {
         if let Self::Bucket(bucket) = self {
-            return bucket.recall(terms.allowance, at, units);
+            return bucket.recall(terms.allowance, at, units, terms.now);
         }
         self.advance(terms);
         if let Some(since) = terms.place(at.max(terms.period.start)) {

@@ -3,7 +3,7 @@
 //! The history comes from the ledger. Only counters of allowances that are new take it in: all of them when the books
 //! are opened, later those that [`Books::replace`] added. [`Books::recalled`] ends that.
 
-use crate::allowance::{Allowance, ROLLING_MS_MAX, Span};
+use crate::allowance::{Allowance, Span};
 use crate::unit::UnixMs;
 
 use super::{Books, Past, bucket, is_charged_at_once, period, window};
@@ -90,10 +90,9 @@ impl Books {
 
 /// The earliest instant that a rate or a rolling window depends on.
 fn depends_since(allowance: &Allowance, now: UnixMs) -> Option<UnixMs> {
-    let earliest = now.saturating_add_ms(-ROLLING_MS_MAX);
     match allowance.span {
         Span::Rolling { ms } => Some(window::depends_since(ms, now)),
-        Span::Rate { per_ms, .. } => Some(bucket::depends_since(allowance, per_ms, now).max(earliest)),
+        Span::Rate { per_ms, .. } => Some(bucket::recall_from(allowance, per_ms, now).0),
         Span::Period { .. } | Span::AtOnce => None,
     }
 }
