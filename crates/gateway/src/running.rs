@@ -138,6 +138,7 @@ impl Gateway {
             sparing: Sparing::default(),
             tls: ArcSwap::from_pointee(tls),
         });
+        shared.directory.list().iter().for_each(|key| shared.counters.rotated(key));
         rebook(&shared, &shared.in_force()).await?;
         shared.watch.brake(shared.in_force().config.brakes);
         let bind = |what, address| {

@@ -30,6 +30,7 @@ use crate::unit::{NanoUsd, UnixMs};
 use index::{Index, subject};
 use learned::Learned;
 use meter::{Meter, Terms, Wait};
+use rotations::Rotations;
 use routes::Routes;
 use slab::Slab;
 
@@ -42,6 +43,7 @@ mod overdrawn;
 pub mod period;
 mod recall;
 mod report;
+mod rotations;
 mod routes;
 mod settlement;
 mod slab;
@@ -63,6 +65,7 @@ pub struct Books {
     /// What belongs to each of the allowances, in the same order.
     entries: Vec<Entry>,
     index: Index,
+    rotations: Rotations,
     routes: Routes,
     counters: Slab<Counter>,
     reservations: Slab<Open>,
@@ -176,17 +179,15 @@ impl Entry {
         self.pool.or_else(|| self.members.get(subject).copied())
     }
 
-    /// The counter for the use of this key in this scope, made if need be; none if the allowance does not count it.
+    /// The counter of those whom it is for, made if need be.
     fn counter(
         &mut self,
         (number, allowance): (u32, &Allowance),
         counters: &mut Slab<Counter>,
-        scope: &Scope,
-        key: KeyId,
-    ) -> Option<u32> {
-        let subject = subject(allowance, scope, key)?;
+        subject: Selector,
+    ) -> u32 {
         if let Some(place) = self.counter_of(&subject) {
-            return Some(place);
+            return place;
         }
         let meter = Meter::new(&allowance.span);
         let counter = Counter { allowance: Some(number), subject: Box::new(subject.clone()), pins: 0, meter };
@@ -196,7 +197,7 @@ impl Entry {
         } else {
             self.members.insert(subject, place);
         }
-        Some(place)
+        place
     }
 
     fn counters(&self) -> impl Iterator<Item = u32> {
@@ -213,6 +214,7 @@ impl Books {
             allowances: Vec::new(),
             entries: Vec::new(),
             index: Index::default(),
+            rotations: Rotations::default(),
             routes: Routes::default(),
             counters: Slab::new(),
             reservations: Slab::new(),
@@ -292,12 +294,24 @@ impl Books {
                 self.drop_orphan(place);
             }
         }
-        self.index = Index::new(&allowances);
+        self.index = Index::new(&allowances, &self.rotations);
         self.routes.forget();
         self.selective = allowances.iter().any(|allowance| !allowance.models.is_empty());
         self.learning = allowances.iter().any(|allowance| allowance.reserve == Reserve::Learned);
         self.version += 1;
         self.allowances = allowances;
+    }
+
+    /// A key has replaced another: for the books the two are one from now on. To be said before the new key is used.
+    pub fn rotated(&mut self, key: KeyId, replaced: KeyId) {
+        self.rotations.note(key, replaced);
+        let first = self.rotations.first(key);
+        let is_of_line =
+            |allowance: &Allowance| allowance.on.key.is_some_and(|key| self.rotations.first(key) == first);
+        if self.allowances.iter().any(is_of_line) {
+            self.index = Index::new(&self.allowances, &self.rotations);
+        }
+        self.routes.forget();
     }
 
     /// Sets aside what a request may use on every allowance that counts it, or nothing.
@@ -308,8 +322,8 @@ impl Books {
         let asked_at = now;
         let now = self.tick(now);
         let likely = if self.learning { self.likely(claim) } else { claim.full };
-        let Self { index, routes, allowances, entries, .. } = self;
-        let stops = routes.stops(index, allowances, entries, claim.scope, claim.key);
+        let Self { index, rotations, routes, allowances, entries, .. } = self;
+        let stops = routes.stops((index, rotations), allowances, entries, claim.scope, claim.key);
         let mut holds = Vec::with_capacity(stops.len());
         let mut over = Vec::new();
         let mut refusal: Option<(Wait, u32, Hold)> = None;
@@ -318,9 +332,15 @@ impl Books {
             let allowance = &self.allowances[number as usize];
             let Some(named) = counts(allowance, claim) else { continue };
             let entry = &mut self.entries[number as usize];
-            let find = || entry.counter((number, allowance), &mut self.counters, claim.scope, claim.key);
-            stop.counter = stop.counter.or_else(find);
-            let Some(counter) = stop.counter else { continue };
+            let counter = match stop.counter {
+                Some(counter) => counter,
+                None => {
+                    let subject = subject(allowance, rotations, claim.scope, claim.key);
+                    let Some(subject) = subject else { continue };
+                    entry.counter((number, allowance), &mut self.counters, subject)
+                }
+            };
+            stop.counter = Some(counter);
             let Some(Counter { meter, .. }) = self.counters.at_mut(counter) else { continue };
             let terms = entry.terms(allowance, now);
             meter.advance(&terms);
@@ -430,8 +450,8 @@ fn counts(allowance: &Allowance, claim: &Claim<'_>) -> Option<bool> {
         return None;
     }
     let named = allowance.models.is_empty()
-        || claim.models.first().is_some_and(|model| allowance.models.allows(model));
-    (named || claim.models.iter().any(|model| allowance.models.allows(model))).then_some(named)
+        || claim.models.first().is_some_and(|model| allowance.models.covers(model));
+    (named || claim.models.iter().any(|model| allowance.models.covers(model))).then_some(named)
 }
 
 /// Whether a request is charged when it begins: rates of requests would else be held by those that run long.

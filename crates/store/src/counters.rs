@@ -12,6 +12,7 @@ use std::time::Duration;
 use tollgate_policy::allowance::{Allowance, Mode};
 use tollgate_policy::books::{Amounts, Books, Claim, Kind, Overdrawn, Past, Reservation, Share, Standing};
 use tollgate_policy::entry::{Settled, ThresholdPassed};
+use tollgate_policy::key::KeyRecord;
 use tollgate_policy::unit::UnixMs;
 
 use crate::fault::LedgerFault;
@@ -100,20 +101,26 @@ impl Counters {
         };
         for start in starts {
             for past in past::between(&self.ledger, start, now.saturating_add_ms(1), upto)? {
-                if let Some(past) = of_ledger(&past) {
-                    self.lock().recall_period(start, &past, now);
-                }
+                of_ledger(&past, |past| self.lock().recall_period(start, past, now));
             }
         }
         if let Some(since) = recent {
             let mut visit = |past: &PastUse| {
-                if let Some(past) = of_ledger(past).filter(|_| past.seq <= upto) {
-                    self.lock().recall_recent(&past, now);
+                if past.seq <= upto {
+                    of_ledger(past, |past| self.lock().recall_recent(past, now));
                 }
             };
             past::recent(&self.ledger, since, &mut visit)?;
         }
         Ok(())
+    }
+
+    /// Counts the use of a key that replaced another as that one's. To be told of all keys before the first allowance,
+    /// and of a new key before anybody has it.
+    pub fn rotated(&self, key: &KeyRecord) {
+        if let Some(replaced) = key.rotated_from {
+            self.lock().rotated(key.id, replaced);
+        }
     }
 
     /// Reserves for a request on every allowance that it falls under, or on none.
@@ -138,10 +145,12 @@ impl Counters {
         reservation: Reservation,
     ) -> (Append, Vec<ThresholdPassed>) {
         let amounts = Amounts::of(&settled.usage, settled.cost);
-        let served = settled.served_model.clone();
+        let usage = settled.usage.models().into_iter().map(str::to_owned);
+        let models: Vec<String> = settled.served_model.iter().cloned().chain(usage).collect();
         let _settling = self.settling.read().unwrap_or_else(PoisonError::into_inner);
         let append = self.journal.settle(now, settled);
-        let passed = self.lock().settle(now, reservation, served.as_deref(), amounts);
+        let ran: Vec<&str> = models.iter().map(String::as_str).collect();
+        let passed = self.lock().settle(now, reservation, &ran, amounts);
         (append, passed)
     }
 
@@ -196,13 +205,17 @@ pub fn kind(endpoint: &str) -> Option<Kind> {
     }
 }
 
-fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
-    Some(Past {
+/// Hands over what the ledger tells, if it is of requests that allowances count.
+fn of_ledger(past: &PastUse, visit: impl FnOnce(&Past<'_>)) {
+    let Some(kind) = kind(&past.endpoint) else { return };
+    let further = past.further_models.iter().flat_map(|models| models.split(','));
+    let ran: Vec<&str> = past.model.as_deref().into_iter().chain(further).collect();
+    visit(&Past {
         scope: &past.scope,
         key: past.key,
-        kind: kind(&past.endpoint)?,
+        kind,
         requested: past.requested_model.as_deref(),
-        served: past.model.as_deref(),
+        ran: &ran,
         at: past.at,
         settled_at: past.settled_at,
         requests: past.requests,
@@ -211,5 +224,5 @@ fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
             output_tokens: past.output_tokens,
             cost: past.cost,
         },
-    })
+    });
 }

@@ -9,7 +9,7 @@ use tollgate_policy::id::KeyId;
 use tollgate_policy::key::{KeyRecord, KeyState};
 use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::UnixMs;
-use tollgate_store::directory::{NOTE_CHARS_MAX, NewKey};
+use tollgate_store::directory::{DirectoryFault, NOTE_CHARS_MAX, NewKey};
 use tollgate_store::{Expect, fingerprint};
 
 use super::Admin;
@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::fault::{AdminFault, no_such_key};
 use super::page::{self, Page};
 use super::route::{Answer, Ask, Nothing};
-use crate::now;
+use crate::{Shared, now};
 
 /// Longest life of a key that is not for ever: ten years, in seconds.
 pub(super) const LIFE_SECONDS: u64 = 10 * 366 * 24 * 3600;
@@ -236,9 +236,12 @@ pub(super) async fn rotate(
     let grace_ms = ask.body.grace_seconds * 1000;
     let id = find(&admin, &ask.caller, ask.part("id"))?.id;
     let (by, expect) = (ask.caller.name, ask.expect.unwrap_or(Expect::Present));
-    let rotated =
-        admin.blocking(move |shared| shared.directory.rotate_expected(&by, id, expect, grace_ms, now()));
-    let (record, secret) = rotated.await?;
+    let rotate = move |shared: &Shared| {
+        let rotated = shared.directory.rotate_expected(&by, id, expect, grace_ms, now())?;
+        shared.counters.rotated(&rotated.0);
+        Ok::<_, DirectoryFault>(rotated)
+    };
+    let (record, secret) = admin.blocking(rotate).await?;
     Ok(Created::answer(&record, &secret))
 }
 

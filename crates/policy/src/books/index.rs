@@ -7,6 +7,8 @@ use crate::allowance::{Allowance, Level, Selector};
 use crate::id::KeyId;
 use crate::scope::{Name, Scope};
 
+use super::rotations::Rotations;
+
 /// Numbers of allowances, by what they are for.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -19,17 +21,17 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new(allowances: &[Allowance]) -> Self {
+    pub(super) fn new(allowances: &[Allowance], rotations: &Rotations) -> Self {
         let mut index = Self::default();
         for (number, allowance) in (0..).zip(allowances) {
-            index.list(&allowance.on).push(number);
+            index.list(&allowance.on, rotations).push(number);
         }
         index
     }
 
-    fn list(&mut self, on: &Selector) -> &mut Vec<u32> {
+    fn list(&mut self, on: &Selector, rotations: &Rotations) -> &mut Vec<u32> {
         if let Some(key) = on.key {
-            return self.keys.entry(key).or_default();
+            return self.keys.entry(rotations.first(key)).or_default();
         }
         let (names, name) = match on {
             Selector { user: Some(user), .. } => (&mut self.users, user),
@@ -43,14 +45,19 @@ impl Index {
 
     /// The allowances that may count the use of this key in this scope, each once. Their selectors are still to be
     /// asked.
-    pub(super) fn candidates(&self, scope: &Scope, key: KeyId) -> impl Iterator<Item = u32> {
+    pub(super) fn candidates(
+        &self,
+        rotations: &Rotations,
+        scope: &Scope,
+        key: KeyId,
+    ) -> impl Iterator<Item = u32> {
         fn named<'a>(names: &'a HashMap<Name, Vec<u32>>, name: Option<&Name>) -> &'a [u32] {
             match name {
                 Some(name) if !names.is_empty() => names.get(name).map_or(&[], Vec::as_slice),
                 _ => &[],
             }
         }
-        let of_key = if self.keys.is_empty() { None } else { self.keys.get(&key) };
+        let of_key = if self.keys.is_empty() { None } else { self.keys.get(&rotations.first(key)) };
         let lists = [
             self.everyone.as_slice(),
             named(&self.orgs, Some(&scope.org)),
@@ -65,12 +72,19 @@ impl Index {
 
 /// Whose counter of an allowance the use of this key in this scope goes to: the fields that are the same for all that
 /// share it. Nobody's where the allowance does not count it: another part of the organisation, or one for each
-/// project or user where the scope has none.
-pub(super) fn subject(allowance: &Allowance, scope: &Scope, key: KeyId) -> Option<Selector> {
-    if !allowance.on.fits(scope, key) {
+/// project or user where the scope has none. Keys that replaced one another are one, by the id of the first.
+pub(super) fn subject(
+    allowance: &Allowance,
+    rotations: &Rotations,
+    scope: &Scope,
+    key: KeyId,
+) -> Option<Selector> {
+    let key = rotations.first(key);
+    let mut subject = allowance.on.clone();
+    subject.key = subject.key.map(|key| rotations.first(key));
+    if !subject.fits(scope, key) {
         return None;
     }
-    let mut subject = allowance.on.clone();
     let Some(level) = allowance.each else {
         return Some(subject);
     };

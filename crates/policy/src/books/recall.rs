@@ -6,6 +6,7 @@
 use crate::allowance::{Allowance, Span};
 use crate::unit::UnixMs;
 
+use super::index::subject;
 use super::{Books, Past, bucket, is_charged_at_once, period, window};
 
 impl Books {
@@ -48,7 +49,7 @@ impl Books {
         self.recall(past, now, |allowance, _| match &allowance.span {
             Span::Rate { .. } => {
                 let models = &allowance.models;
-                let named = models.is_empty() || past.requested.is_some_and(|model| models.allows(model));
+                let named = models.is_empty() || past.requested.is_some_and(|model| models.covers(model));
                 Some(if named && is_charged_at_once(allowance) { past.at } else { past.settled_at })
             }
             Span::Rolling { .. } => Some(past.at),
@@ -71,16 +72,18 @@ impl Books {
     /// the start of its current period; where it tells none, nothing is charged.
     fn recall(&mut self, past: &Past<'_>, now: UnixMs, when: impl Fn(&Allowance, UnixMs) -> Option<UnixMs>) {
         let now = self.tick(now);
-        for number in self.index.candidates(past.scope, past.key) {
+        for number in self.index.candidates(&self.rotations, past.scope, past.key) {
             let allowance = &self.allowances[number as usize];
             let entry = &mut self.entries[number as usize];
-            let mut models = past.requested.into_iter().chain(past.served);
+            let mut models = past.requested.iter().chain(past.ran);
             let counts = entry.awaits_recall
                 && past.kind.counts_in(allowance.measure)
-                && (allowance.models.is_empty() || models.any(|model| allowance.models.allows(model)));
+                && (allowance.models.is_empty() || models.any(|model| allowance.models.covers(model)));
             let terms = entry.terms(allowance, now);
             let Some(at) = when(allowance, terms.period.start).filter(|_| counts) else { continue };
-            let place = entry.counter((number, allowance), &mut self.counters, past.scope, past.key);
+            let subject = subject(allowance, &self.rotations, past.scope, past.key);
+            let place =
+                subject.map(|subject| entry.counter((number, allowance), &mut self.counters, subject));
             if let Some(counter) = place.and_then(|place| self.counters.at_mut(place)) {
                 counter.meter.recall(&terms, at.min(now), past.count(allowance.measure));
             }

@@ -9,6 +9,7 @@ use crate::scope::Scope;
 
 use super::Entry;
 use super::index::{Index, subject};
+use super::rotations::Rotations;
 
 /// The routes of the keys that asked since the last time that all were forgotten.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ impl Routes {
     /// The allowances that count the use of this key in this scope, each once, in their order.
     pub(super) fn stops(
         &mut self,
-        index: &Index,
+        (index, rotations): (&Index, &Rotations),
         allowances: &[Allowance],
         entries: &[Entry],
         scope: &Scope,
@@ -43,11 +44,13 @@ impl Routes {
             return &mut [];
         }
         let stop = |number: u32| {
-            let subject = subject(&allowances[number as usize], scope, key)?;
+            let subject = subject(&allowances[number as usize], rotations, scope, key)?;
             Some(Stop { number, counter: entries[number as usize].counter_of(&subject) })
         };
-        let find =
-            || Route { scope: scope.clone(), stops: index.candidates(scope, key).filter_map(stop).collect() };
+        let find = || {
+            let stops = index.candidates(rotations, scope, key).filter_map(stop).collect();
+            Route { scope: scope.clone(), stops }
+        };
         let route = self.0.entry(key).or_insert_with(find);
         if route.scope != *scope {
             *route = find();

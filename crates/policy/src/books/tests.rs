@@ -6,6 +6,7 @@ use crate::access::Models;
 use crate::allowance::{Calendar, Level, Period, Raise};
 use crate::entry::ThresholdPassed;
 
+mod counted;
 mod laws;
 mod moves;
 mod oracle;
@@ -108,7 +109,7 @@ impl Desk {
     }
 
     fn settle(&mut self, at_ms: i64, reservation: Reservation, output_tokens: u64) -> Vec<ThresholdPassed> {
-        self.books.settle(later(at_ms), reservation, None, amounts(0, output_tokens, 0))
+        self.books.settle(later(at_ms), reservation, &[], amounts(0, output_tokens, 0))
     }
 
     /// What is used and held of the only counter.

@@ -87,9 +87,14 @@ pub(super) fn any_settled_move(scale: u64) -> impl Strategy<Value = Move> {
             let full = amounts(input, output, i64::try_from(cost).unwrap());
             Move::Ask { person, kind, models, full }
         }),
-        3 => (any::<Pick>(), prop::option::of(any::<Pick>()), [0..=1000_u64, 0..=1000, 0..=1000])
-            .prop_map(|(which, served, permille)| Move::Settle { which, served, permille }),
+        3 => (any::<Pick>(), any_models(), [0..=1000_u64, 0..=1000, 0..=1000])
+            .prop_map(|(which, ran, permille)| Move::Settle { which, ran, permille }),
     ]
+}
+
+/// The models that ran a request: none, one, or a second one for a part of it.
+fn any_models() -> impl Strategy<Value = Vec<Pick>> {
+    prop::collection::vec(any::<Pick>(), 0..=2)
 }
 
 fn any_move(scale: u64) -> impl Strategy<Value = Move> {
@@ -103,8 +108,8 @@ fn any_move(scale: u64) -> impl Strategy<Value = Move> {
 fn any_wild_move(scale: u64) -> impl Strategy<Value = Move> {
     prop_oneof![
         12 => any_move(scale),
-        1 => (any::<Pick>(), prop::option::of(any::<Pick>()), [0..=3000_u64, 0..=3000, 0..=3000])
-            .prop_map(|(which, served, permille)| Move::Settle { which, served, permille }),
+        1 => (any::<Pick>(), any_models(), [0..=3000_u64, 0..=3000, 0..=3000])
+            .prop_map(|(which, ran, permille)| Move::Settle { which, ran, permille }),
         1 => (any::<Pick>(), 0..=scale, 1..=scale)
             .prop_map(|(which, amount, burst)| Move::Change { which, amount, burst }),
     ]
@@ -150,13 +155,14 @@ proptest! {
         let of = |on| Allowance { on, ..allowance("a", Measure::Requests, 1, per_minute(1)) };
         let allowances: Vec<Allowance> = selectors.into_iter().map(of).collect();
         let (scope, key) = people().remove(person);
+        let none = Rotations::default();
         let fitting = |numbers: &mut dyn Iterator<Item = u32>| {
             let fits = |number: &u32| allowances[*number as usize].on.fits(&scope, key);
             let mut numbers: Vec<u32> = numbers.filter(fits).collect();
             numbers.sort_unstable();
             numbers
         };
-        let found = fitting(&mut Index::new(&allowances).candidates(&scope, key));
+        let found = fitting(&mut Index::new(&allowances, &none).candidates(&none, &scope, key));
         let all = u32::try_from(allowances.len()).unwrap();
         prop_assert_eq!(found, fitting(&mut (0..all)));
     }
@@ -173,6 +179,7 @@ fn a_request_looks_at_no_allowance_of_others() {
         r#"{"user":"ada","key":"key_00000000000000000000000000"}"#,
     ];
     let of = |text: &&str| Allowance { on: on(text), ..allowance("a", Measure::Requests, 1, per_minute(1)) };
-    let index = Index::new(&others.iter().map(of).collect::<Vec<_>>());
-    assert_eq!(index.candidates(&scope("default/red/web/ada"), key(1)).count(), 0);
+    let none = Rotations::default();
+    let index = Index::new(&others.iter().map(of).collect::<Vec<_>>(), &none);
+    assert_eq!(index.candidates(&none, &scope("default/red/web/ada"), key(1)).count(), 0);
 }

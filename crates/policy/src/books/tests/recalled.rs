@@ -4,22 +4,22 @@ use proptest::prelude::*;
 
 use super::laws::{any_allowance, any_scale, any_settled_move, named};
 use super::oracle::{End, Request};
-use super::play::{Play, people};
+use super::play::{Play, people, rotate};
 use super::*;
 
 /// What the ledger knows of a request that was settled.
-fn past<'a>((scope, key): &'a (Scope, KeyId), request: &Request) -> Option<Past<'a>> {
-    let ((settled_at, _), End::Settled(served, amounts)) = request.ended? else { return None };
+fn past<'a>((scope, key): &'a (Scope, KeyId), request: &'a Request) -> Option<Past<'a>> {
+    let ((settled_at, _), End::Settled(ran, amounts)) = request.ended.as_ref()? else { return None };
     Some(Past {
         scope,
         key: *key,
         kind: request.kind,
         requested: request.models.first().copied(),
-        served,
+        ran,
         at: request.at.0,
-        settled_at,
+        settled_at: *settled_at,
         requests: 1,
-        amounts,
+        amounts: *amounts,
     })
 }
 
@@ -28,8 +28,8 @@ fn grouped<'a>(all: &[Past<'a>]) -> Vec<Past<'a>> {
     let mut groups: Vec<Past<'a>> = Vec::new();
     for past in all {
         let like = |group: &&mut Past<'a>| {
-            (group.scope, group.key, group.kind, group.requested, group.served)
-                == (past.scope, past.key, past.kind, past.requested, past.served)
+            (group.scope, group.key, group.kind, group.requested, group.ran)
+                == (past.scope, past.key, past.kind, past.requested, past.ran)
         };
         match groups.iter_mut().find(like) {
             None => groups.push(*past),
@@ -77,7 +77,7 @@ proptest! {
         let mut play = Play::new(named(allowances), people(), false);
         moves.into_iter().for_each(|step| play.play(step));
         while !play.open.is_empty() {
-            play.settle(0, None, [1_000; 3]);
+            play.settle(0, Vec::new(), [1_000; 3]);
         }
         let now = play.now;
         let all: Vec<Past<'_>> = play
@@ -87,6 +87,7 @@ proptest! {
             .filter_map(|request| past(&play.oracle.people[request.person], request))
             .collect();
         let mut books = Books::new(play.books.allowances().to_vec(), now);
+        rotate(&mut books);
         recall(&mut books, &all, now);
         let found = books.standing(now, |_| true);
         for line in play.books.standing(now, |_| true) {
@@ -130,7 +131,7 @@ fn an_allowance_made_later_recalls_alone() {
         key: key(1),
         kind: Kind::Messages,
         requested: None,
-        served: None,
+        ran: &[],
         at: NOW,
         settled_at: NOW,
         requests: 1,
@@ -188,7 +189,7 @@ fn what_was_held_under_a_raise_and_charged_after_it_is_recalled() {
         key: key(1),
         kind: Kind::Messages,
         requested: None,
-        served: None,
+        ran: &[],
         at: NOW,
         settled_at: later(HOUR_MS + MINUTE_MS),
         requests: 1,
@@ -220,7 +221,7 @@ fn a_rate_is_recalled_exactly_where_it_ran_empty_and_never_too_low() {
                 key: key(1),
                 kind: Kind::Messages,
                 requested: None,
-                served: None,
+                ran: &[],
                 at: later(at_ms),
                 settled_at: later(at_ms),
                 requests: 1,
@@ -244,7 +245,7 @@ fn what_is_recalled_while_requests_come_drains_as_it_did() {
         key: key(1),
         kind: Kind::Messages,
         requested: None,
-        served: None,
+        ran: &[],
         at: later((second - 59) * 1_000),
         settled_at: later((second - 59) * 1_000),
         requests: 1,

@@ -75,7 +75,7 @@ fn a_refusal_says_what_is_used_up_and_what_to_do() {
         let mut desk = Desk::new(vec![allowance]);
         if let Some(used) = used {
             let reservation = desk.ask(0, used).unwrap();
-            desk.books.settle(NOW, reservation, None, used);
+            desk.books.settle(NOW, reservation, &[], used);
         }
         let running = running.then(|| desk.ask(0, full).unwrap());
         assert_eq!(desk.ask(0, full).unwrap_err().sentence(), sentence);
@@ -103,7 +103,8 @@ fn whose_it_is_goes_from_the_part_to_the_whole() {
     for (on, each, expected) in rows {
         let like = allowance("a", Measure::Requests, 1, per_minute(1));
         let allowance = Allowance { on, each, ..like };
-        let subject = subject(&allowance, &scope("default/red/web/ada"), key(1)).unwrap();
+        let subject =
+            subject(&allowance, &Rotations::default(), &scope("default/red/web/ada"), key(1)).unwrap();
         assert_eq!(whose(&subject), expected);
     }
 }
