@@ -256,43 +256,35 @@ impl Books {
     /// Two may have the same name where they count differently, as long as one takes the place of the other.
     pub fn replace(&mut self, allowances: Vec<Allowance>, now: UnixMs) {
         let now = self.tick(now);
-        let mut before: HashMap<Name, Vec<(Allowance, Entry)>> = HashMap::new();
-        for (allowance, mut entry) in self.allowances.drain(..).zip(self.entries.drain(..)) {
-            let terms = entry.terms(&allowance, now);
-            for place in entry.counters() {
-                if let Some(counter) = self.counters.at_mut(place) {
-                    // Debt drains at the pace that was in force.
-                    counter.meter.advance(&terms);
-                }
-            }
-            before.entry(allowance.name.clone()).or_default().push((allowance, entry));
+        let mut before: HashMap<Name, Vec<(u32, Allowance, Entry)>> = HashMap::new();
+        let mut numbers = 0..;
+        for (allowance, entry) in self.allowances.drain(..).zip(self.entries.drain(..)) {
+            let number = numbers.next().unwrap_or(u32::MAX);
+            before.entry(allowance.name.clone()).or_default().push((number, allowance, entry));
         }
         for (number, allowance) in (0..).zip(&allowances) {
             let named = before.get_mut(&allowance.name);
             let like = named.and_then(|named| {
-                let place = named.iter().position(|(like, _)| allowance.counts_like(like))?;
+                let place = named.iter().position(|(_, like, _)| allowance.counts_like(like))?;
                 Some(named.swap_remove(place))
             });
-            let entry = like.map_or_else(Entry::new, |(like, entry)| {
+            let entry = like.map_or_else(Entry::new, |(was, like, mut entry)| {
                 if (allowance.amount, &allowance.raises) != (like.amount, &like.raises) {
-                    self.repace(&entry);
+                    // Debt drained at the pace that was in force.
+                    let terms = entry.terms(&like, now);
+                    self.each_counter(&entry, |counter| counter.meter.repace(&terms));
+                }
+                // Most stay where they were, and nobody waits for those.
+                if was != number {
+                    self.each_counter(&entry, |counter| counter.allowance = Some(number));
                 }
                 entry
             });
-            for place in entry.counters() {
-                if let Some(counter) = self.counters.at_mut(place) {
-                    counter.allowance = Some(number);
-                }
-            }
             self.entries.push(entry);
         }
-        for (_, entry) in before.into_values().flatten() {
-            for place in entry.counters() {
-                if let Some(counter) = self.counters.at_mut(place) {
-                    counter.allowance = None;
-                }
-                self.drop_orphan(place);
-            }
+        for (.., entry) in before.into_values().flatten() {
+            // They leave one after the other: with their reservations, or when they are swept up.
+            self.each_counter(&entry, |counter| counter.allowance = None);
         }
         self.index = Index::new(&allowances, &self.rotations);
         self.routes.forget();
@@ -399,10 +391,10 @@ impl Books {
 
 /// How books are kept.
 impl Books {
-    fn repace(&mut self, entry: &Entry) {
+    fn each_counter(&mut self, entry: &Entry, mut change: impl FnMut(&mut Counter)) {
         for place in entry.counters() {
             if let Some(counter) = self.counters.at_mut(place) {
-                counter.meter.repace();
+                change(counter);
             }
         }
     }

@@ -32,8 +32,8 @@ pub struct Counters {
     /// Held to read while a settlement goes into the journal and from there into the books, and to write while the
     /// allowances change: so at that moment both know the same settlements.
     settling: RwLock<()>,
-    /// Held while the allowances change, which takes as long as the ledger is read.
-    changing: Mutex<()>,
+    /// Held while the allowances change, which takes as long as the ledger is read. Whether they did before.
+    changing: Mutex<bool>,
 }
 
 impl Counters {
@@ -55,7 +55,8 @@ impl Counters {
     /// # Errors
     /// [`LedgerFault`] when the ledger cannot be read. Then the old allowances stay in force.
     pub fn replace(&self, allowances: Vec<Allowance>, now: UnixMs) -> Result<(), LedgerFault> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = !std::mem::replace(&mut *changed, true);
         let before = self.lock().allowances().to_vec();
         if before == allowances {
             return Ok(());
@@ -79,6 +80,10 @@ impl Counters {
         let mut books = self.lock();
         match recalled {
             Ok(()) => {
+                // What was passed before the process began was told by the one before it.
+                if is_first {
+                    books.thresholds_told(now);
+                }
                 books.recalled();
                 books.replace(allowances, now);
             }
@@ -170,10 +175,19 @@ impl Counters {
         self.lock().open()
     }
 
-    /// How the counters of the allowances stand that `wanted` picks.
+    /// How the counters of the allowances stand that `wanted` picks, by the names of the allowances. Requests that come
+    /// meanwhile do not wait for more than a part of it, so each line tells of a moment of its own.
     #[must_use]
     pub fn standing(&self, now: UnixMs, wanted: impl Fn(&Allowance) -> bool) -> Vec<Standing> {
-        self.lock().standing(now, wanted)
+        let mut lines = Vec::new();
+        let mut next = Some(0);
+        while let Some(place) = next {
+            let (more, further) = self.lock().standing_from(now, place, &wanted);
+            lines.extend(more);
+            next = further;
+        }
+        lines.sort_by(|one, other| (&one.allowance, &one.whose).cmp(&(&other.allowance, &other.whose)));
+        lines
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {

@@ -108,8 +108,9 @@ impl Meter {
         }
     }
 
-    /// The amount, the burst or the raises of the allowance change at this instant.
-    pub(super) fn repace(&mut self) {
+    /// The amount or the raises of the allowance, which are still the old ones here, change at this instant.
+    pub(super) fn repace(&mut self, terms: &Terms<'_>) {
+        self.advance(terms);
         if let Self::Bucket(bucket) = self {
             bucket.repace();
         }

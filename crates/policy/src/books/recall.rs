@@ -57,6 +57,18 @@ impl Books {
         });
     }
 
+    /// Takes the thresholds that are passed by now for told: they were, before the books were opened again.
+    pub fn thresholds_told(&mut self, now: UnixMs) {
+        let now = self.tick(now);
+        for (_, counter) in self.counters.iter_mut() {
+            let Some(number) = counter.allowance else { continue };
+            let allowance = &self.allowances[number as usize];
+            let terms = self.entries[number as usize].terms(allowance, now);
+            counter.meter.advance(&terms);
+            let _told = counter.meter.newly_passed(&terms, terms.period.start);
+        }
+    }
+
     /// All has been recalled: the counters of the allowances in force go on from here.
     pub fn recalled(&mut self) {
         for entry in &mut self.entries {

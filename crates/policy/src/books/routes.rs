@@ -11,12 +11,18 @@ use super::Entry;
 use super::index::{Index, subject};
 use super::rotations::Rotations;
 
-/// The routes of the keys that asked since the last time that all were forgotten.
+/// The routes of the keys that asked.
 #[derive(Debug, Default)]
-pub(super) struct Routes(HashMap<KeyId, Route>);
+pub(super) struct Routes {
+    routes: HashMap<KeyId, Route>,
+    /// How often all were forgotten. Each is found anew when its key asks: to drop all at once would take long.
+    turn: u64,
+}
 
 #[derive(Debug)]
 struct Route {
+    /// The turn in which it was found.
+    turn: u64,
     scope: Scope,
     stops: Vec<Stop>,
 }
@@ -49,10 +55,10 @@ impl Routes {
         };
         let find = || {
             let stops = index.candidates(rotations, scope, key).filter_map(stop).collect();
-            Route { scope: scope.clone(), stops }
+            Route { turn: self.turn, scope: scope.clone(), stops }
         };
-        let route = self.0.entry(key).or_insert_with(find);
-        if route.scope != *scope {
+        let route = self.routes.entry(key).or_insert_with(find);
+        if route.turn != self.turn || route.scope != *scope {
             *route = find();
         }
         &mut route.stops
@@ -60,6 +66,6 @@ impl Routes {
 
     /// Forgets all routes. Due when allowances change and when counters leave, whose places others may take.
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        self.turn += 1;
     }
 }

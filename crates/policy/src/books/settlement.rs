@@ -186,7 +186,10 @@ impl Books {
             let Some(counter) = self.counters.at_mut(place).filter(|counter| counter.pins == 0) else {
                 continue;
             };
-            let Some(number) = counter.allowance else { continue };
+            let Some(number) = counter.allowance else {
+                self.counters.remove(place);
+                continue;
+            };
             let entry = &mut self.entries[number as usize];
             counter.meter.advance(&entry.terms(&self.allowances[number as usize], now));
             if counter.meter.is_idle() {

@@ -77,6 +77,21 @@ fn amounts(input_tokens: u64, output_tokens: u64, nano_usd: i64) -> Amounts {
     Amounts { input_tokens, output_tokens, cost: NanoUsd(nano_usd) }
 }
 
+impl Books {
+    /// Where the chosen allowances stand, in their order.
+    fn standing(&self, now: UnixMs, filter: impl Fn(&Allowance) -> bool) -> Vec<Standing> {
+        let (mut lines, mut next) = (Vec::new(), Some(0));
+        while let Some(place) = next {
+            let (more, further) = self.standing_from(now, place, &filter);
+            lines.extend(more);
+            next = further;
+        }
+        let order = |line: &Standing| self.allowances.iter().position(|one| one.name == line.allowance);
+        lines.sort_by(|one, other| (order(one), &one.whose).cmp(&(order(other), &other.whose)));
+        lines
+    }
+}
+
 /// A request of ada of team red, for a message that uses at most this.
 struct Desk {
     books: Books,
