@@ -33,8 +33,8 @@ pub struct Counters {
     /// Held to read while a settlement goes into the journal and from there into the books, and to write while the
     /// allowances change: so at that moment both know the same settlements.
     settling: RwLock<()>,
-    /// Held while the allowances change, which takes as long as the ledger is read.
-    changing: Mutex<()>,
+    /// Held while the allowances change, which takes as long as the ledger is read. Whether they did before.
+    changing: Mutex<bool>,
 }
 
 impl Counters {
@@ -60,7 +60,8 @@ impl Counters {
         for key in allowances.iter_mut().filter_map(|allowance| allowance.on.key.as_mut()) {
             *key = self.directory.counted_as(*key);
         }
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = !std::mem::replace(&mut *changed, true);
         let before = self.lock().allowances().to_vec();
         if before == allowances {
             return Ok(());
@@ -84,6 +85,10 @@ impl Counters {
         let mut books = self.lock();
         match recalled {
             Ok(()) => {
+                // What was passed before the process began was told by the one before it.
+                if is_first {
+                    books.thresholds_told(now);
+                }
                 books.recalled();
                 books.replace(allowances, now);
             }
@@ -106,15 +111,13 @@ impl Counters {
         };
         for start in starts {
             for past in past::between(&self.ledger, start, now.saturating_add_ms(1), upto)? {
-                if let Some(past) = self.of_ledger(&past) {
-                    self.lock().recall_period(start, &past, now);
-                }
+                self.of_ledger(&past, |past| self.lock().recall_period(start, past, now));
             }
         }
         if let Some(since) = recent {
             let mut visit = |past: &PastUse| {
-                if let Some(past) = self.of_ledger(past).filter(|_| past.seq <= upto) {
-                    self.lock().recall_recent(&past, now);
+                if past.seq <= upto {
+                    self.of_ledger(past, |past| self.lock().recall_recent(past, now));
                 }
             };
             past::recent(&self.ledger, since, &mut visit)?;
@@ -144,10 +147,12 @@ impl Counters {
         reservation: Reservation,
     ) -> (Append, Vec<ThresholdPassed>) {
         let amounts = Amounts::of(&settled.usage, settled.cost);
-        let served = settled.served_model.clone();
+        let usage = settled.usage.models().into_iter().map(str::to_owned);
+        let models: Vec<String> = settled.served_model.iter().cloned().chain(usage).collect();
         let _settling = self.settling.read().unwrap_or_else(PoisonError::into_inner);
         let append = self.journal.settle(now, settled);
-        let passed = self.lock().settle(now, reservation, served.as_deref(), amounts);
+        let ran: Vec<&str> = models.iter().map(String::as_str).collect();
+        let passed = self.lock().settle(now, reservation, &ran, amounts);
         (append, passed)
     }
 
@@ -167,19 +172,32 @@ impl Counters {
         self.lock().open()
     }
 
-    /// How the counters of the allowances stand that `wanted` picks.
+    /// How the counters of the allowances stand that `wanted` picks, by the names of the allowances. Requests that come
+    /// meanwhile do not wait for more than a part of it, so each line tells of a moment of its own.
     #[must_use]
     pub fn standing(&self, now: UnixMs, wanted: impl Fn(&Allowance) -> bool) -> Vec<Standing> {
-        self.lock().standing(now, wanted)
+        let mut lines = Vec::new();
+        let mut next = Some(0);
+        while let Some(place) = next {
+            let (more, further) = self.lock().standing_from(now, place, &wanted);
+            lines.extend(more);
+            next = further;
+        }
+        lines.sort_by(|one, other| (&one.allowance, &one.whose).cmp(&(&other.allowance, &other.whose)));
+        lines
     }
 
-    fn of_ledger<'p>(&self, past: &'p PastUse) -> Option<Past<'p>> {
-        Some(Past {
+    /// Hands over what the ledger tells, if it is of requests that allowances count.
+    fn of_ledger(&self, past: &PastUse, visit: impl FnOnce(&Past<'_>)) {
+        let Some(kind) = kind(&past.endpoint) else { return };
+        let further = past.further_models.iter().flat_map(|models| models.split(','));
+        let ran: Vec<&str> = past.model.as_deref().into_iter().chain(further).collect();
+        visit(&Past {
             scope: &past.scope,
             key: self.directory.counted_as(past.key),
-            kind: kind(&past.endpoint)?,
+            kind,
             requested: past.requested_model.as_deref(),
-            served: past.model.as_deref(),
+            ran: &ran,
             at: past.at,
             settled_at: past.settled_at,
             requests: past.requests,
@@ -188,7 +206,7 @@ impl Counters {
                 output_tokens: past.output_tokens,
                 cost: past.cost,
             },
-        })
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {

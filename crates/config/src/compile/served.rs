@@ -55,7 +55,7 @@ fn is_served(pattern: &str, book: &PriceBook, listed: &[Model]) -> bool {
         return false;
     };
     let mut known = book.names().chain(listed.iter().map(|model| model.id.as_str()));
-    if known.any(|name| one.allows(name)) {
+    if known.any(|name| one.covers(name)) {
         return true;
     }
     match pattern.strip_suffix('*') {

@@ -79,7 +79,7 @@ pub struct Allowance {
     /// One allowance for each of these. Absent: one that all of `on` share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Level>,
-    /// The models whose use counts: ids or patterns. Absent: all.
+    /// The models whose use counts, however a request spells them: ids or patterns. Absent: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Pattern>,
     /// So many requests; those that only count tokens are not among them.

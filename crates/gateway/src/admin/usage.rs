@@ -19,8 +19,8 @@ const DIMENSIONS_MAX: usize = 32;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageQuery {
-    /// What to group by, with commas: org, team, project, user, key, endpoint, requested_model, model, upstream, region,
-    /// cost_centre, session, agent, day, month, outcome or tag:NAME. `team` if not given, and the total if empty.
+    /// What to group by, with commas: org, team, project, user, key, endpoint, requested_model, model, further_models,
+    /// upstream, region, cost_centre, session, agent, day, month, outcome or tag:NAME. `team` if not given, and the total if empty.
     by: Option<String>,
     /// The first instant that counts, by the admission of requests.
     from: Option<UnixMs>,
@@ -42,6 +42,8 @@ pub(super) struct UsageQuery {
     requested_model: Option<String>,
     /// Only what this model answered.
     model: Option<String>,
+    /// Only what these further models ran a part of: their ids in order, with commas.
+    further_models: Option<String>,
     /// Only this upstream.
     upstream: Option<String>,
     /// Only this region.
@@ -177,6 +179,7 @@ impl UsageQuery {
             (Dimension::Endpoint, &self.endpoint),
             (Dimension::RequestedModel, &self.requested_model),
             (Dimension::Model, &self.model),
+            (Dimension::FurtherModels, &self.further_models),
             (Dimension::Upstream, &self.upstream),
             (Dimension::Region, &self.region),
             (Dimension::CostCentre, &self.cost_centre),

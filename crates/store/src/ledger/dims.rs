@@ -10,7 +10,7 @@ use tollgate_policy::entry::{Adjusted, Outcome, Settled};
 use crate::fault::LedgerFault;
 
 /// The columns of the table `dims` after its id.
-pub(super) const COLUMNS: [&str; 14] = [
+pub(super) const COLUMNS: [&str; 15] = [
     "key",
     "org",
     "team",
@@ -21,6 +21,7 @@ pub(super) const COLUMNS: [&str; 14] = [
     "upstream",
     "endpoint",
     "requested_model",
+    "further_models",
     "region",
     "tags",
     "outcome",
@@ -54,6 +55,7 @@ impl<'a> Dims<'a> {
             Some(settled.upstream.as_str().into()),
             Some(settled.endpoint.as_str().into()),
             settled.model.as_deref().map(Into::into),
+            further_models(settled, model).map(Into::into),
             settled.region.as_deref().map(Into::into),
             tags_text(&settled.tags).map(Into::into),
             Some(outcome_word(settled.outcome).into()),
@@ -133,6 +135,16 @@ fn write_key(values: &[Option<Cow<'_, str>>], key: &mut Vec<u8>) {
             }
         }
     }
+}
+
+/// The models of iterations but the one that answered, with commas. None where there are none.
+fn further_models(settled: &Settled, model: Option<&str>) -> Option<String> {
+    let mut models = settled.usage.models();
+    if let Some(model) = model {
+        models.remove(model);
+    }
+    let models: Vec<&str> = models.into_iter().collect();
+    Some(models.join(",")).filter(|models| !models.is_empty())
 }
 
 /// The outcome as the journal spells it.

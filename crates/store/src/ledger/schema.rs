@@ -15,7 +15,7 @@ use crate::folder::make_private;
 use crate::projection::Place;
 
 /// The layout below. A database with another one is made again.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// The tables that are always there, but for columns that have a list of their own.
 const TABLES: &str = "

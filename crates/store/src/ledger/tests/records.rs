@@ -279,6 +279,7 @@ fn recent_use_is_what_was_settled_since_an_instant() {
         endpoint: "messages".into(),
         requested_model: entry.model,
         model: entry.served_model,
+        further_models: None,
         at: NOW,
         settled_at: NOW,
         requests: 1,
