@@ -196,7 +196,8 @@ pub fn kind(endpoint: &str) -> Option<Kind> {
     }
 }
 
-fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
+/// Past use as the books take it; none where allowances do not count it.
+pub(crate) fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
     Some(Past {
         scope: &past.scope,
         key: past.key,
