@@ -4,6 +4,7 @@
 
 mod admin_api;
 mod attribution;
+mod bad_input;
 mod brakes;
 mod bytes;
 mod crashes;

@@ -229,15 +229,18 @@ impl From<RegisterFault> for AdminFault {
     }
 }
 
+/// The cure of what can not be read.
+const DESCRIBED: &str = "GET /admin/v1/openapi.json describes what it may hold";
+
 impl From<JsonRejection> for AdminFault {
     fn from(rejection: JsonRejection) -> Self {
-        AdminFault::BadRequest(rejection.body_text())
+        AdminFault::BadRequest(format!("{}; {DESCRIBED}", rejection.body_text()))
     }
 }
 
 impl From<QueryRejection> for AdminFault {
     fn from(rejection: QueryRejection) -> Self {
-        AdminFault::BadRequest(rejection.body_text())
+        AdminFault::BadRequest(format!("{}; {DESCRIBED}", rejection.body_text()))
     }
 }
 
