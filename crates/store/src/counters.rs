@@ -12,6 +12,7 @@ use std::time::Duration;
 use tollgate_policy::allowance::{Allowance, Mode};
 use tollgate_policy::books::{Amounts, Books, Claim, Kind, Overdrawn, Past, Reservation, Share, Standing};
 use tollgate_policy::entry::{Settled, ThresholdPassed};
+use tollgate_policy::id::KeyId;
 use tollgate_policy::unit::UnixMs;
 
 use crate::directory::Directory;
@@ -111,13 +112,13 @@ impl Counters {
         };
         for start in starts {
             for past in past::between(&self.ledger, start, now.saturating_add_ms(1), upto)? {
-                self.of_ledger(&past, |past| self.lock().recall_period(start, past, now));
+                self.recall_one(&past, |books, past| books.recall_period(start, past, now));
             }
         }
         if let Some(since) = recent {
             let mut visit = |past: &PastUse| {
                 if past.seq <= upto {
-                    self.of_ledger(past, |past| self.lock().recall_recent(past, now));
+                    self.recall_one(past, |books, past| books.recall_recent(past, now));
                 }
             };
             past::recent(&self.ledger, since, &mut visit)?;
@@ -187,26 +188,8 @@ impl Counters {
         lines
     }
 
-    /// Hands over what the ledger tells, if it is of requests that allowances count.
-    fn of_ledger(&self, past: &PastUse, visit: impl FnOnce(&Past<'_>)) {
-        let Some(kind) = kind(&past.endpoint) else { return };
-        let further = past.further_models.iter().flat_map(|models| models.split(','));
-        let ran: Vec<&str> = past.model.as_deref().into_iter().chain(further).collect();
-        visit(&Past {
-            scope: &past.scope,
-            key: self.directory.counted_as(past.key),
-            kind,
-            requested: past.requested_model.as_deref(),
-            ran: &ran,
-            at: past.at,
-            settled_at: past.settled_at,
-            requests: past.requests,
-            amounts: Amounts {
-                input_tokens: past.input_tokens,
-                output_tokens: past.output_tokens,
-                cost: past.cost,
-            },
-        });
+    fn recall_one(&self, past: &PastUse, take: impl FnOnce(&mut Books, &Past<'_>)) {
+        of_ledger(past, self.directory.counted_as(past.key), |past| take(&mut self.lock(), past));
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -236,4 +219,26 @@ pub fn kind(endpoint: &str) -> Option<Kind> {
         "batches" | "files" | "other" => Some(Kind::Other),
         _ => None,
     }
+}
+
+/// Hands over past use as the books take it, under this key, if it is of requests that allowances count.
+pub(crate) fn of_ledger(past: &PastUse, key: KeyId, visit: impl FnOnce(&Past<'_>)) {
+    let Some(kind) = kind(&past.endpoint) else { return };
+    let further = past.further_models.iter().flat_map(|models| models.split(','));
+    let ran: Vec<&str> = past.model.as_deref().into_iter().chain(further).collect();
+    visit(&Past {
+        scope: &past.scope,
+        key,
+        kind,
+        requested: past.requested_model.as_deref(),
+        ran: &ran,
+        at: past.at,
+        settled_at: past.settled_at,
+        requests: past.requests,
+        amounts: Amounts {
+            input_tokens: past.input_tokens,
+            output_tokens: past.output_tokens,
+            cost: past.cost,
+        },
+    });
 }

@@ -2,8 +2,9 @@
 //!
 //! One thread follows the durable part of the journal (`follower`, `projector`). It books each settlement once, under
 //! its sequence number, in the month in which the request was admitted, and adds it to the sums of that day and month
-//! (`batch`). Reports over whole days read sums alone (`report`); single records are read where a day is divided, for
-//! exports and for statements (`records`, `statement`). Records of old months can be dropped; their sums stay.
+//! (`batch`). Reports over whole days read sums alone (`report`), coarse ones if nobody asks for people, keys, projects,
+//! cost centres or tags; single records are read where a day is divided, for exports and for statements (`records`,
+//! `statement`). Records of old months can be dropped; their sums stay.
 //!
 //! All of it can be deleted: it is made again from the journal. Nothing is decided by it but what budgets begin with
 //! at a start.

@@ -32,6 +32,16 @@ pub(super) const COLUMNS: [&str; 15] = [
 /// no longer known.
 pub(super) const OF_ADJUSTMENTS: usize = 8;
 
+/// The columns of coarse dims, the others of which say nothing. They have few values: a company has many people, keys,
+/// projects, cost centres and tags. So there are so few coarse sums of days that a year of them is read at once.
+const COARSE: [&str; 8] =
+    ["org", "team", "model", "upstream", "endpoint", "requested_model", "region", "outcome"];
+
+/// Whether coarse dims tell a column.
+pub(super) fn is_coarse(column: &str) -> bool {
+    COARSE.contains(&column)
+}
+
 /// The most sets of values that are remembered in memory beside the database.
 const KNOWN_MAX: usize = if cfg!(test) { 8 } else { 1 << 17 };
 
@@ -91,6 +101,15 @@ impl<'a> Dims<'a> {
                 row.get_ref(first + column)?.as_str_or_null().map_err(rusqlite::Error::from)?.map(Into::into);
         }
         Ok(dims)
+    }
+
+    /// The coarse dims that these belong to.
+    pub(super) fn coarse(&self) -> Dims<'_> {
+        let mut coarse = Dims([const { None }; COLUMNS.len()]);
+        for ((place, value), column) in coarse.0.iter_mut().zip(&self.0).zip(COLUMNS) {
+            *place = value.as_deref().filter(|_| is_coarse(column)).map(Into::into);
+        }
+        coarse
     }
 
     /// The same, borrowing nothing.
@@ -180,10 +199,17 @@ pub(super) fn tags_of(text: Option<&str>) -> Result<BTreeMap<String, String>, Le
     })
 }
 
+/// The number of a set of values, and that of its coarse dims.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ids {
+    pub(super) dims: i64,
+    pub(super) coarse: i64,
+}
+
 /// Gives each set of values its number, the same in every ledger of one journal.
 #[derive(Default)]
 pub(super) struct Interner {
-    known: HashMap<Box<[u8]>, i64>,
+    known: HashMap<Box<[u8]>, Ids>,
     key: Vec<u8>,
 }
 
@@ -193,22 +219,26 @@ impl Interner {
         self.known.clear();
     }
 
-    /// The number of a set; a new one if it was not seen before.
-    pub(super) fn id(&mut self, database: &Connection, dims: &Dims<'_>) -> Result<i64, LedgerFault> {
+    /// The numbers of a set and of its coarse dims; new ones if they were not seen before.
+    pub(super) fn ids(&mut self, database: &Connection, dims: &Dims<'_>) -> Result<Ids, LedgerFault> {
         self.key.clear();
         dims.write_key(&mut self.key);
-        if let Some(id) = self.known.get(self.key.as_slice()) {
-            return Ok(*id);
+        if let Some(ids) = self.known.get(self.key.as_slice()) {
+            return Ok(*ids);
         }
-        let id = match find(database, dims)? {
-            Some(id) => id,
-            None => insert(database, dims)?,
-        };
+        let ids = Ids { dims: id(database, dims)?, coarse: id(database, &dims.coarse())? };
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
-        self.known.insert(self.key.as_slice().into(), id);
-        Ok(id)
+        self.known.insert(self.key.as_slice().into(), ids);
+        Ok(ids)
+    }
+}
+
+fn id(database: &Connection, dims: &Dims<'_>) -> Result<i64, LedgerFault> {
+    match find(database, dims)? {
+        Some(id) => Ok(id),
+        None => insert(database, dims),
     }
 }
 

@@ -27,6 +27,12 @@ CREATE TABLE daily (
     {sums},
     PRIMARY KEY (day, dims)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE daily_coarse (
+    day INTEGER NOT NULL,
+    dims INTEGER NOT NULL,
+    {sums},
+    PRIMARY KEY (day, dims)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE monthly (
     month INTEGER NOT NULL,
     dims INTEGER NOT NULL,
