@@ -124,6 +124,7 @@ mod schema;
 mod script;
 mod send;
 mod serve;
+pub mod zoo;
 
 pub use directive::BadDirective;
 pub use record::{Answered, Ending, Keep, Record, Seen, Served, Share, Tokens};

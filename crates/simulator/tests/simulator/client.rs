@@ -2,6 +2,7 @@
 //! keeping how the answer ended.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -93,7 +94,11 @@ pub(crate) fn message(directives: &str, body: &str) -> Vec<u8> {
 
 impl Client {
     pub(crate) async fn connect(simulator: &Running) -> Self {
-        Self { stream: TcpStream::connect(simulator.addr()).await.unwrap(), inbox: Vec::new() }
+        Self::connect_to(simulator.addr()).await
+    }
+
+    pub(crate) async fn connect_to(addr: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(addr).await.unwrap(), inbox: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
