@@ -32,10 +32,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::MAX_BODY_BYTES;
 
 mod animals;
+mod answers;
 mod gateway;
 mod habits;
+mod limiter;
 mod refusal;
 mod relay;
+mod requests;
 
 pub use animals::ANIMALS;
 
@@ -62,6 +65,12 @@ impl Animal {
     pub fn named(name: &str) -> Option<&'static Self> {
         ANIMALS.iter().find(|animal| animal.name == name)
     }
+
+    /// Whether it limits how much a client may ask: something for `tollgate check rate-limit`.
+    #[must_use]
+    pub fn limits(&self) -> bool {
+        self.habits.limit.is_some()
+    }
 }
 
 /// What an animal is told when it is let into its cage. Only some animals care for some of these.
@@ -75,6 +84,14 @@ pub struct Terms {
     pub upstream_key: String,
     /// A body above this is refused.
     pub most_body_bytes: u64,
+    /// Requests per minute that a limiter lets in.
+    pub rpm: u32,
+    /// Requests that a bucket holds.
+    pub burst: u32,
+    /// Tokens per minute after which a limiter of tokens lets nothing in.
+    pub tokens_per_minute: u64,
+    /// The minute of the limits above, which a test may shorten.
+    pub minute: Duration,
     /// How long an animal that ends idle streams lets them be idle.
     pub idle: Duration,
     /// How long an animal that is slow takes.
@@ -82,13 +99,18 @@ pub struct Terms {
 }
 
 impl Default for Terms {
-    /// Loopback, two clients, 32 MiB, streams that may idle for 29 s, and 4 s for what must take less than 3.
+    /// Loopback, two clients, 32 MiB, 100 requests or 10,000 tokens per minute, 10 at once, streams that may idle for
+    /// 29 s, and 4 s for what must take less than 3.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             client_tokens: vec!["zoo-client-1-0123456789".into(), "zoo-client-2-0123456789".into()],
             upstream_key: "zoo-upstream-key-0123456789".into(),
             most_body_bytes: MAX_BODY_BYTES,
+            rpm: 100,
+            burst: 10,
+            tokens_per_minute: 10_000,
+            minute: Duration::from_secs(60),
             idle: Duration::from_secs(29),
             slow: Duration::from_secs(4),
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Either, Full};
@@ -17,8 +18,9 @@ use tokio::task::JoinSet;
 
 use super::Terms;
 use super::habits::{Habits, Outgoing};
+use super::limiter::Limiter;
 use super::refusal::{Answer, Refusal};
-use super::relay::{Broken, Relay};
+use super::relay::{Broken, Relay, Sieve};
 
 /// How much of a body above the limit is read, so that its sender gets to see the refusal.
 const MOST_EXCESS_BYTES: u64 = 8 * 1024 * 1024;
@@ -47,7 +49,11 @@ pub(super) struct Gateway {
     habits: &'static Habits,
     upstream: SocketAddr,
     terms: Arc<Terms>,
+    limiter: Option<Arc<Limiter>>,
 }
+
+/// A request that may go upstream, and what its answer goes through to be counted.
+type Judged = (Outgoing, Option<Box<dyn Sieve>>);
 
 /// Why a request's body is not there.
 enum Unread {
@@ -66,14 +72,15 @@ enum NoAnswer {
 
 impl Gateway {
     pub(super) fn new(habits: &'static Habits, upstream: SocketAddr, terms: Arc<Terms>) -> Self {
-        Self { habits, upstream, terms }
+        let limiter = habits.limit.map(|limit| Arc::new(Limiter::new(limit, &terms)));
+        Self { habits, upstream, terms, limiter }
     }
 
     /// Answers one request of the client's connection with this number.
     pub(super) async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _connection: u64,
+        connection: u64,
     ) -> Result<Answer, Broken> {
         let habits = self.habits;
         let (head, body) = request.into_parts();
@@ -82,19 +89,24 @@ impl Gateway {
             Err(Unread::TooLarge) => None,
             Ok(body) => Some(body),
         };
-        if let Some(answer) = (habits.instead)(&head) {
+        if let Some(answer) = (habits.instead)(&head, body.as_deref().unwrap_or_default()) {
             return Ok(answer);
         }
-        let outgoing = match self.judge(head, body) {
+        let (outgoing, meter) = match self.judge(head, body, connection) {
             Err(refusal) => return Ok((habits.refuse)(&refusal)),
-            Ok(outgoing) => outgoing,
+            Ok(judged) => judged,
         };
-        let forward = Arc::clone(&self).forward(outgoing);
+        let forward = Arc::clone(&self).forward(outgoing, meter);
         if habits.cancels { Ok(forward.await) } else { tokio::spawn(forward).await.map_err(|_| Broken) }
     }
 
-    /// Makes the request that goes upstream, or says why none does.
-    fn judge(&self, mut head: request::Parts, body: Option<Bytes>) -> Result<Outgoing, Refusal> {
+    /// Makes the request that goes upstream, and what counts its answer; or says why none does.
+    fn judge(
+        &self,
+        mut head: request::Parts,
+        body: Option<Bytes>,
+        connection: u64,
+    ) -> Result<Judged, Refusal> {
         let habits = self.habits;
         let credential = (habits.identify)(&head.headers, &self.terms).ok_or(Refusal::Unknown)?;
         let path = (habits.route)(&head.method, head.uri.path()).ok_or(Refusal::NotFound)?;
@@ -103,11 +115,19 @@ impl Gateway {
         if (habits.blocks)(&body) {
             return Err(Refusal::Blocked);
         }
+        let mut meter = None;
+        if let Some(limiter) = &self.limiter
+            && head.uri.path() == "/v1/messages"
+        {
+            let account = limiter.account(&credential, connection);
+            limiter.take(&account, Instant::now()).map_err(Refusal::Limited)?;
+            meter = limiter.meter(account);
+        }
         let client = head.headers.clone();
         self.prepare(&mut head.headers);
         let mut outgoing = Outgoing { head, body, client, credential };
         (habits.outgoing)(&mut outgoing, &self.terms);
-        Ok(outgoing)
+        Ok((outgoing, meter))
     }
 
     /// Removes what is between the client and the gateway, and puts the upstream's credential in.
@@ -122,7 +142,7 @@ impl Gateway {
     }
 
     /// Asks the upstream and passes its answer on.
-    async fn forward(self: Arc<Self>, outgoing: Outgoing) -> Answer {
+    async fn forward(self: Arc<Self>, outgoing: Outgoing, meter: Option<Box<dyn Sieve>>) -> Answer {
         let habits = self.habits;
         tokio::time::sleep((habits.pause)(outgoing.head.uri.path(), &self.terms)).await;
         let Outgoing { head, body, client, .. } = outgoing;
@@ -135,7 +155,7 @@ impl Gateway {
             }
         };
         let (mut head, from) = answer.into_parts();
-        let sieve = (habits.answer)(&mut head, &client, &self.terms);
+        let sieve = (habits.answer)(&mut head, &client, &self.terms).or(meter);
         remove_hop_by_hop(&mut head.headers);
         let relay = Relay {
             from,

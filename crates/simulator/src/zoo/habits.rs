@@ -8,14 +8,15 @@ use hyper::header::HeaderMap;
 use hyper::http::{request, response};
 
 use super::Terms;
+use super::limiter::Limit;
 use super::refusal::{self, Answer, Refusal};
 use super::relay::Sieve;
 
 /// How a gateway behaves at each place where gateways go wrong. In the order of a request's way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Habits {
-    /// An answer that is given before anything else is looked at.
-    pub(super) instead: fn(&request::Parts) -> Option<Answer>,
+    /// An answer to this head and body that is given before anything else is looked at.
+    pub(super) instead: fn(&request::Parts, &[u8]) -> Option<Answer>,
     /// Which client presents these headers, by its credential.
     pub(super) identify: fn(&HeaderMap, &Terms) -> Option<String>,
     /// The path at the upstream for this method and path.
@@ -24,6 +25,8 @@ pub(super) struct Habits {
     pub(super) most_body_bytes: fn(&Terms) -> u64,
     /// Whether the body looks dangerous.
     pub(super) blocks: fn(&[u8]) -> bool,
+    /// How much a client may ask.
+    pub(super) limit: Option<Limit>,
     /// How long to wait before the upstream is asked for this path.
     pub(super) pause: fn(&str, &Terms) -> Duration,
     /// Changes the request that goes upstream.
@@ -55,16 +58,15 @@ pub(super) struct Outgoing {
 
 /// A gateway that does nothing wrong.
 pub(super) const FAITHFUL: Habits = Habits {
-    instead: |_| None,
+    instead: |_, _| None,
     identify: |headers, terms| {
         let mut presented = bearer(headers).into_iter().chain(api_key(headers));
-        presented
-            .find(|credential| terms.client_tokens.iter().any(|token| token == credential))
-            .map(str::to_owned)
+        presented.find_map(|credential| known(credential, terms))
     },
     route,
     most_body_bytes: |terms| terms.most_body_bytes,
     blocks: |_| false,
+    limit: None,
     pause: |_, _| Duration::ZERO,
     outgoing: |_, _| {},
     cancels: true,
@@ -83,6 +85,11 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Option<&'p str> {
         _ => reads && path.strip_prefix("/v1/models/").is_some_and(|id| !id.is_empty() && !id.contains('/')),
     };
     known.then_some(path)
+}
+
+/// The client whose credential this is.
+pub(super) fn known(credential: &str, terms: &Terms) -> Option<String> {
+    terms.client_tokens.iter().find(|token| *token == credential).cloned()
 }
 
 /// The credential in `authorization`, if its scheme is `Bearer`.
