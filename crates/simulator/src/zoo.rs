@@ -53,8 +53,7 @@ pub struct Animal {
     /// What it does, in a few words that follow its name.
     pub about: &'static str,
     /// The rules of `tollgate check` that do not hold for it, by their ids. Every other rule holds, or cannot be told
-    /// because of these. Rules of the six lines that a verdict begins with (`headers`, `stream`, ...) are named where
-    /// what the line says is not true.
+    /// because nothing comes through. A limiter has rules of `tollgate check rate-limit` here.
     pub fails: &'static [&'static str],
     habits: Habits,
 }
@@ -94,13 +93,15 @@ pub struct Terms {
     pub minute: Duration,
     /// How long an animal that ends idle streams lets them be idle.
     pub idle: Duration,
+    /// The same for an animal that is in more of a hurry.
+    pub short_idle: Duration,
     /// How long an animal that is slow takes.
     pub slow: Duration,
 }
 
 impl Default for Terms {
     /// Loopback, two clients, 32 MiB, 100 requests or 10,000 tokens per minute, 10 at once, streams that may idle for
-    /// 29 s, and 4 s for what must take less than 3.
+    /// 29 s or 1, and 4 s for what must take less than 3.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -112,6 +113,7 @@ impl Default for Terms {
             tokens_per_minute: 10_000,
             minute: Duration::from_secs(60),
             idle: Duration::from_secs(29),
+            short_idle: Duration::from_secs(1),
             slow: Duration::from_secs(4),
         }
     }

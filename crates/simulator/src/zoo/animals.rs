@@ -11,25 +11,25 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "no-auth",
         "lets everybody in",
-        &["auth", "auth.none", "auth.refused"],
+        &["status", "auth.none", "auth.refused"],
         Habits { identify: requests::anybody, ..FAITHFUL },
     ),
     animal(
         "accepts-any-token",
         "lets in whoever presents anything",
-        &["auth", "auth.refused"],
+        &["status", "auth.refused"],
         Habits { identify: requests::any_credential, ..FAITHFUL },
     ),
     animal(
         "bearer-only",
         "does not read x-api-key",
-        &["auth.api_key"],
+        &["auth.api_key", "endpoint.models"],
         Habits { identify: requests::bearer_only, ..FAITHFUL },
     ),
     animal(
         "api-key-only",
         "does not read authorization",
-        &["auth", "auth.bearer"],
+        &["auth"],
         Habits { identify: requests::api_key_only, ..FAITHFUL },
     ),
     animal(
@@ -39,10 +39,22 @@ pub static ANIMALS: &[Animal] = &[
         Habits { identify: requests::one_header_only, ..FAITHFUL },
     ),
     animal(
+        "refuses-with-400",
+        "refuses bad credentials with status 400",
+        &["status", "auth.none", "auth.refused"],
+        Habits { refuse: answers::refuse_unknown_with_400, ..FAITHFUL },
+    ),
+    animal(
         "refuses-in-html",
         "refuses bad credentials with a page of HTML",
-        &["auth.refused", "auth.none"],
+        &["auth.envelope"],
         Habits { refuse: answers::refuse_unknown_in_html, ..FAITHFUL },
+    ),
+    animal(
+        "refuses-for-now",
+        "does not say that a refusal is final",
+        &["auth.should_retry"],
+        Habits { refuse: answers::refuse_for_now, ..FAITHFUL },
     ),
     animal(
         "answers-any-path",
@@ -77,24 +89,20 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "redirects-to-slash",
         "redirects every path to the same with a slash at its end",
-        &["endpoint", "endpoint.count_tokens", "endpoint.models", "endpoint.redirect"],
+        &["endpoint", "endpoint.redirect"],
         Habits { instead: requests::redirect_to_slash, route: requests::with_slash, ..FAITHFUL },
+    ),
+    animal(
+        "everything-200-stub",
+        "answers everything with 200 and never asks the upstream",
+        &["status", "auth.none", "auth.refused"],
+        Habits { identify: requests::anybody, instead: requests::stub_200, ..FAITHFUL },
     ),
     animal(
         "everything-201-stub",
         "answers everything with 201 and never asks the upstream",
-        &[
-            "auth",
-            "auth.none",
-            "auth.refused",
-            "endpoint",
-            "endpoint.control",
-            "endpoint.count_tokens",
-            "endpoint.models",
-            "errors.success",
-            "status",
-        ],
-        Habits { instead: requests::stub, ..FAITHFUL },
+        &["endpoint", "status", "auth.none", "auth.refused"],
+        Habits { identify: requests::anybody, instead: requests::stub_201, ..FAITHFUL },
     ),
     // What goes upstream.
     animal(
@@ -106,7 +114,7 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "filters-beta",
         "lets only betas through that it knows",
-        &["headers", "headers.beta"],
+        &["headers.beta"],
         Habits { outgoing: requests::known_betas_only, ..FAITHFUL },
     ),
     animal(
@@ -118,20 +126,26 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "fixes-version",
         "replaces anthropic-version by 2023-06-01",
-        &["headers", "headers.version"],
+        &["headers.version"],
         Habits { outgoing: requests::fix_version, ..FAITHFUL },
     ),
     animal(
         "adds-version-when-absent",
         "adds an anthropic-version where there is none",
-        &["headers", "headers.version"],
+        &["headers.version"],
         Habits { outgoing: requests::add_version, ..FAITHFUL },
     ),
     animal(
         "drops-unknown-headers",
         "forwards a closed list of headers",
-        &["headers", "headers.open"],
+        &["headers.hints", "headers.open"],
         Habits { outgoing: requests::drop_unknown_headers, ..FAITHFUL },
+    ),
+    animal(
+        "uses-up-hints",
+        "drops x-claude-code-*",
+        &["headers.hints"],
+        Habits { outgoing: requests::use_up_hints, ..FAITHFUL },
     ),
     animal(
         "forwards-cookies",
@@ -166,14 +180,20 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "reserialises-json",
         "writes the request's JSON anew",
-        &["body", "body.bytes"],
+        &["body.bytes"],
         Habits { outgoing: requests::reserialise, ..FAITHFUL },
     ),
     animal(
         "normalises-unicode-escapes",
         "writes escaped characters as themselves",
-        &["body", "body.bytes"],
+        &["body.bytes"],
         Habits { outgoing: requests::unescape, ..FAITHFUL },
+    ),
+    animal(
+        "flattens-system",
+        "makes one text of the entries of system",
+        &["body", "body.bytes", "body.large", "body.markup"],
+        Habits { outgoing: requests::flatten_system, ..FAITHFUL },
     ),
     animal(
         "caps-at-1-mb",
@@ -193,11 +213,17 @@ pub static ANIMALS: &[Animal] = &[
         &["body.markup"],
         Habits { blocks: requests::looks_like_markup, refuse: answers::refuse_blocked_in_html, ..FAITHFUL },
     ),
+    animal(
+        "retries-errors",
+        "asks the upstream up to three times while it fails",
+        &["errors.once"],
+        Habits { tries: 3, ..FAITHFUL },
+    ),
     // Answers.
     animal(
         "reserialises-answers",
         "writes the answer's JSON anew",
-        &["body", "body.answer"],
+        &["body.answer"],
         Habits { answer: answers::reserialise, ..FAITHFUL },
     ),
     animal(
@@ -209,31 +235,31 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "answers-201",
         "answers 201 where the upstream answers 200",
-        &["errors.success", "status"],
+        &["endpoint"],
         Habits { answer: answers::success_as_created, ..FAITHFUL },
     ),
     animal(
         "200-with-error-inside",
         "answers 200 where the upstream answers an error",
-        &["errors.success", "status"],
+        &["errors.success"],
         Habits { answer: answers::errors_as_success, ..FAITHFUL },
     ),
     animal(
         "rewrites-429-to-503",
         "answers 503 where the upstream answers 429",
-        &["errors.success", "status"],
+        &["errors.success"],
         Habits { answer: answers::limited_as_unavailable, ..FAITHFUL },
     ),
     animal(
         "wraps-errors",
         "wraps errors in an envelope of its own",
-        &["errors.verbatim", "status"],
+        &["errors.verbatim"],
         Habits { answer: answers::wrap_errors, ..FAITHFUL },
     ),
     animal(
         "html-errors",
         "replaces errors by a page of HTML",
-        &["errors.verbatim", "status"],
+        &["errors.verbatim"],
         Habits { answer: answers::html_errors, ..FAITHFUL },
     ),
     animal(
@@ -264,7 +290,7 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "buffers-whole",
         "gives nothing of an answer before it has all",
-        &["stream", "stream.arrival", "stream.close", "stream.gzip", "stream.pings"],
+        &["stream.arrival", "stream.close", "stream.gzip", "stream.pings"],
         Habits { answer: answers::buffer, ..FAITHFUL },
     ),
     animal(
@@ -275,8 +301,8 @@ pub static ANIMALS: &[Animal] = &[
     ),
     animal(
         "gzips-streams",
-        "compresses streams and never flushes",
-        &["stream", "stream.arrival", "stream.close", "stream.pings"],
+        "compresses streams for clients that take gzip, and never flushes",
+        &["stream.gzip"],
         Habits { answer: answers::gzip_streams, ..FAITHFUL },
     ),
     animal(
@@ -288,7 +314,7 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "swallows-pings",
         "drops pings",
-        &["stream.pings"],
+        &["body.answer", "stream.pings"],
         Habits { answer: answers::swallow_pings, ..FAITHFUL },
     ),
     animal(
@@ -300,13 +326,33 @@ pub static ANIMALS: &[Animal] = &[
     animal(
         "no-stream",
         "makes one JSON of every stream",
-        &["stream", "stream.arrival", "stream.close", "stream.error_event", "stream.pings"],
+        &[
+            "stream",
+            "body.answer",
+            "stream.arrival",
+            "stream.close",
+            "stream.error_event",
+            "stream.gzip",
+            "stream.idle",
+            "stream.pings",
+            "stream.silence",
+        ],
         Habits { answer: answers::no_stream, ..FAITHFUL },
     ),
     animal(
         "routes-by-accept",
         "streams only to clients whose accept says text/event-stream",
-        &["stream", "stream.arrival", "stream.close", "stream.error_event", "stream.pings"],
+        &[
+            "stream",
+            "body.answer",
+            "stream.arrival",
+            "stream.close",
+            "stream.error_event",
+            "stream.gzip",
+            "stream.idle",
+            "stream.pings",
+            "stream.silence",
+        ],
         Habits { answer: answers::stream_by_accept, ..FAITHFUL },
     ),
     animal(
@@ -320,6 +366,12 @@ pub static ANIMALS: &[Animal] = &[
         "cuts streams that are silent for 29 s",
         &["stream.idle"],
         Habits { idle: |terms| Some(terms.idle), ..FAITHFUL },
+    ),
+    animal(
+        "ends-short-silences",
+        "cuts streams that are silent for 1 s",
+        &["stream.idle", "stream.silence"],
+        Habits { idle: |terms| Some(terms.short_idle), ..FAITHFUL },
     ),
     animal(
         "ignores-cancel",

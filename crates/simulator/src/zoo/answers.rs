@@ -248,35 +248,33 @@ pub(super) fn show_upstream_key(head: &mut Parts, _: &HeaderMap, terms: &Terms) 
 }
 
 pub(super) fn refuse_large_in_html(refusal: &Refusal) -> Answer {
-    match refusal {
-        Refusal::TooLarge => html(*refusal),
-        _ => refusal::envelope(refusal),
-    }
+    if *refusal == Refusal::TooLarge { in_html(refusal) } else { refusal::envelope(refusal) }
 }
 
 pub(super) fn refuse_blocked_in_html(refusal: &Refusal) -> Answer {
-    match refusal {
-        Refusal::Blocked => html(*refusal),
-        _ => refusal::envelope(refusal),
-    }
+    if *refusal == Refusal::Blocked { in_html(refusal) } else { refusal::envelope(refusal) }
 }
 
 pub(super) fn refuse_unknown_in_html(refusal: &Refusal) -> Answer {
-    match refusal {
-        Refusal::Unknown => html(*refusal),
-        _ => refusal::envelope(refusal),
+    if *refusal == Refusal::Unknown { in_html(refusal) } else { refusal::envelope(refusal) }
+}
+
+pub(super) fn refuse_unknown_with_400(refusal: &Refusal) -> Answer {
+    let mut answer = refusal::envelope(refusal);
+    if *refusal == Refusal::Unknown {
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
     }
+    answer
+}
+
+pub(super) fn refuse_for_now(refusal: &Refusal) -> Answer {
+    let mut answer = refusal::envelope(refusal);
+    answer.headers_mut().remove("x-should-retry");
+    answer
 }
 
 pub(super) fn limited_in_html(refusal: &Refusal) -> Answer {
-    match refusal {
-        Refusal::Limited(wait) => {
-            let mut page = html(*refusal);
-            page.headers_mut().insert(RETRY_AFTER, refusal::whole_seconds(*wait).into());
-            page
-        }
-        _ => refusal::envelope(refusal),
-    }
+    if let Refusal::Limited(_) = refusal { in_html(refusal) } else { refusal::envelope(refusal) }
 }
 
 pub(super) fn limited_without_retry_after(refusal: &Refusal) -> Answer {
@@ -294,8 +292,14 @@ pub(super) fn limited_with_false_retry_after(refusal: &Refusal) -> Answer {
     answer
 }
 
-fn html(refusal: Refusal) -> Answer {
-    answer(refusal.status(), "text/html", PAGE)
+/// The same status and headers, with a page for people.
+fn in_html(refusal: &Refusal) -> Answer {
+    let headers = refusal::envelope(refusal).into_parts().0.headers;
+    let mut page = answer(refusal.status(), "text/html", PAGE);
+    for (name, value) in &headers {
+        page.headers_mut().entry(name).or_insert_with(|| value.clone());
+    }
+    page
 }
 
 fn is_error(head: &Parts) -> bool {

@@ -52,6 +52,12 @@ pub(super) struct Gateway {
     limiter: Option<Arc<Limiter>>,
 }
 
+/// Who asks, and over which connection.
+struct Client {
+    credential: String,
+    connection: u64,
+}
+
 /// A request that may go upstream, and what its answer goes through to be counted.
 type Judged = (Outgoing, Option<Box<dyn Sieve>>);
 
@@ -89,10 +95,15 @@ impl Gateway {
             Err(Unread::TooLarge) => None,
             Ok(body) => Some(body),
         };
+        tokio::time::sleep((habits.pause)(head.uri.path(), &self.terms)).await;
+        let Some(credential) = (habits.identify)(&head.headers, &self.terms) else {
+            return Ok((habits.refuse)(&Refusal::Unknown));
+        };
         if let Some(answer) = (habits.instead)(&head, body.as_deref().unwrap_or_default()) {
             return Ok(answer);
         }
-        let (outgoing, meter) = match self.judge(head, body, connection) {
+        let client = Client { credential, connection };
+        let (outgoing, meter) = match self.judge(head, body, client) {
             Err(refusal) => return Ok((habits.refuse)(&refusal)),
             Ok(judged) => judged,
         };
@@ -105,10 +116,9 @@ impl Gateway {
         &self,
         mut head: request::Parts,
         body: Option<Bytes>,
-        connection: u64,
+        client: Client,
     ) -> Result<Judged, Refusal> {
         let habits = self.habits;
-        let credential = (habits.identify)(&head.headers, &self.terms).ok_or(Refusal::Unknown)?;
         let path = (habits.route)(&head.method, head.uri.path()).ok_or(Refusal::NotFound)?;
         head.uri = with_path(&head.uri, path);
         let body = body.ok_or(Refusal::TooLarge)?;
@@ -119,13 +129,13 @@ impl Gateway {
         if let Some(limiter) = &self.limiter
             && head.uri.path() == "/v1/messages"
         {
-            let account = limiter.account(&credential, connection);
+            let account = limiter.account(&client.credential, client.connection);
             limiter.take(&account, Instant::now()).map_err(Refusal::Limited)?;
             meter = limiter.meter(account);
         }
-        let client = head.headers.clone();
+        let received = head.headers.clone();
         self.prepare(&mut head.headers);
-        let mut outgoing = Outgoing { head, body, client, credential };
+        let mut outgoing = Outgoing { head, body, received, credential: client.credential };
         (habits.outgoing)(&mut outgoing, &self.terms);
         Ok((outgoing, meter))
     }
@@ -144,18 +154,22 @@ impl Gateway {
     /// Asks the upstream and passes its answer on.
     async fn forward(self: Arc<Self>, outgoing: Outgoing, meter: Option<Box<dyn Sieve>>) -> Answer {
         let habits = self.habits;
-        tokio::time::sleep((habits.pause)(outgoing.head.uri.path(), &self.terms)).await;
-        let Outgoing { head, body, client, .. } = outgoing;
-        let request = Request::from_parts(head, Full::new(body));
-        let (answer, connection) = match ask(self.upstream, request).await {
-            Ok(answered) => answered,
-            Err(error) => {
-                tracing::debug!(%error, "the upstream gave no answer");
-                return (habits.refuse)(&Refusal::NoAnswer);
+        let Outgoing { head, body, received, .. } = outgoing;
+        let mut tries = habits.tries;
+        let (answer, connection) = loop {
+            let request = Request::from_parts(head.clone(), Full::new(body.clone()));
+            tries -= 1;
+            match ask(self.upstream, request).await {
+                Ok((answer, _)) if tries > 0 && answer.status().is_server_error() => {}
+                Ok(answered) => break answered,
+                Err(error) => {
+                    tracing::debug!(%error, "the upstream gave no answer");
+                    return (habits.refuse)(&Refusal::NoAnswer);
+                }
             }
         };
         let (mut head, from) = answer.into_parts();
-        let sieve = (habits.answer)(&mut head, &client, &self.terms).or(meter);
+        let sieve = (habits.answer)(&mut head, &received, &self.terms).or(meter);
         remove_hop_by_hop(&mut head.headers);
         let relay = Relay {
             from,

@@ -15,10 +15,12 @@ use super::relay::Sieve;
 /// How a gateway behaves at each place where gateways go wrong. In the order of a request's way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Habits {
-    /// An answer to this head and body that is given before anything else is looked at.
-    pub(super) instead: fn(&request::Parts, &[u8]) -> Option<Answer>,
+    /// How long a request for this path waits.
+    pub(super) pause: fn(&str, &Terms) -> Duration,
     /// Which client presents these headers, by its credential.
     pub(super) identify: fn(&HeaderMap, &Terms) -> Option<String>,
+    /// An answer to this head and body that is given without a look at anything else.
+    pub(super) instead: fn(&request::Parts, &[u8]) -> Option<Answer>,
     /// The path at the upstream for this method and path.
     pub(super) route: for<'p> fn(&Method, &'p str) -> Option<&'p str>,
     /// The longest body that passes.
@@ -27,10 +29,10 @@ pub(super) struct Habits {
     pub(super) blocks: fn(&[u8]) -> bool,
     /// How much a client may ask.
     pub(super) limit: Option<Limit>,
-    /// How long to wait before the upstream is asked for this path.
-    pub(super) pause: fn(&str, &Terms) -> Duration,
     /// Changes the request that goes upstream.
     pub(super) outgoing: fn(&mut Outgoing, &Terms),
+    /// How often the upstream is asked, at most, while it answers that it failed.
+    pub(super) tries: usize,
     /// Whether a client that leaves takes its request with it.
     pub(super) cancels: bool,
     /// Changes the head of the upstream's answer; a sieve changes its body.
@@ -51,24 +53,25 @@ pub(super) struct Outgoing {
     /// The body as it came.
     pub(super) body: Bytes,
     /// The headers as they came.
-    pub(super) client: HeaderMap,
+    pub(super) received: HeaderMap,
     /// Who the client is.
     pub(super) credential: String,
 }
 
 /// A gateway that does nothing wrong.
 pub(super) const FAITHFUL: Habits = Habits {
-    instead: |_, _| None,
+    pause: |_, _| Duration::ZERO,
     identify: |headers, terms| {
         let mut presented = bearer(headers).into_iter().chain(api_key(headers));
         presented.find_map(|credential| known(credential, terms))
     },
+    instead: |_, _| None,
     route,
     most_body_bytes: |terms| terms.most_body_bytes,
     blocks: |_| false,
     limit: None,
-    pause: |_, _| Duration::ZERO,
     outgoing: |_, _| {},
+    tries: 1,
     cancels: true,
     answer: |_, _, _| None,
     idle: |_| None,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
+use serde_json::Value;
 
 use super::Terms;
 use super::habits::{Outgoing, api_key, bearer, known, route};
@@ -28,7 +29,7 @@ const CLOSED_LIST: [&str; 8] = [
 
 /// The beta features that an allow-list knew when it was written.
 const KNOWN_BETAS: [&str; 3] =
-    ["claude-code-20250219", "interleaved-thinking-2025-05-14", "context-1m-2025-08-07"];
+    ["claude-code-20250219", "interleaved-thinking-2025-05-14", "context-management-2025-06-27"];
 
 /// Whatever is presented, also nothing.
 pub(super) fn anybody(headers: &HeaderMap, _: &Terms) -> Option<String> {
@@ -85,17 +86,25 @@ pub(super) fn redirect_to_slash(head: &request::Parts, _: &[u8]) -> Option<Answe
     Some(redirect)
 }
 
+pub(super) fn stub_200(_: &request::Parts, body: &[u8]) -> Option<Answer> {
+    Some(stub(200, body))
+}
+
+pub(super) fn stub_201(_: &request::Parts, body: &[u8]) -> Option<Answer> {
+    Some(stub(201, body))
+}
+
 /// Answers as if it had asked.
-pub(super) fn stub(_: &request::Parts, body: &[u8]) -> Option<Answer> {
+fn stub(status: u16, body: &[u8]) -> Answer {
     const STREAM: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_stub\",\
         \"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-opus-5-5\",\"content\":[]}}\n\n\
         event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     const PLAIN: &str = r#"{"id":"msg_stub","type":"message","role":"assistant","model":"claude-opus-5-5","content":[{"type":"text","text":"Hello!"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
     let asks_for_stream = contains(body, b"\"stream\":true") || contains(body, b"\"stream\": true");
-    Some(match asks_for_stream {
-        true => answer(201, "text/event-stream", STREAM),
-        false => answer(201, "application/json", PLAIN),
-    })
+    match asks_for_stream {
+        true => answer(status, "text/event-stream", STREAM),
+        false => answer(status, "application/json", PLAIN),
+    }
 }
 
 /// Refuses heads above the 8 KiB that nginx takes without being told otherwise.
@@ -160,9 +169,19 @@ pub(super) fn drop_unknown_headers(outgoing: &mut Outgoing, _: &Terms) {
     }
 }
 
+/// Keeps the hints of Claude Code for itself.
+pub(super) fn use_up_hints(outgoing: &mut Outgoing, _: &Terms) {
+    let headers = &mut outgoing.head.headers;
+    let hints: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-claude-code-")).cloned().collect();
+    for name in hints {
+        headers.remove(name);
+    }
+}
+
 pub(super) fn forward_cookies(outgoing: &mut Outgoing, _: &Terms) {
     for name in ["cookie", "origin"] {
-        if let Some(value) = outgoing.client.get(name) {
+        if let Some(value) = outgoing.received.get(name) {
             outgoing.head.headers.insert(name, value.clone());
         }
     }
@@ -177,7 +196,7 @@ pub(super) fn leak_in_a_header_of_its_own(outgoing: &mut Outgoing, _: &Terms) {
 
 /// As a proxy that sets `x-api-key`, and nothing else, does.
 pub(super) fn keep_authorization(outgoing: &mut Outgoing, _: &Terms) {
-    if let Some(value) = outgoing.client.get(AUTHORIZATION) {
+    if let Some(value) = outgoing.received.get(AUTHORIZATION) {
         outgoing.head.headers.insert(AUTHORIZATION, value.clone());
     }
 }
@@ -189,8 +208,20 @@ pub(super) fn send_two_credentials(outgoing: &mut Outgoing, terms: &Terms) {
 }
 
 pub(super) fn reserialise(outgoing: &mut Outgoing, _: &Terms) {
-    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&outgoing.body) {
+    if let Ok(value) = serde_json::from_slice::<Value>(&outgoing.body) {
         outgoing.body = crate::json(&value).into();
+    }
+}
+
+/// Makes one text of the entries of `system`, as translations to other APIs do.
+pub(super) fn flatten_system(outgoing: &mut Outgoing, _: &Terms) {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&outgoing.body) else {
+        return;
+    };
+    if let Some(entries) = body["system"].as_array() {
+        let texts: Vec<&str> = entries.iter().filter_map(|entry| entry["text"].as_str()).collect();
+        body["system"] = texts.join("\n").into();
+        outgoing.body = crate::json(&body).into();
     }
 }
 
