@@ -142,12 +142,14 @@ impl Cage {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on.
+    /// When the address cannot be listened on, or the upstream's key can be no value of a header.
     pub async fn start_on(animal: &'static Animal, upstream: SocketAddr, terms: Terms) -> io::Result<Self> {
         let listener = TcpListener::bind(terms.listen).await?;
         let addr = listener.local_addr()?;
         let terms = Arc::new(terms);
-        let gateway = Arc::new(Gateway::new(&animal.habits, upstream, Arc::clone(&terms)));
+        let gateway = Gateway::new(&animal.habits, upstream, Arc::clone(&terms))
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let gateway = Arc::new(gateway);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(listener, gateway, stopped));
         Ok(Self { addr, terms, stop: Some(stop), task })

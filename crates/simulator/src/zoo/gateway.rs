@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use hyper::http::request;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -48,6 +48,8 @@ const NOT_FORWARDED: [&str; 7] =
 pub(super) struct Gateway {
     habits: &'static Habits,
     upstream: SocketAddr,
+    host: HeaderValue,
+    upstream_key: HeaderValue,
     terms: Arc<Terms>,
     limiter: Option<Arc<Limiter>>,
 }
@@ -77,9 +79,20 @@ enum NoAnswer {
 }
 
 impl Gateway {
-    pub(super) fn new(habits: &'static Habits, upstream: SocketAddr, terms: Arc<Terms>) -> Self {
+    /// A gateway before this upstream.
+    ///
+    /// # Errors
+    ///
+    /// When the upstream's key can be no value of a header.
+    pub(super) fn new(
+        habits: &'static Habits,
+        upstream: SocketAddr,
+        terms: Arc<Terms>,
+    ) -> Result<Self, InvalidHeaderValue> {
+        let host = HeaderValue::from_str(&upstream.to_string())?;
+        let upstream_key = HeaderValue::from_str(&terms.upstream_key)?;
         let limiter = habits.limit.map(|limit| Arc::new(Limiter::new(limit, &terms)));
-        Self { habits, upstream, terms, limiter }
+        Ok(Self { habits, upstream, host, upstream_key, terms, limiter })
     }
 
     /// Answers one request of the client's connection with this number.
@@ -146,9 +159,8 @@ impl Gateway {
         for name in NOT_FORWARDED {
             headers.remove(name);
         }
-        let value = |text: &str| HeaderValue::from_str(text).expect("the terms hold text that fits a header");
-        headers.insert(HOST, value(&self.upstream.to_string()));
-        headers.insert("x-api-key", value(&self.terms.upstream_key));
+        headers.insert(HOST, self.host.clone());
+        headers.insert("x-api-key", self.upstream_key.clone());
     }
 
     /// Asks the upstream and passes its answer on.

@@ -15,7 +15,7 @@ use tollgate_simulator::{Config, Running, Simulator};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What comes so much later than the bytes before it is another piece.
-const PIECES_APART: Duration = Duration::from_millis(5);
+const PIECES_APART: Duration = Duration::from_millis(15);
 
 pub(crate) const PLAIN: &str =
     r#"{"model":"claude-opus-5-5","max_tokens":99,"messages":[{"role":"user","content":"hi"}]}"#;

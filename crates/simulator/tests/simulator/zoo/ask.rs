@@ -10,11 +10,11 @@ use crate::client::{Answer, Client, simulator, within};
 pub(super) const BETAS: &str = "claude-code-20250219,interleaved-thinking-2025-05-14";
 pub(super) const STRAY: &str = "stray-credential-9876543210";
 /// In place of 32 MiB, so that the tests are fast.
-pub(super) const MOST_BODY_BYTES: usize = 3 * 1024 * 1024;
+pub(super) const MOST_BODY_BYTES: usize = 5 * 1024 * 1024 / 4;
 /// What takes longer is slow: here, what should take less than 3 s.
-pub(super) const PROMPT: Duration = Duration::from_millis(1000);
+pub(super) const PROMPT: Duration = Duration::from_millis(2000);
 /// A pause, and a long one.
-pub(super) const PAUSES_MS: [u64; 2] = [450, 1300];
+pub(super) const PAUSES_MS: [u64; 2] = [900, 2600];
 
 /// One animal in its cage.
 pub(super) struct Visit {
@@ -49,9 +49,9 @@ impl Visit {
             rpm: 1_000_000,
             burst: 1_000_000,
             tokens_per_minute: u64::MAX,
-            idle: Duration::from_millis(900),
-            short_idle: Duration::from_millis(200),
-            slow: Duration::from_millis(1500),
+            idle: Duration::from_millis(1800),
+            short_idle: Duration::from_millis(450),
+            slow: Duration::from_millis(2500),
             ..Terms::default()
         };
         let simulator = simulator().await;
