@@ -27,7 +27,7 @@ const PLACES: usize = 8;
 /// How long the probe may take to note the end of an exchange whose end we have seen.
 const NOTED_WITHIN: Duration = Duration::from_secs(3);
 /// How often a request is sent that a limit of the gateway refuses, and how long its `retry-after` is obeyed.
-const TRIES: usize = 3;
+const TRIES: usize = 6;
 const WAIT_AT_MOST: Duration = Duration::from_secs(20);
 /// Bodies of answers up to this length are searched for credentials.
 const SEARCHED_BYTES: usize = 1 << 20;

@@ -208,7 +208,7 @@ mod tests {
         let (from, until) = validity(certificate.der()).unwrap();
         assert_eq!(
             (instant(from).as_str(), instant(until).as_str()),
-            ("2024-02-29T00:00:00Z", "2051-01-02T00:00:00Z")
+            ("2024-02-29T00:00:00.000Z", "2051-01-02T00:00:00.000Z")
         );
         assert_eq!(validity(&CertificateDer::from(vec![0x30, 0x82, 0xff])), None);
     }
