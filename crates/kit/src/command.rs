@@ -2,8 +2,10 @@
 
 mod allowance;
 pub(crate) mod audit;
+mod client;
 pub(crate) mod config;
 mod demo;
+mod doctor;
 pub(crate) mod key;
 mod operator;
 mod price;
@@ -17,8 +19,10 @@ pub(crate) mod usage;
 
 pub(crate) use allowance::Allowance;
 pub(crate) use audit::Audit;
+pub(crate) use client::Client;
 pub(crate) use config::Config;
 pub(crate) use demo::Demo;
+pub(crate) use doctor::Doctor;
 pub(crate) use key::Key;
 pub(crate) use operator::Operator;
 pub(crate) use price::Price;

@@ -7,9 +7,11 @@
 
 mod admin;
 mod cli;
+mod client;
 mod command;
 mod descriptors;
 mod dial;
+mod doctor;
 mod exchange;
 mod fault;
 mod finding;

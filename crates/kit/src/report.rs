@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tollgate_policy::unit::UnixMs;
 
-use crate::finding::{Finding, Outcome, Severity};
+use crate::{
+    fault::Fault,
+    finding::{Finding, Outcome, Severity},
+    printer::Printer,
+};
 
 mod json;
 mod text;
@@ -101,4 +105,21 @@ pub(crate) struct Printed {
     /// Show the evidence of what is well, too.
     #[arg(long)]
     pub(crate) verbose: bool,
+}
+
+impl Printed {
+    /// Prints a report as it is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`], [`Fault::Unwritable`].
+    pub(crate) fn publish(&self, report: &Report, printer: &Printer) -> Result<(), Fault> {
+        let Some(path) = &self.output else {
+            return printer.answer(&report.print(self.format, self.verbose));
+        };
+        // Colours are for terminals.
+        let text = anstream::adapter::strip_str(&report.print(self.format, self.verbose)).to_string();
+        std::fs::write(path, text).map_err(|cause| Fault::Unwritable { path: path.clone(), cause })?;
+        printer.answer(&report.print(Format::Text, false))
+    }
 }
