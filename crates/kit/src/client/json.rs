@@ -83,21 +83,23 @@ pub(crate) fn set(text: &str, path: &[&str], value: &str) -> Result<String, NotA
             set(&text[member.value.clone()], rest, value).map_err(|fault| moved(fault, text, member))?;
         return Ok(spliced(text, member.value.clone(), &inner));
     }
-    let indent = indent(text, &members);
+    let last = members.last().map(|last| last.span.end);
+    let Some(indent) = indent(text, &members) else {
+        // All on one line.
+        let new =
+            rest.iter().rev().fold(value.to_owned(), |inner, key| format!("{{{}: {inner}}}", quoted(key)));
+        let at = last.unwrap_or_default();
+        return Ok(spliced(text, at..at, &format!(", {}: {new}", quoted(key))));
+    };
     let unit = unit(&indent, members.is_empty());
     let new = rest.iter().rev().fold(value.to_owned(), |inner, key| {
         let inner = inner.replace('\n', &format!("\n{unit}"));
         format!("{{\n{unit}{}: {inner}\n}}", quoted(key))
     });
     let new = format!("{}: {}", quoted(key), new.replace('\n', &format!("\n{indent}")));
-    Ok(match members.last() {
-        Some(last) => spliced(text, last.span.end..last.span.end, &format!(",\n{indent}{new}")),
-        None => {
-            let open = text.find('{').unwrap_or_default();
-            let close = text.rfind('}').unwrap_or(text.len());
-            let outer = indent.strip_suffix(unit.as_str()).unwrap_or_default();
-            spliced(text, open + 1..close, &format!("\n{indent}{new}\n{outer}"))
-        }
+    Ok(match last {
+        Some(last) => spliced(text, last..last, &format!(",\n{indent}{new}")),
+        None => spliced(text, inside(text), &format!("\n{indent}{new}\n")),
     })
 }
 
@@ -123,10 +125,7 @@ pub(crate) fn remove(text: &str, path: &[&str]) -> Result<String, NotAnObject> {
     let gone = match (before, after) {
         (_, Some(after)) => member.span.start..after.span.start,
         (Some(before), None) => before.span.end..member.span.end,
-        (None, None) => {
-            let open = text.find('{').unwrap_or_default();
-            open + 1..text.rfind('}').unwrap_or(text.len())
-        }
+        (None, None) => inside(text),
     };
     Ok(spliced(text, gone, ""))
 }
@@ -162,14 +161,20 @@ fn spliced(text: &str, at: Range<usize>, with: &str) -> String {
     [&text[..at.start], with, &text[at.end..]].concat()
 }
 
-/// What stands before the members of an object on their lines; two spaces where there are none.
-fn indent(text: &str, members: &[Member]) -> String {
-    let before = members.last().map(|last| &text[..last.span.start]);
-    let line = before.and_then(|before| before.rsplit_once('\n')).map(|(_, line)| line);
-    match line {
-        Some(line) if line.trim().is_empty() => line.to_owned(),
-        _ => "  ".to_owned(),
-    }
+/// What stands between the braces of an object.
+fn inside(text: &str) -> Range<usize> {
+    let open = text.find('{').map_or(0, |open| open + 1);
+    open..text.rfind('}').unwrap_or(text.len())
+}
+
+/// What stands before the last member of an object on its line, two spaces where there is none. None if other things
+/// do.
+fn indent(text: &str, members: &[Member]) -> Option<String> {
+    let Some(last) = members.last() else {
+        return Some("  ".to_owned());
+    };
+    let line = text[..last.span.start].rsplit_once('\n').map(|(_, line)| line);
+    line.filter(|line| line.trim().is_empty()).map(str::to_owned)
 }
 
 /// One step of indentation.
@@ -220,7 +225,8 @@ mod tests {
             (TEXT, vec!["z"], TEXT.replace("true", "true,\n  \"z\": 7")),
             ("{}", vec!["a"], "{\n  \"a\": 7\n}".to_owned()),
             ("{\n}\n", vec!["e", "a"], "{\n  \"e\": {\n    \"a\": 7\n  }\n}\n".to_owned()),
-            ("{\"a\":1}", vec!["b"], "{\"a\":1,\n  \"b\": 7}".to_owned()),
+            ("{\"a\":1}", vec!["b"], "{\"a\":1, \"b\": 7}".to_owned()),
+            ("{\"a\":1}", vec!["e", "b"], "{\"a\":1, \"e\": {\"b\": 7}}".to_owned()),
             (
                 "{\n\t\"a\": 1\n}",
                 vec!["e", "b"],

@@ -139,7 +139,7 @@ impl Question {
         let Some(token) = &self.token else {
             let endpoint = self.endpoint(&none).await?;
             let tries = Tries { given: none.clone(), made_up, none };
-            return Ok(vec![endpoint, tries.refusal()]);
+            return Ok(std::iter::once(endpoint).chain(self.refusal(&tries)).collect());
         };
         let token = token.reveal();
         let ways = [
@@ -162,8 +162,13 @@ impl Question {
         if matches!(tries.judge().0, Verdict::Accepted) {
             findings.extend(ways.iter().map(|(rule, what, reply)| header(rule, what, reply)));
         }
-        findings.push(tries.refusal());
+        findings.extend(self.refusal(&tries));
         Ok(findings)
+    }
+
+    /// Whether others are refused. A certificate of the client may be credential enough, so then it is not judged.
+    fn refusal(&self, tries: &Tries) -> Option<Finding> {
+        self.way.client_certificate.is_none().then(|| tries.refusal())
     }
 
     /// Whether the endpoint is there. A 404 is held against that of a path which can not exist.

@@ -166,7 +166,7 @@ fn untrusted(host: &str, fault: &DialFault, now: UnixMs) -> Finding {
 /// What a failed handshake means, where it can be said better than the library does, and what to do about it.
 fn handshake_cure(says: &str) -> (Option<&'static str>, &'static str) {
     let says = says.to_ascii_lowercase();
-    let rows: [(&[&str], Option<&'static str>, &'static str); 4] = [
+    let rows: [(&[&str], Option<&'static str>, &'static str); 5] = [
         (
             &["corrupt message", "invalidcontenttype"],
             Some("what listens at this port does not speak TLS"),
@@ -181,6 +181,11 @@ fn handshake_cure(says: &str) -> (Option<&'static str>, &'static str) {
             &["protocolversion", "handshakefailure"],
             Some("the gateway and this machine have no version of TLS or no cipher in common"),
             "Let the gateway offer TLS 1.2 or 1.3 with the usual ciphers.",
+        ),
+        (
+            &["no answer within"],
+            Some("what listens at this port does not answer to TLS"),
+            "Use http:// if that is meant, or the port at which the gateway speaks TLS. If this is it, it hangs.",
         ),
         (
             &["eof", "reset"],
@@ -250,10 +255,11 @@ mod tests {
             ("received fatal alert: CertificateRequired", "demands a certificate"),
             ("received fatal alert: ProtocolVersion", "no version of TLS"),
             ("tls handshake eof", "closed in the middle"),
+            ("TLS with h failed: no answer within 10 s", "does not answer to TLS"),
         ];
         for (says, what) in rows {
             assert!(handshake_cure(says).0.unwrap().contains(what), "{says}");
         }
-        assert_eq!(handshake_cure("no answer within 10 s").0, None);
+        assert_eq!(handshake_cure("something new").0, None);
     }
 }

@@ -74,6 +74,9 @@ impl Tries {
         let fail = |says: &str, cure: &str| Finding::fail(&CREDENTIAL, ground, says).cure(cure);
         let gateway = product.unwrap_or("the gateway");
         let finding = match verdict {
+            Verdict::Accepted if self.is_open() => {
+                Finding::unknown(&CREDENTIAL, "everything is accepted, so it is not known whether this one is good")
+            }
             Verdict::Accepted => Finding::pass(&CREDENTIAL, ground, "the gateway accepts it"),
             Verdict::NotPermitted => Finding::pass(
                 &CREDENTIAL,
@@ -114,30 +117,26 @@ impl Tries {
         finding.with("without one", self.none.line())
     }
 
+    /// Whether a made-up credential is answered like a good one. Failures and limits tell nothing.
+    fn is_open(&self) -> bool {
+        !self.made_up.is_refusal() && !matches!(self.made_up.status, 429 | 500..)
+    }
+
     /// Whether those who have no credential are refused.
     pub(crate) fn refusal(&self) -> Finding {
-        let open = [(&self.none, "without a credential"), (&self.made_up, "with a made-up credential")]
-            .into_iter()
-            .find(|(reply, _)| !reply.is_refusal() && !matches!(reply.status, 429 | 500..));
-        match open {
-            None => {
-                let is_told = self.none.is_refusal() && self.made_up.is_refusal();
-                if is_told {
-                    return Finding::pass(
-                        &REFUSAL,
-                        Ground::Proven,
-                        "requests without a good credential are refused",
-                    );
-                }
-                Finding::unknown(&REFUSAL, "the gateway had no answer to them")
-            }
-            Some((reply, what)) => {
-                let says = format!("a request {what} is answered with {}, not with 401", reply.status);
-                Finding::fail(&REFUSAL, Ground::Proven, says)
-                    .with("answered", reply.line())
-                    .cure("If the gateway took it, everybody who reaches it can spend on its account: let it check credentials.")
-            }
+        let tried = [(&self.none, "without a credential"), (&self.made_up, "with a made-up credential")];
+        let open =
+            tried.iter().find(|(reply, _)| !reply.is_refusal() && !matches!(reply.status, 429 | 500..));
+        if let Some((reply, what)) = open {
+            let says = format!("a request {what} is answered with {}, not with 401", reply.status);
+            let cure = "If the gateway took it, everybody who reaches it can spend on its account: let it check \
+                        credentials.";
+            return Finding::fail(&REFUSAL, Ground::Proven, says).with("answered", reply.line()).cure(cure);
         }
+        if tried.iter().all(|(reply, _)| reply.is_refusal()) {
+            return Finding::pass(&REFUSAL, Ground::Proven, "requests without a good credential are refused");
+        }
+        Finding::unknown(&REFUSAL, "the gateway had no answer to them")
     }
 
     /// What came of the request behind the gateway, where its credential was accepted.

@@ -4,10 +4,13 @@
 
 mod allowance;
 mod audit;
+mod client;
 mod config;
 mod demo;
+mod doctor;
 mod focus;
 mod key;
+mod listener;
 mod operator;
 mod price;
 mod reconcile;

@@ -24,15 +24,7 @@ const PASSPHRASE: &str = "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE";
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(set) = patient.variable(CA) {
-        let finding = good_now(&AUTHORITY, CA, Path::new(&set.value)).map_or_else(
-            |bad| *bad,
-            |read| {
-                let says = format!("{CA} names a file with {} certificates", read.len());
-                read.iter().fold(Finding::pass(&AUTHORITY, Proven, says), |finding, one| {
-                    finding.with("certificate", one.line())
-                })
-            },
-        );
+        let finding = authorities(Path::new(&set.value));
         findings.push(placed(finding, set.origin, &["env", CA]));
     }
     match (patient.variable(CERT), patient.variable(KEY)) {
@@ -54,8 +46,30 @@ fn half(set: &str, missing: &str, origin: Origin<'_>) -> Finding {
     placed(finding, origin, &["env", set])
 }
 
-/// The certificates of a file, if there are some and all are good now.
-fn good_now(rule: &'static Rule, name: &str, path: &Path) -> Result<Vec<Certificate>, Box<Finding>> {
+/// Bundles hold old ones too, so one that is good is enough.
+fn authorities(path: &Path) -> Finding {
+    let read = match read(&AUTHORITY, path) {
+        Ok(read) => read,
+        Err(finding) => return *finding,
+    };
+    let good = read.iter().filter(|one| is_good(one)).count();
+    let says = format!("{CA} names a file with {} certificates, {good} of which are good now", read.len());
+    let finding = match good {
+        0 => Finding::fail(&AUTHORITY, Proven, says)
+            .cure("Get the certificate that is in use now from whoever runs the gateway or the proxy."),
+        _ => Finding::pass(&AUTHORITY, Proven, says),
+    };
+    // A bundle has hundreds.
+    read.iter().take(3).fold(finding, |finding, one| finding.with("certificate", one.line()))
+}
+
+fn is_good(one: &Certificate) -> bool {
+    let now = Instant::now().unix_ms();
+    one.good_from <= now && now <= one.good_until
+}
+
+/// The certificates of a file.
+fn read(rule: &'static Rule, path: &Path) -> Result<Vec<Certificate>, Box<Finding>> {
     let fail = |says: String, cure: &str| Err(Box::new(Finding::fail(rule, Proven, says).cure(cure)));
     let shown = path.display();
     let ders = match CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
@@ -68,29 +82,24 @@ fn good_now(rule: &'static Rule, name: &str, path: &Path) -> Result<Vec<Certific
         }
     };
     let read = chain::read(&ders);
-    if read.is_empty() || read.len() < ders.len() {
-        let says = format!("{shown} holds {} certificates, {} of which can be read", ders.len(), read.len());
-        return fail(says, "It has to hold certificates in PEM: -----BEGIN CERTIFICATE-----.");
-    }
-    let now = Instant::now().unix_ms();
-    if let Some(past) = read.iter().find(|one| one.good_until < now || one.good_from > now) {
-        let says = format!(
-            "{} in {name} is good from {} until {}",
-            past.subject,
-            chain::day(past.good_from),
-            chain::day(past.good_until)
-        );
-        return fail(says, "Get the one that is good now from whoever gave you this one.");
+    if read.is_empty() {
+        let cure = "It has to hold certificates in PEM: -----BEGIN CERTIFICATE-----.";
+        return fail(format!("{shown} holds no certificate"), cure);
     }
     Ok(read)
 }
 
 fn pair(certificate: &Path, key: &Path, has_passphrase: bool) -> Finding {
-    let read = match good_now(&CERTIFICATE, CERT, certificate) {
+    let read = match read(&CERTIFICATE, certificate) {
         Ok(read) => read,
         Err(finding) => return *finding,
     };
     let fail = |says: String, cure: &str| Finding::fail(&CERTIFICATE, Proven, says).cure(cure);
+    if let Some(past) = read.first().filter(|own| !is_good(own)) {
+        let (from, until) = (chain::day(past.good_from), chain::day(past.good_until));
+        let says = format!("the certificate of {} is good from {from} until {until}", past.subject);
+        return fail(says, "Have it renewed by whoever gave it out.");
+    }
     let mode = match fs::metadata(key) {
         Ok(about) => about.permissions().mode() & 0o777,
         Err(error) => {
