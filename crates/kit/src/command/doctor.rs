@@ -14,6 +14,7 @@ use crate::{
     proxy::Proxy,
     report::{Printed, Report, Verdict},
     runtime,
+    signals::Stop,
     status::Status,
     time::{Instant, Span},
     token::TokenArgs,
@@ -191,8 +192,18 @@ impl Client {
             printer.say("running the apiKeyHelper ...");
         }
         let runs_helper = !self.no_helper;
-        let examined = runtime::ask(async { Ok(patient.examine(runs_helper).await) })?;
-        told(("doctor client", subject), examined.0, &examined.1, &self.printed, printer)
+        let examined = runtime::ask(async {
+            let mut stop = Stop::listen()?;
+            // A helper under way ends with the future.
+            Ok(tokio::select! {
+                examined = patient.examine(runs_helper) => Some(examined),
+                () = stop.next() => None,
+            })
+        })?;
+        let Some((examined, secrets)) = examined else {
+            return Ok(Status::Failed);
+        };
+        told(("doctor client", subject), examined, &secrets, &self.printed, printer)
     }
 }
 

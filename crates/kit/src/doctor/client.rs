@@ -14,7 +14,7 @@ use crate::{
 mod address;
 mod certificates;
 mod credentials;
-mod helper;
+mod key_program;
 mod request;
 
 /// Everything that tells Claude Code what to do.
@@ -120,7 +120,7 @@ impl Patient {
         findings.extend(self.shadowed());
         findings.extend(credentials::look(self));
         if let Some(command) = self.helper().filter(|_| runs_helper) {
-            let ran = helper::run(command, &self.project);
+            let ran = key_program::run(command, &self.project, key_program::PATIENCE).await;
             findings.extend(ran.findings);
             secrets.extend(ran.secrets);
         }

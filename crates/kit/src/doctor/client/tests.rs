@@ -9,7 +9,7 @@ use crate::finding::Outcome;
 struct Machine(TempDir);
 
 impl Machine {
-    fn new(files: &[(&str, &str)]) -> Self {
+    fn new(files: Named<'_>) -> Self {
         let top = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = top.path().join(name);
@@ -27,7 +27,7 @@ impl Machine {
     }
 
     /// The rules that do not hold.
-    async fn wrong(&self, shell: &[(&str, &str)]) -> Vec<&'static str> {
+    async fn wrong(&self, shell: Named<'_>) -> Vec<&'static str> {
         let shell = shell.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let patient = Patient::read(&self.folders(), None, shell);
         let (examined, _) = patient.examine(true).await;
@@ -37,6 +37,9 @@ impl Machine {
     }
 }
 
+/// Files, or variables, and what they hold.
+type Named<'t> = &'t [(&'t str, &'t str)];
+
 const USER: &str = "user/settings.json";
 const PROJECT: &str = "project/.claude/settings.json";
 const URL: (&str, &str) = ("ANTHROPIC_BASE_URL", "https://gw.example");
@@ -44,7 +47,7 @@ const TOKEN: (&str, &str) = ("ANTHROPIC_AUTH_TOKEN", "canary-0123456789abcdef");
 
 #[tokio::test]
 async fn each_fault_of_a_client_is_found_and_no_other() {
-    let rows: [(&[(&str, &str)], &[(&str, &str)], &[&str]); 17] = [
+    let rows: [(Named<'_>, Named<'_>, &[&str]); 17] = [
         (&[], &[URL, TOKEN], &[]),
         (&[], &[TOKEN], &["client.base_url"]),
         (&[], &[URL], &["client.credential"]),
@@ -107,7 +110,7 @@ fn the_strongest_place_wins_and_an_empty_value_hides_what_is_weaker() {
         ("managed/managed-settings.d/1.json", r#"{"env":{"ANTHROPIC_AUTH_TOKEN":""}}"#),
     ];
     let shell = || vec![("ANTHROPIC_AUTH_TOKEN".to_owned(), "shell".to_owned())];
-    let winner = |files: &[(&str, &str)]| {
+    let winner = |files: Named<'_>| {
         let machine = Machine::new(files);
         let patient = Patient::read(&machine.folders(), None, shell());
         patient.variable("ANTHROPIC_AUTH_TOKEN").map(|set| set.value)

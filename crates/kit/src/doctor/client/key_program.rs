@@ -1,16 +1,19 @@
 //! Running an `apiKeyHelper` as Claude Code does, without showing what it prints.
 
 use std::{
-    io::Read,
+    io::{self, Read},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::channel,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use crate::{
     doctor::{jwt::Jwt, rules::HELPER, shape::Shape},
@@ -26,7 +29,7 @@ pub(super) struct Ran {
 }
 
 /// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// It is run while somebody waits.
 const SLOW: Duration = Duration::from_secs(2);
 /// How often it is looked whether it has ended.
@@ -34,58 +37,66 @@ const TICK: Duration = Duration::from_millis(10);
 /// The longest credential, in bytes: <https://code.claude.com/docs/en/llm-gateway-connect>.
 const CREDENTIAL_BYTES: usize = 16_384;
 
-/// Runs it by the shell, in the project's folder.
-pub(super) fn run(command: &str, project: &Path) -> Ran {
+/// Runs it by the shell, in the project's folder. Dropping the future ends it.
+pub(super) async fn run(command: &str, project: &Path, patience: Duration) -> Ran {
     let began = Instant::now();
     let failed = |says: String, cure: &str| Ran {
         findings: vec![Finding::fail(&HELPER, Proven, says).cure(cure)],
         secrets: Vec::new(),
     };
-    match output(command, project) {
-        Err(error) => failed(format!("it can not be run: {error}"), "Name a command that this user may run."),
-        Ok(None) => failed(
-            format!("it has not ended after {} s", PATIENCE.as_secs()),
+    match timeout(patience, output(command, project)).await {
+        Ok(Ok((status, printed))) => judge(status, &printed, began.elapsed()),
+        Ok(Err(error)) => {
+            failed(format!("it can not be run: {error}"), "Name a command that this user may run.")
+        }
+        Err(_) => failed(
+            format!("it has not ended after {} s", patience.as_secs()),
             "Let it ask nothing and end by itself: it has no terminal. Keep what it gets in a file if that takes long.",
         ),
-        Ok(Some((status, printed))) => judge(status, &printed, began.elapsed()),
     }
 }
 
-/// Its status and what it printed. None if it took too long; it is ended then, with what it started.
-fn output(command: &str, project: &Path) -> std::io::Result<Option<(ExitStatus, Vec<u8>)>> {
+/// Its status and what it printed.
+async fn output(command: &str, project: &Path) -> io::Result<(ExitStatus, Vec<u8>)> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).current_dir(project).process_group(0);
-    let mut child = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let (send, printed) = channel();
-    if let Some(mut out) = child.stdout.take() {
+    let child = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut group = Group { child, has_ended: false };
+    let (send, printed) = oneshot::channel();
+    if let Some(out) = group.child.stdout.take() {
         thread::spawn(move || {
             let mut bytes = Vec::new();
-            // What can not be read is as good as not printed.
-            let _ = out.by_ref().take(CREDENTIAL_BYTES as u64 * 2).read_to_end(&mut bytes);
+            // What can not be read is as good as not printed, and nobody may wait for it any more.
+            let _ = out.take(CREDENTIAL_BYTES as u64 * 2).read_to_end(&mut bytes);
             let _ = send.send(bytes);
         });
     }
-    let end = Instant::now() + PATIENCE;
-    let printed = printed.recv_timeout(PATIENCE);
-    while let Ok(printed) = &printed {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some((status, printed.clone())));
+    let printed = printed.await.unwrap_or_default();
+    loop {
+        if let Some(status) = group.child.try_wait()? {
+            group.has_ended = true;
+            return Ok((status, printed));
         }
-        if Instant::now() >= end {
-            break;
-        }
-        thread::sleep(TICK);
+        sleep(TICK).await;
     }
-    stop(&mut child);
-    Ok(None)
 }
 
-fn stop(child: &mut Child) {
-    // It may have ended just now.
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::KILL);
+/// A command with what it started. All of it ends when this is dropped, if the command has not ended before.
+struct Group {
+    child: Child,
+    /// Its number may be another's from then on.
+    has_ended: bool,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group.filter(|_| !self.has_ended) {
+            // Fails only if all of it has ended by now.
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = self.child.wait();
+        }
     }
-    let _ = child.wait();
 }
 
 fn judge(status: ExitStatus, printed: &[u8], took: Duration) -> Ran {
@@ -128,8 +139,18 @@ mod tests {
     use super::*;
     use crate::finding::Outcome;
 
-    #[test]
-    fn a_helper_is_judged_by_what_it_prints_and_how_it_ends() {
+    #[tokio::test]
+    async fn a_helper_that_does_not_end_is_ended_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = "(sleep 2; touch left-behind) & wait";
+        let ran = run(command, folder.path(), Duration::from_millis(200)).await;
+        assert!(ran.findings[0].says.contains("has not ended"), "{}", ran.findings[0].says);
+        sleep(Duration::from_millis(2500)).await;
+        assert!(!folder.path().join("left-behind").exists());
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_judged_by_what_it_prints_and_how_it_ends() {
         let rows = [
             ("echo canary-0123456789abcdef", true, "printed a credential"),
             ("printf '  canary-0123456789abcdef\\n\\n'", true, "printed a credential"),
@@ -141,7 +162,7 @@ mod tests {
             ("no-such-command-here", false, "status 127"),
         ];
         for (command, holds, part) in rows {
-            let ran = run(command, Path::new("/"));
+            let ran = run(command, Path::new("/"), PATIENCE).await;
             let finding = &ran.findings[0];
             assert_eq!(matches!(finding.outcome, Outcome::Pass(_)), holds, "{command}: {}", finding.says);
             assert!(finding.says.contains(part), "{command}: {}", finding.says);
