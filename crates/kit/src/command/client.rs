@@ -139,10 +139,12 @@ impl Setup {
         }
         file.change(&old, &new, self.dry_run, printer)?;
         if !self.dry_run {
-            printer.say(
+            let scope = self.at.scope.to_possible_value().map(|value| value.get_name().to_owned());
+            printer.say(&format!(
                 "verify it: run `claude` and type /status, which shows the base URL; or `tollgate doctor client`\n\
-                 take it back: tollgate client undo",
-            );
+                 take it back: tollgate client undo --scope {}",
+                scope.unwrap_or_default()
+            ));
         }
         Ok(Status::Done)
     }

@@ -4,6 +4,7 @@ use std::{env, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use tollgate_config::Url;
+use tollgate_policy::unit::UnixMs;
 
 use crate::{
     client::settings::Folders,
@@ -168,14 +169,14 @@ impl Doctor {
 impl Auth {
     fn run(self, printer: &Printer) -> Result<Status, Fault> {
         let way = self.line.way_out()?;
-        let subject = way.url.to_string();
+        let (subject, began_at) = (way.url.to_string(), Instant::now().unix_ms());
         let token = self.token.take(printer)?;
         let question =
             Question { way, token, model: self.model, issuer: self.issuer, audience: self.audience };
         printer.say(&format!("asking {subject} ..."));
         let examined = runtime::ask(async { Ok(question.answer().await) })?;
         let secrets = [question.secrets(), proxy::secrets()].concat();
-        told(("doctor auth", subject), examined, &secrets, &self.printed, printer)
+        told(("doctor auth", subject, began_at), examined, &secrets, &self.printed, printer)
     }
 }
 
@@ -183,17 +184,17 @@ impl Client {
     fn run(self, printer: &Printer) -> Result<Status, Fault> {
         let folders = Folders::of_this_process(self.managed_folder, self.project)
             .map_err(|cause| Fault::Unreadable { path: "~/.claude".into(), cause })?;
-        let subject = folders.project.display().to_string();
+        let (subject, began_at) = (folders.project.display().to_string(), Instant::now().unix_ms());
         let environment: Vec<(String, String)> = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let patient = client::Patient::read(&folders, self.settings.as_deref(), environment);
-        if !self.no_helper && patient.helper().is_some() {
-            printer.say("running the apiKeyHelper ...");
-        }
         let runs_helper = !self.no_helper;
         let examined = runtime::ask(async {
             let mut stop = Stop::listen()?;
+            if runs_helper && patient.helper().is_some() {
+                printer.say("running the apiKeyHelper ...");
+            }
             // A helper under way ends with the future.
             Ok(tokio::select! {
                 examined = patient.examine(runs_helper) => Some(examined),
@@ -203,30 +204,29 @@ impl Client {
         let Some((examined, secrets)) = examined else {
             return Ok(Status::Failed);
         };
-        told(("doctor client", subject), examined, &secrets, &self.printed, printer)
+        told(("doctor client", subject, began_at), examined, &secrets, &self.printed, printer)
     }
 }
 
 impl ProxyCommand {
     fn run(self, printer: &Printer) -> Result<Status, Fault> {
         let way = self.line.way();
-        let subject = way.url.to_string();
+        let (subject, began_at) = (way.url.to_string(), Instant::now().unix_ms());
         printer.say(&format!("asking {subject} ..."));
         let examined = runtime::ask(async { Ok(proxy::examine(&way).await) })?;
-        told(("doctor proxy", subject), examined, &proxy::secrets(), &self.printed, printer)
+        told(("doctor proxy", subject, began_at), examined, &proxy::secrets(), &self.printed, printer)
     }
 }
 
 /// Prints what was found, without the secrets.
 fn told(
-    (tool, subject): (&'static str, String),
+    (tool, subject, began_at): (&'static str, String, UnixMs),
     examined: Examined,
     secrets: &[String],
     printed: &Printed,
     printer: &Printer,
 ) -> Result<Status, Fault> {
     let product = examined.product.map(str::to_owned);
-    let began_at = Instant::now().unix_ms();
     let mut report = Report { tool, subject, product, began_at, findings: examined.findings };
     let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
     report.hide(&secrets);

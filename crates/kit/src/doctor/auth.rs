@@ -186,6 +186,10 @@ impl Question {
                 "a page for browsers answers".to_owned(),
                 "Compare the URL with the one that you were given: this is a web site, or a login in front of the gateway.",
             ),
+            403 if given.message.starts_with("Missing Authentication Token") => fail(
+                "AWS API Gateway says this of paths that do not exist".to_owned(),
+                "Compare the path of the URL with the one that you were given: the stage is a part of it.",
+            ),
             404 | 405 => {
                 let token =
                     self.token.as_ref().map_or(Presented::Nowhere, |token| Presented::Bearer(token.reveal()));

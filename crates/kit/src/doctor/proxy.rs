@@ -74,7 +74,12 @@ fn agreement() -> Vec<Finding> {
                 ))
         })
     };
-    NAMES.iter().filter_map(differ).collect()
+    let unread = ["all_proxy", "ALL_PROXY"].into_iter().find(|name| set(name).is_some());
+    let unread = unread.map(|name| {
+        Finding::fail(&PROXY_AGREE, Proven, format!("{name} is set, which Claude Code does not read"))
+            .cure("Set HTTPS_PROXY too, if the gateway is to be reached through a proxy.")
+    });
+    NAMES.iter().filter_map(differ).chain(unread).collect()
 }
 
 /// What NO_PROXY says about the URL, where it says anything, and whether it exempts it.
@@ -86,20 +91,9 @@ fn exemption(url: &Url) -> Option<(Finding, bool)> {
 }
 
 fn named(way: &Way) -> Result<Option<Proxy>, Box<Finding>> {
-    let fail = |says: String| Box::new(Finding::fail(&PROXY_NAMED, Proven, says));
-    if let Some(name) = ["all_proxy", "ALL_PROXY"].into_iter().find(|name| set(name).is_some()) {
-        let is_used = Proxy::from_environment(&way.url).is_ok_and(|proxy| proxy.is_some());
-        if !is_used {
-            return Err(Box::new(
-                fail(format!("{name} is set, which Claude Code does not read"))
-                    .cure("Set HTTPS_PROXY to a proxy with http://."),
-            ));
-        }
-    }
     Proxy::from_environment(&way.url).map_err(|why| {
-        Box::new(
-            fail(why).cure("Write it as http://[USER:PASSWORD@]HOST:PORT, with %XX for special characters."),
-        )
+        let cure = "Write it as http://[USER:PASSWORD@]HOST:PORT, with %XX for special characters.";
+        Box::new(Finding::fail(&PROXY_NAMED, Proven, why).cure(cure))
     })
 }
 
@@ -123,7 +117,9 @@ async fn tried(way: &Way) -> Vec<Finding> {
             let seen = fault.seen.clone().unwrap_or_default();
             let mut findings =
                 vec![Finding::pass(&PROXY_TUNNEL, Proven, "the proxy opens a tunnel to the gateway")];
-            findings.push(inspection(way, &seen.chain, seen.distrust.is_some()).await);
+            if !seen.chain.is_empty() {
+                findings.push(inspection(way, &seen.chain, seen.distrust.is_some()).await);
+            }
             let says = fault.to_string();
             let cure = "Put the certificate of the proxy's authority, in PEM, into a file and name that in \
                         NODE_EXTRA_CA_CERTS (here: --ca), or have the gateway exempted from inspection.";

@@ -103,7 +103,8 @@ rules! {
     PROXY_NAMED = "proxy.named" "Proxy Variables" Error false
         "The variables that name a proxy can be read: http://[USER:PASSWORD@]HOST:PORT. Claude Code knows no SOCKS.";
     PROXY_AGREE = "proxy.agree" "Spelling" Warning false
-        "A variable that is set in lower and in upper case has one value: programs differ in which they read.";
+        "A variable that is set in lower and in upper case has one value, and none is set that Claude Code does not \
+         read: programs differ in which they do.";
     PROXY_EXEMPT = "proxy.exempt" "NO_PROXY" Note false
         "`NO_PROXY` says whether the gateway is reached directly.";
     PROXY_TUNNEL = "proxy.tunnel" "Tunnel" Error true

@@ -151,6 +151,8 @@ mod tests {
             assert!(cure.is_some(), "{text}: {says}");
             assert!(!says.contains(text), "{says}");
         }
+        assert_eq!(Shape::of("tga_0123456789"), Shape::OperatorKey);
+        assert!(matches!(Shape::of(cut), Shape::BrokenVirtualKey(_)));
         assert_eq!(
             Shape::of("sk-ant-oat01-x"),
             Shape::ProviderKey("an OAuth token of a Claude subscription")

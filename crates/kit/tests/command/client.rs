@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::run::{Ran, ran, tollgate};
+use crate::run::{Ran, Server, ran, tollgate};
 
 const TOKEN: &str = "canary-0123456789abcdef";
 const URL: &str = "https://gateway.example.com";
@@ -173,4 +173,21 @@ fn what_setup_writes_the_doctor_finds_good() {
     insta::assert_snapshot!(
         found.shown(&[(crate::run::text(&fs::canonicalize(home.0.path()).unwrap()), "HOME")])
     );
+}
+
+#[test]
+fn a_doctor_that_is_interrupted_leaves_no_helper_behind() {
+    let home = Home::new();
+    home.write(".claude/settings.json", r#"{"apiKeyHelper":"touch started; sleep 3; touch left-behind"}"#);
+    let mut command: Command = tollgate(&["doctor", "client"]);
+    command.env("HOME", home.0.path()).current_dir(home.path("project"));
+    let doctor = Server::start(command);
+    doctor.line("running the apiKeyHelper");
+    while !home.path("project/started").exists() {
+        std::thread::yield_now();
+    }
+    doctor.signal("INT");
+    assert_eq!(doctor.end().code(), Some(1));
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert!(!home.path("project/left-behind").exists());
 }

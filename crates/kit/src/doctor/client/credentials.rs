@@ -44,7 +44,7 @@ pub(super) fn secrets(patient: &Patient) -> Vec<String> {
         parts.push(value.clone());
         parts
     });
-    parts.filter(|part| part.chars().count() >= 4).collect()
+    parts.filter(|part| part.chars().count() >= 8).collect()
 }
 
 /// Looks at what is sent.
