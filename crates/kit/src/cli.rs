@@ -2,8 +2,8 @@
 
 use crate::{
     command::{
-        Allowance, Audit, Check, Config, Demo, Key, Operator, Price, Reconcile, Serve, Session, Setup,
-        Simulate, Statement, Usage,
+        Allowance, Audit, Check, Client, Config, Demo, Doctor, Key, Operator, Price, Reconcile, Serve,
+        Session, Setup, Simulate, Statement, Usage,
     },
     fault::Fault,
     printer::Printer,
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Setup(Setup),
     Operator(Operator),
     Simulate(Simulate),
+    Doctor(Doctor),
+    Client(Client),
 }
 
 impl Command {
@@ -79,6 +81,8 @@ impl Command {
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),
+            Self::Doctor(command) => command.run(printer),
+            Self::Client(command) => command.run(printer),
         }
     }
 }

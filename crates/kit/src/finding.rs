@@ -20,6 +20,23 @@ pub(crate) struct Rule {
     pub(crate) about: &'static str,
 }
 
+/// Declares each row as a static and all of them as `TABLE`.
+macro_rules! rules {
+    ($($name:ident = $id:literal $title:literal $severity:ident $decisive:literal $about:literal;)*) => {
+        $(pub(crate) static $name: $crate::finding::Rule = $crate::finding::Rule {
+            id: $id,
+            title: $title,
+            severity: $crate::finding::Severity::$severity,
+            is_decisive: $decisive,
+            about: $about,
+        };)*
+        /// All of them, in the order of a report.
+        pub(crate) static TABLE: &[&$crate::finding::Rule] = &[$(&$name),*];
+    };
+}
+
+pub(crate) use rules;
+
 impl Rule {
     /// Its place in the documentation.
     pub(crate) fn link(&self) -> String {
@@ -162,3 +179,6 @@ mod tests {
         assert!(finding.evidence[0].text.ends_with("\u{e9} ..."));
     }
 }
+
+#[cfg(test)]
+mod reference;

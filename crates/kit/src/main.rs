@@ -8,9 +8,11 @@
 mod admin;
 mod check;
 mod cli;
+mod client;
 mod command;
 mod descriptors;
 mod dial;
+mod doctor;
 mod exchange;
 mod fault;
 mod finding;

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tollgate_policy::unit::UnixMs;
 
-use crate::finding::{Finding, Outcome, Severity};
+use crate::{
+    fault::Fault,
+    finding::{Finding, Outcome, Severity},
+    printer::Printer,
+};
 
 mod json;
 mod junit;
@@ -117,6 +121,34 @@ pub(crate) struct Printed {
     /// Show the evidence of what is well, too.
     #[arg(long)]
     pub(crate) verbose: bool,
+}
+
+impl Printed {
+    /// Prints a report as it is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`], [`Fault::Unwritable`].
+    pub(crate) fn publish(&self, report: &Report, printer: &Printer) -> Result<(), Fault> {
+        self.publish_with(report, &report.print(Format::Text, self.verbose), printer)
+    }
+
+    /// The same, with this text for people, which may hold colours.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Output`], [`Fault::Unwritable`].
+    pub(crate) fn publish_with(&self, report: &Report, text: &str, printer: &Printer) -> Result<(), Fault> {
+        let wanted = match self.format {
+            Format::Text => text.to_owned(),
+            format => report.print(format, self.verbose),
+        };
+        let Some(path) = &self.output else { return printer.answer(&wanted) };
+        // Colours are for terminals.
+        let wanted = anstream::adapter::strip_str(&wanted).to_string();
+        std::fs::write(path, wanted).map_err(|cause| Fault::Unwritable { path: path.clone(), cause })?;
+        printer.answer(text)
+    }
 }
 
 #[cfg(test)]

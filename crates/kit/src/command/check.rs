@@ -15,7 +15,7 @@ use crate::{
     money,
     printer::Printer,
     proxy::Proxy,
-    report::{Format, Printed, Report, Verdict},
+    report::{Printed, Report, Verdict},
     runtime,
     signals::Stop,
     status::{CheckStatus, Status},
@@ -158,7 +158,7 @@ impl Check {
             };
             report.hide(&secrets.iter().map(String::as_str).collect::<Vec<_>>());
             let text = check::print(&report, self.printed.verbose);
-            publish(&report, &self.printed, &text, printer)?;
+            self.printed.publish_with(&report, &text, printer)?;
             Ok(status(&report, is_unreachable))
         })
     }
@@ -256,28 +256,6 @@ pub(crate) fn until_stopped(
             }
         }
     })
-}
-
-/// Prints the report, or writes it to a file and the text for people to standard output.
-pub(crate) fn publish(
-    report: &Report,
-    printed: &Printed,
-    text: &str,
-    printer: &Printer,
-) -> Result<(), Fault> {
-    let wanted = match printed.format {
-        Format::Text => anstream::adapter::strip_str(text).to_string(),
-        format => report.print(format, printed.verbose),
-    };
-    match &printed.output {
-        Some(path) => {
-            let unwritable = |cause| Fault::Unwritable { path: path.clone(), cause };
-            std::fs::write(path, wanted).map_err(unwritable)?;
-            printer.answer(text)
-        }
-        None if printed.format == Format::Text => printer.answer(text),
-        None => printer.answer(&wanted),
-    }
 }
 
 /// How a check ends.

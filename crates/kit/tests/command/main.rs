@@ -5,10 +5,13 @@
 mod allowance;
 mod audit;
 mod check;
+mod client;
 mod config;
 mod demo;
+mod doctor;
 mod focus;
 mod key;
+mod listener;
 mod operator;
 mod price;
 mod reconcile;

@@ -7,7 +7,7 @@ use clap::{
     builder::styling::{AnsiColor, Style},
 };
 
-use super::{Gateway, publish, status, until_stopped};
+use super::{Gateway, status, until_stopped};
 use crate::{
     check::table::{fates, findings, text, three},
     fault::Fault,
@@ -69,7 +69,7 @@ impl Headers {
                 let _ = write!(page, "\n{}", text(fates));
             }
             let _ = write!(page, "\n{}", lines(&report.findings, self.printed.verbose));
-            publish(&report, &self.printed, &page, printer)?;
+            self.printed.publish_with(&report, &page, printer)?;
             Ok(status(&report, !reached))
         })
     }

@@ -1,0 +1,267 @@
+//! Certificates as people need to see them, and why a chain is not to be trusted (RFC 5280).
+
+use std::net::IpAddr;
+
+use rustls_pki_types::CertificateDer;
+use tollgate_policy::unit::UnixMs;
+use x509_parser::{
+    certificate::X509Certificate, extensions::GeneralName, prelude::FromDer, public_key::PublicKey,
+};
+
+/// What people ask about a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    /// Whom it is for.
+    pub(crate) subject: String,
+    /// Who signed it.
+    pub(crate) issuer: String,
+    /// The first instant at which it is good.
+    pub(crate) good_from: UnixMs,
+    /// The last one.
+    pub(crate) good_until: UnixMs,
+    /// Its key: `RSA 2048`, `EC 256`, `Ed25519`.
+    pub(crate) key: String,
+    /// Whether the key is too short to be trusted.
+    pub(crate) is_weak: bool,
+    /// The DNS names and addresses that it is good for.
+    pub(crate) names: Vec<String>,
+}
+
+/// Why a chain of certificates is not to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Distrust {
+    /// Nobody can read the certificate at this place of the chain, from 0.
+    Unreadable(usize),
+    /// It has expired.
+    Expired(Certificate),
+    /// It is not good yet.
+    NotYet(Certificate),
+    /// It is for other names.
+    WrongName(Certificate),
+    /// It signed itself and is not among the authorities of this machine.
+    SelfSigned(Certificate),
+    /// The last one of the chain was signed by somebody whom this machine does not know.
+    UnknownIssuer(Certificate),
+}
+
+/// The shortest RSA key in bits (NIST SP 800-131A).
+const RSA_BITS: usize = 2048;
+
+impl Certificate {
+    /// Reads one. None if it is no certificate.
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        let (_, read) = X509Certificate::from_der(der).ok()?;
+        let ms = |seconds: i64| UnixMs(seconds.saturating_mul(1000));
+        let (key, is_weak) = key(&read);
+        Some(Self {
+            subject: named(&read.subject().to_string()),
+            issuer: named(&read.issuer().to_string()),
+            good_from: ms(read.validity().not_before.timestamp()),
+            good_until: ms(read.validity().not_after.timestamp()),
+            key,
+            is_weak,
+            names: names(&read),
+        })
+    }
+
+    /// In one line: subject, issuer, end, key.
+    pub(crate) fn line(&self) -> String {
+        format!("{}; issued by {}; until {}; {}", self.subject, self.issuer, day(self.good_until), self.key)
+    }
+
+    /// Whether it is good for this host (RFC 6125, section 6.4.3): `*` stands for one whole label.
+    pub(crate) fn covers(&self, host: &str) -> bool {
+        self.names.iter().map(|name| name.to_ascii_lowercase()).any(|name| match name.strip_prefix("*.") {
+            Some(rest) => host.split_once('.').is_some_and(|(_, parent)| parent == rest),
+            None => name == host,
+        })
+    }
+}
+
+/// Reads a chain, the gateway's own certificate first. What can not be read is left out.
+pub(crate) fn read(chain: &[CertificateDer<'_>]) -> Vec<Certificate> {
+    chain.iter().filter_map(|der| Certificate::read(der)).collect()
+}
+
+/// Why a chain that was refused was refused: the time first, which people can see at once, then the name, then who
+/// signed it. None for an empty chain.
+pub(crate) fn distrust(chain: &[CertificateDer<'_>], host: &str, now: UnixMs) -> Option<Distrust> {
+    let read = read(chain);
+    if read.len() < chain.len() {
+        let at = chain.iter().position(|der| Certificate::read(der).is_none());
+        return at.map(Distrust::Unreadable);
+    }
+    if let Some(past) = read.iter().find(|one| one.good_until < now) {
+        return Some(Distrust::Expired(past.clone()));
+    }
+    if let Some(early) = read.iter().find(|one| one.good_from > now) {
+        return Some(Distrust::NotYet(early.clone()));
+    }
+    let own = read.first()?.clone();
+    if !own.covers(host) {
+        return Some(Distrust::WrongName(own));
+    }
+    let last = read.last()?.clone();
+    Some(if own.subject == own.issuer { Distrust::SelfSigned(own) } else { Distrust::UnknownIssuer(last) })
+}
+
+impl Distrust {
+    /// What is wrong, in a sentence without a full stop.
+    pub(crate) fn says(&self, host: &str) -> String {
+        match self {
+            Self::Unreadable(at) => format!("certificate {} of the chain can not be read", at + 1),
+            Self::Expired(one) => {
+                format!("the certificate of {} expired on {}", one.subject, day(one.good_until))
+            }
+            Self::NotYet(one) => {
+                format!("the certificate of {} is good from {} on only", one.subject, day(one.good_from))
+            }
+            Self::WrongName(one) => {
+                let names =
+                    if one.names.is_empty() { "no name at all".to_owned() } else { one.names.join(", ") };
+                format!("the certificate is not for {host}: it is for {names}")
+            }
+            Self::SelfSigned(one) => {
+                format!(
+                    "the certificate of {} is signed by itself, and this machine does not know it",
+                    one.subject
+                )
+            }
+            Self::UnknownIssuer(one) => {
+                format!(
+                    "this machine does not know {}, who signed the last certificate of the chain",
+                    one.issuer
+                )
+            }
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn cure(&self) -> String {
+        match self {
+            Self::Unreadable(_) => "Install the certificates of the gateway anew.".to_owned(),
+            Self::Expired(_) => {
+                "Renew that certificate at the gateway and let the gateway load it. If the date is not \
+                                 past, set the clock of this machine."
+                    .to_owned()
+            }
+            Self::NotYet(_) => {
+                "Set the clock of this machine; if it is right, wait or make the certificate anew.".to_owned()
+            }
+            Self::WrongName(_) => {
+                "Use a URL with a name of the certificate, or give the gateway one for this name.".to_owned()
+            }
+            Self::SelfSigned(_) => {
+                "Get the certificate from whoever runs the gateway, in PEM, and name its file in \
+                                    NODE_EXTRA_CA_CERTS (here: --ca)."
+                    .to_owned()
+            }
+            Self::UnknownIssuer(one) => format!(
+                "If {} is your organisation's authority, or that of a proxy that looks into TLS: put its certificate, in \
+                 PEM, into a file and name that in NODE_EXTRA_CA_CERTS (here: --ca). If it is a public one: let the \
+                 gateway send the intermediate certificates too.",
+                one.issuer
+            ),
+        }
+    }
+}
+
+/// The date, without the time of day: `2026-11-22`.
+pub(crate) fn day(at: UnixMs) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
+fn named(name: &str) -> String {
+    if name.is_empty() { "(no name)".to_owned() } else { name.to_owned() }
+}
+
+fn key(read: &X509Certificate<'_>) -> (String, bool) {
+    const ED25519: &str = "1.3.101.112";
+    match read.public_key().parsed() {
+        Ok(PublicKey::RSA(rsa)) => (format!("RSA {}", rsa.key_size()), rsa.key_size() < RSA_BITS),
+        // The point of P-521 takes 66 bytes.
+        Ok(PublicKey::EC(point)) => (format!("EC {}", point.key_size().min(521)), false),
+        _ if read.public_key().algorithm.algorithm.to_id_string() == ED25519 => ("Ed25519".to_owned(), false),
+        _ => (format!("key of kind {}", read.public_key().algorithm.algorithm.to_id_string()), false),
+    }
+}
+
+fn names(read: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = read.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match <[u8; 4]>::try_from(*bytes) {
+            Ok(four) => Some(IpAddr::from(four).to_string()),
+            Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|sixteen| IpAddr::from(sixteen).to_string()),
+        },
+        _ => None,
+    };
+    extension.value.general_names.iter().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+
+    const NOW: UnixMs = UnixMs(1_800_000_000_000);
+
+    fn chain(names: &[&str], years: (i32, i32), by_itself: bool) -> Vec<CertificateDer<'static>> {
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(DnType::CommonName, "House CA");
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut own = CertificateParams::new(names).unwrap();
+        own.distinguished_name = rcgen::DistinguishedName::new();
+        own.distinguished_name.push(DnType::CommonName, "gateway");
+        own.not_before = date_time_ymd(years.0, 1, 1);
+        own.not_after = date_time_ymd(years.1, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let own = if by_itself { own.self_signed(&key) } else { own.signed_by(&key, &authority) };
+        vec![own.unwrap().der().clone()]
+    }
+
+    #[test]
+    fn the_fault_of_a_chain_is_named() {
+        let says = |names: &[&str], years, by_itself, host: &str| {
+            distrust(&chain(names, years, by_itself), host, NOW).unwrap().says(host)
+        };
+        let rows = [
+            (says(&["gw.example"], (2020, 2021), false, "gw.example"), "expired on 2021-01-01"),
+            (says(&["gw.example"], (2030, 2031), false, "gw.example"), "good from 2030-01-01"),
+            (says(&["gw.example"], (2020, 2031), false, "other.example"), "it is for gw.example"),
+            (says(&["gw.example"], (2020, 2031), true, "gw.example"), "signed by itself"),
+            (says(&["gw.example"], (2020, 2031), false, "gw.example"), "does not know CN=House CA"),
+            (says(&["127.0.0.1", "::1"], (2020, 2031), false, "::1"), "does not know CN=House CA"),
+        ];
+        for (says, part) in rows {
+            assert!(says.contains(part), "{says:?} has no {part:?}");
+        }
+        assert_eq!(distrust(&[], "gw.example", NOW), None);
+        assert_eq!(distrust(&[vec![1, 2].into()], "h", NOW), Some(Distrust::Unreadable(0)));
+    }
+
+    #[test]
+    fn a_certificate_is_shown_in_one_line() {
+        let read = read(&chain(&["gw.example"], (2020, 2031), false));
+        assert_eq!(read[0].line(), "CN=gateway; issued by CN=House CA; until 2031-01-01; EC 256");
+    }
+
+    #[test]
+    fn a_star_stands_for_one_label() {
+        let names = vec!["*.Corp.example".to_owned(), "10.0.0.1".to_owned()];
+        let der = chain(&["x"], (2020, 2031), true);
+        let one = Certificate { names, ..Certificate::read(&der[0]).unwrap() };
+        for (host, covered) in [
+            ("gw.corp.example", true),
+            ("a.gw.corp.example", false),
+            ("corp.example", false),
+            ("10.0.0.1", true),
+        ] {
+            assert_eq!(one.covers(host), covered, "{host}");
+        }
+    }
+}
