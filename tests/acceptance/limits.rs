@@ -314,7 +314,7 @@ async fn a_raise_counts_while_it_lasts() {
         house.reload(&format!("{before}{}", allowance(past_or_future))).await.unwrap();
         let answer = ask(&house, &key, "").await;
         assert_eq!(answer.status, 429, "{past_or_future}");
-        assert!(message(&answer).contains("1 requests per day"), "{}", message(&answer));
+        assert!(message(&answer).contains("1 request per day"), "{}", message(&answer));
     }
     house.close().await;
 }
