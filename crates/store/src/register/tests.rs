@@ -51,6 +51,7 @@ fn pause(number: u8, session: &str, until: UnixMs) -> SessionPaused {
         session: session.into(),
         why: "the same request twenty times".into(),
         until,
+        before: None,
     }
 }
 
@@ -223,6 +224,32 @@ fn what_cannot_be_decided_is_refused_by_type() {
     assert_eq!(register.pause(long, NOW).unwrap_err(), RegisterFault::TooLong("a reason"));
     let key = pause(1, "s", NOW).key;
     assert_eq!(register.resume("ada", key, "s", NOW).unwrap_err(), RegisterFault::NotPaused);
+}
+
+#[test]
+fn a_pause_that_changes_or_ends_is_recorded_as_it_was() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    let register = &store.register;
+    let [first, second] = [1_000, 2_000].map(|ms| pause(1, "s", UnixMs(NOW.0 + ms)));
+    register.pause(first.clone(), NOW).unwrap();
+    register.pause(SessionPaused { by: "ada".into(), ..second.clone() }, NOW).unwrap();
+    let kept = register.paused(NOW);
+    register.resume("ada", first.key, "s", NOW).unwrap();
+    // A pause that is over by itself is no longer there to be changed.
+    register.pause(first.clone(), NOW).unwrap();
+    register.pause(second.clone(), first.until).unwrap();
+    drop(store);
+    let before = decisions(&options).into_iter().map(|event| match event {
+        Event::SessionPaused(paused) => paused.before,
+        Event::SessionResumed(resumed) => resumed.before,
+        other => panic!("{other:?}"),
+    });
+    let before: Vec<_> = before.map(|before| before.map(|before| (before.by, before.until))).collect();
+    let was = |by: &str, until| Some((by.to_owned(), until));
+    assert_eq!(before, [None, was("brake", first.until), was("ada", second.until), None, None]);
+    assert_eq!(kept[0].before, Some(first.as_before()));
 }
 
 #[test]
