@@ -11,6 +11,7 @@ mod command;
 mod descriptors;
 mod fault;
 mod http;
+mod json;
 mod log;
 mod memory;
 mod money;
