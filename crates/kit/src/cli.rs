@@ -3,7 +3,7 @@
 use crate::{
     command::{
         Allowance, Audit, Config, Demo, Key, Operator, Price, Reconcile, Serve, Session, Setup, Simulate,
-        Statement, Usage,
+        Statement, Usage, User,
     },
     fault::Fault,
     printer::Printer,
@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Config(Config),
     Setup(Setup),
     Operator(Operator),
+    User(User),
     Simulate(Simulate),
 }
 
@@ -76,6 +77,7 @@ impl Command {
             Self::Config(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
+            Self::User(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),
         }
     }

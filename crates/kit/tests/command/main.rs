@@ -17,3 +17,4 @@ mod shell;
 mod simulate;
 mod statement;
 mod usage;
+mod user;
