@@ -42,6 +42,16 @@ fn amounts() -> Vec<Slip> {
             ("requests: 5, per: minute, burst: 1000000000000000001", "burst"),
             (rate(1_000_000_000_000_000_001), "burst"),
         ),
+        slip("an amount of zero", ("requests: 0, per: day", "requests"), (json!({ "amount": 0 }), "amount")),
+        slip("no money", ("usd: 0, per: day", "usd"), (json!({ "measure": "cost", "amount": 0 }), "amount")),
+        slip(
+            "zero that is only observed",
+            ("concurrent: 0, mode: observe", "concurrent"),
+            (
+                json!({ "measure": "concurrency", "amount": 0, "span": "at_once", "mode": "observe" }),
+                "amount",
+            ),
+        ),
         slip("a burst of zero", ("requests: 5, per: minute, burst: 0", "burst"), (rate(0), "burst")),
         slip(
             "a threshold of zero",
@@ -82,6 +92,7 @@ fn spans_and_raises() -> Vec<Slip> {
         let at = |day: u32| format!("2026-12-{day:02}T00:00:00.000Z");
         json!({ "amount": 9, "from": at(from), "until": at(until), "by": "ada" })
     };
+    let nothing = json!({ "amount": 0, "from": "2026-12-01T00:00:00.000Z", "until": "2026-12-02T00:00:00.000Z", "by": "a" });
     vec![
         slip(
             "a time zone that does not exist",
@@ -125,6 +136,14 @@ fn spans_and_raises() -> Vec<Slip> {
                 "raises",
             ),
             (json!({ "raises": [raise(1, 20), raise(10, 30)] }), "raises"),
+        ),
+        slip(
+            "a raise to zero",
+            (
+                "requests: 5, per: day, raises: [{ to: 0, from: 2026-12-01, until: 2026-12-02, by: ada }]",
+                "raises",
+            ),
+            (json!({ "raises": [nothing] }), "raises"),
         ),
         slip(
             "a raise that ends before it begins",
@@ -236,6 +255,7 @@ async fn a_raise_that_makes_no_sense_changes_nothing() {
     for (body, status, says) in [
         (json!({ "amount": 9, "from": at(10), "until": at(30) }), 422, "overlap"),
         (json!({ "amount": 9, "from": at(30), "until": at(25) }), 422, "ends after it begins"),
+        (json!({ "amount": 0, "from": at(21), "until": at(30) }), 422, "grants nothing"),
         (json!({ "amount": u64::MAX, "from": at(21), "until": at(30) }), 422, "at most"),
         (json!({ "amount": -9, "from": at(21), "until": at(30) }), 400, "amount: "),
         (json!({ "amount": 9, "from": at(21), "until": "2099-13-01" }), 400, "until: "),

@@ -203,8 +203,8 @@ fn a_session_that_runs_away_is_stopped_within_its_tool_loop_and_the_next_one_run
 #[test]
 fn the_burst_of_context_passes_beside_tight_limits_on_messages() {
     loopback::run(async {
-        let config = "allowances:\n  - { name: day, requests: 0, per: day }\n  - { name: single, concurrent: 1 }\n  \
-                      - { name: money, usd: \"0\", per: day }\n  - { name: input, input_tokens: 1, per: minute }\n  \
+        let config = "allowances:\n  - { name: day, requests: 1, per: day }\n  - { name: single, concurrent: 1 }\n  \
+                      - { name: money, usd: \"0.000000001\", per: day }\n  - { name: input, input_tokens: 1, per: minute }\n  \
                       - { name: counts, count_tokens: 60, per: minute }\n";
         let house = house(config).await;
         let key = house.key("red").await;

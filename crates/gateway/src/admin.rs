@@ -37,6 +37,7 @@ mod operators;
 mod page;
 mod people;
 mod prices;
+mod readers;
 mod replay;
 mod requests;
 mod route;
@@ -52,6 +53,7 @@ pub(crate) use instance::InstanceFile;
 pub(crate) use setup::Setup;
 
 use fault::AdminFault;
+use readers::Readers;
 use replay::Replays;
 
 /// Largest body of an admin request.
@@ -69,6 +71,7 @@ struct Admin {
     token: Secret,
     setup: Arc<Setup>,
     replays: Arc<Replays>,
+    readers: Arc<Readers>,
     /// Held while a period is closed or costs are corrected.
     correcting: Arc<Mutex<()>>,
     /// Whether only this machine can reach the listener.
@@ -78,8 +81,8 @@ struct Admin {
 /// Serves the admin API until draining has ended.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, token: Secret, setup: Arc<Setup>) {
     let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let router =
-        router(Admin { shared, token, setup, replays: Arc::default(), correcting: Arc::default(), is_local });
+    let (replays, readers, correcting) = Default::default();
+    let router = router(Admin { shared, token, setup, replays, readers, correcting, is_local });
     let connections = Drain::new();
     loop {
         match listener.accept().await {
@@ -162,6 +165,24 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 impl Admin {
+    /// Runs a question to the ledger when it is its turn.
+    async fn reading<T, E>(
+        &self,
+        question: impl FnOnce(&Shared) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, AdminFault>
+    where
+        T: Send + 'static,
+        E: Into<AdminFault> + Send + 'static,
+    {
+        let turn = self.readers.turn().await?;
+        self.blocking(move |shared| {
+            // A caller who leaves does not end the question, so the turn is the question's.
+            let _turn = turn;
+            question(shared)
+        })
+        .await
+    }
+
     /// Runs what waits for the disk where it may wait.
     async fn blocking<T, E>(
         &self,

@@ -137,7 +137,7 @@ fn braked(shared: &Arc<Shared>, key: KeyId, scope: Scope, session: String, pause
     };
     let shared = shared.clone();
     let Pause { by, why, until } = pause;
-    let paused = SessionPaused { by, key, scope, session, why, until };
+    let paused = SessionPaused { by, key, scope, session, why, until, before: None };
     drop(runtime.spawn_blocking(move || {
         if let Err(fault) = shared.register.pause(paused, shared.now()) {
             tracing::error!(%fault, "a paused session could not be recorded; it stays paused while this process runs");

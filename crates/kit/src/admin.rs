@@ -9,7 +9,7 @@ use crate::{
 use http_body_util::Full;
 use hyper::{
     Method, Request, StatusCode,
-    body::Bytes,
+    body::{Bytes, Incoming},
     header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -166,6 +166,24 @@ impl Admin {
         String::from_utf8(body.to_vec()).map_err(|error| self.strange(&error))
     }
 
+    /// Asks for what may be too long to hold, and is taken with [`Self::next_part`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`].
+    pub(crate) async fn open(&self, path: &str) -> Result<Incoming, Fault> {
+        self.begin(Method::GET, path, None, Bytes::new(), REPORT_PATIENCE).await
+    }
+
+    /// The next bytes of an answer; none after the last ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Silent`].
+    pub(crate) async fn next_part(&self, answer: &mut Incoming) -> Result<Option<Bytes>, Fault> {
+        http::next(answer, REPORT_PATIENCE).await.map_err(|cause| self.silent(cause))
+    }
+
     /// Asks for a report over the ledger, and waits longer for it.
     ///
     /// # Errors
@@ -254,6 +272,19 @@ impl Admin {
         body: Bytes,
         patience: Duration,
     ) -> Result<Bytes, Fault> {
+        let answer = self.begin(method, path, expect, body, patience).await?;
+        http::read(answer, patience).await.map_err(|cause| self.silent(cause))
+    }
+
+    /// The body of an answer that is no refusal, before it has come.
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        expect: Option<Expect<'_>>,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Incoming, Fault> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -267,11 +298,11 @@ impl Admin {
         let request = request.body(Full::new(body)).map_err(|error| self.strange(&error))?;
         let answer = http::send(self.address, request, patience).await;
         let answer = answer.map_err(|cause| self.silent(cause))?;
+        if answer.status().is_success() {
+            return Ok(answer.into_body());
+        }
         let status = answer.status();
         let body = http::read(answer.into_body(), patience).await.map_err(|cause| self.silent(cause))?;
-        if status.is_success() {
-            return Ok(body);
-        }
         Err(self.refused(status, &body))
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     command::{
         Allowance, Audit, Check, Client, Config, Demo, Doctor, Key, Operator, Price, Reconcile, Serve,
-        Session, Setup, Simulate, Statement, Usage,
+        Session, Setup, Simulate, Statement, Usage, User,
     },
     fault::Fault,
     printer::Printer,
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Config(Config),
     Setup(Setup),
     Operator(Operator),
+    User(User),
     Simulate(Simulate),
     Doctor(Doctor),
     Client(Client),
@@ -80,6 +81,7 @@ impl Command {
             Self::Config(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
+            Self::User(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),
             Self::Doctor(command) => command.run(printer),
             Self::Client(command) => command.run(printer),

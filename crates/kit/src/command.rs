@@ -17,6 +17,7 @@ mod setup;
 mod simulate;
 mod statement;
 pub(crate) mod usage;
+mod user;
 
 pub(crate) use allowance::Allowance;
 pub(crate) use audit::Audit;
@@ -35,3 +36,4 @@ pub(crate) use setup::Setup;
 pub(crate) use simulate::Simulate;
 pub(crate) use statement::Statement;
 pub(crate) use usage::Usage;
+pub(crate) use user::User;

@@ -71,6 +71,24 @@ pub(crate) async fn read(body: Incoming, patience: Duration) -> Result<Bytes, Ht
     whole.map(http_body_util::Collected::to_bytes).map_err(|error| HttpFault::Body(error.to_string()))
 }
 
+/// The next bytes of a body, which must come within `patience`; none after the last ones.
+///
+/// # Errors
+///
+/// [`HttpFault::Body`], [`HttpFault::Slow`].
+pub(crate) async fn next(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, HttpFault> {
+    loop {
+        let frame = timeout(patience, body.frame()).await.map_err(|_| HttpFault::Slow(patience))?;
+        let Some(frame) = frame.transpose().map_err(|error| HttpFault::Body(error.to_string()))? else {
+            return Ok(None);
+        };
+        // What holds no data are trailers.
+        if let Ok(bytes) = frame.into_data() {
+            return Ok(Some(bytes));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ mod exchange;
 mod fault;
 mod finding;
 mod http;
+mod json;
 mod log;
 mod memory;
 mod money;

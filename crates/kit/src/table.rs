@@ -89,7 +89,7 @@ pub(crate) fn visible(text: &str) -> String {
 
 /// Control characters (C0, DEL, C1), line separators, and the format characters that hide, join or turn around what
 /// stands beside them (Unicode Standard Annex 9, and general category Cf).
-fn is_unseen(character: char) -> bool {
+pub(crate) fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -31,6 +31,9 @@ pub const RAISES_MAX: usize = 32;
 /// The most thresholds of one allowance.
 pub const WARN_AT_MAX: usize = 8;
 
+/// The rule about zero. It would shut something by a refusal that speaks of room; keys, models and sessions are shut by
+/// what is made for it, and say so.
+const ZERO: &str = "grants nothing, so nothing could ever pass";
 const DAY_MS: i64 = 86_400_000;
 
 /// An allowance: so much of a measure, per span of time, for a part of the organisation.
@@ -53,7 +56,8 @@ pub struct Allowance {
     pub models: Models,
     /// What is counted.
     pub measure: Measure,
-    /// How much of it: requests, tokens, nano-dollars, or requests at once. Zero lets nothing pass.
+    /// How much of it: requests, tokens, nano-dollars, or requests at once. A journal of
+    /// old may hold zero, which lets nothing pass.
     pub amount: u64,
     /// Per what.
     pub span: Span,
@@ -105,6 +109,9 @@ impl Allowance {
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut add = |field: &'static str, rule: String| faults.push(Fault { field, rule });
+        if self.amount == 0 {
+            add("amount", ZERO.into());
+        }
         if self.amount > AMOUNT_MAX {
             add("amount", format!("is more than {AMOUNT_MAX}, the most that can be granted"));
         }
@@ -168,6 +175,9 @@ fn raise_faults(raises: &[Raise]) -> Vec<Fault> {
     }
     if raises.iter().any(|raise| raise.from >= raise.until) {
         add("a raise ends after it begins".into());
+    }
+    if raises.iter().any(|raise| raise.amount == 0) {
+        add(format!("a raise {ZERO}"));
     }
     if raises.iter().any(|raise| raise.amount > AMOUNT_MAX) {
         add(format!("a raise is at most {AMOUNT_MAX}"));

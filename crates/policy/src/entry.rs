@@ -25,8 +25,8 @@ pub mod line;
 
 pub use chain::{Break, Chain};
 pub use decision::{
-    Adjusted, AllowanceChange, ConfigApplied, KeyChange, OperatorChange, SessionPaused, SessionResumed,
-    StatementClosed, ThresholdPassed,
+    Adjusted, AllowanceChange, ConfigApplied, KeyChange, OperatorChange, PauseBefore, SessionPaused,
+    SessionResumed, StatementClosed, ThresholdPassed,
 };
 pub use line::{BadLine, Entry, LINE_BYTES_MAX, Link, read_line, read_link, write_line};
 

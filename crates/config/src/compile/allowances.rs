@@ -31,6 +31,10 @@ const MEASURES: [(&str, Measure); 7] = [
     ("concurrent", Measure::Concurrency),
 ];
 
+/// The cure of an amount of zero.
+const SHUT: &str = "write 1 or more, or of dollars a part; to let nothing pass, revoke the key, take the model out of `models`, \
+                    or pause the session.";
+
 /// The calendar that the document sets for all allowances.
 pub(super) fn calendar(books: &document::Books) -> Calendar {
     Calendar {
@@ -229,6 +233,10 @@ impl Judge<'_> {
                 self.error(&join(&path, "until"), &[&join(&path, "from")], rule, cure);
             }
             if let Some(amount) = self.amount(wished.to, measure, &join(&path, "to")) {
+                if amount == 0 {
+                    let rule = "the raise grants nothing, so nothing could ever pass";
+                    self.error(&join(&path, "to"), &[], rule, SHUT);
+                }
                 let (by, note) = (wished.by.clone(), wished.note.clone());
                 raises.push((path, Raise { amount, from, until, by, note }));
             }
@@ -249,11 +257,12 @@ impl Judge<'_> {
     fn faults(&mut self, made: &allowance::Allowance, wished: &Allowance, field: &str, path: &str) {
         for fault in made.faults() {
             let (at, cure) = match fault.field {
-                "amount" => (field, "write a smaller amount."),
+                // One that is too large has been refused where it was read.
+                "amount" => (field, SHUT),
                 "burst" => (if wished.burst.is_some() { "burst" } else { field }, "write 1 or more."),
                 "warn_at" => ("warn_at", "write rising percentages, as in [75, 95]."),
                 "message" => ("message", "shorten it, or name a page that says more."),
-                // Order and overlap have been judged raise by raise; their number has not.
+                // Order and overlap have been judged raise by raise, as have their amounts; their number has not.
                 "raises" if made.raises.len() <= RAISES_MAX => continue,
                 "raises" => ("raises", "remove those that are over."),
                 _ if wished.rolling.is_some() => ("rolling", "write another span of time."),
@@ -265,18 +274,13 @@ impl Judge<'_> {
 
     /// What is sound and yet probably not meant.
     fn unwise(&mut self, made: &allowance::Allowance, field: &str, path: &str) {
-        let at = join(path, field);
-        if made.amount == 0 && made.mode == Mode::Block {
-            let cure = "write a larger amount, or leave it if nothing is to pass.";
-            self.warning(&at, &[], "an amount of nothing blocks every request that it counts", cure);
-        }
         let holds_output = matches!(made.measure, Measure::OutputTokens | Measure::Tokens);
         if holds_output && holds_in_full(made) && store(made) < CLIENT_MAX_TOKENS {
             let rule = "Claude Code asks for up to 128000 output tokens, and all of them must fit before a request passes";
             let cure =
                 "write reserve: learned, or at least 128000 (as burst, with per: minute and the like).";
             self.warning(
-                &at,
+                &join(path, field),
                 &[&join(path, "reserve"), &join(path, "burst"), &join(path, "mode")],
                 rule,
                 cure,

@@ -87,7 +87,7 @@ pub(super) async fn list(
     let limit = page::limit(limit)?;
     let filter = Filter { from, to, only: Vec::new() }.seen_by(&ask.caller.role);
     let after = after.unwrap_or_default();
-    let rows = admin.blocking(move |shared| shared.ledger.adjustments(&filter, after, limit + 1)).await?;
+    let rows = admin.reading(move |shared| shared.ledger.adjustments(&filter, after, limit + 1)).await?;
     Ok(Answer::ok(Page::of(rows.into_iter(), limit, |row| row.seq.to_string())))
 }
 

@@ -343,7 +343,10 @@ fn sound(admin: &Admin, wish: &Allowance) -> Result<(), AdminFault> {
 /// What is wrong with an allowance by itself, with a cure.
 pub(super) fn problem(fault: &allowance::Fault) -> Problem {
     let cure = match fault.field {
-        "amount" => "grant less",
+        "amount" => {
+            "grant 1 to 1000000000000000000; to let nothing pass, revoke the key, take the model out of the \
+                   configuration's `models`, or pause the session"
+        }
         "span" => {
             "write {\"rate\": {\"per_ms\", \"burst\"}}, {\"period\": {\"period\", \"calendar\"}}, \
                    {\"rolling\": {\"ms\"}} or, for a number at once, \"at_once\""
@@ -351,7 +354,9 @@ pub(super) fn problem(fault: &allowance::Fault) -> Problem {
         "burst" => "write how much may be used in one go; the amount itself is a good start",
         "warn_at" => "write percentages such as [75, 95]",
         "message" => "shorten it",
-        _ => "send the raises in the order of their times, each with `from` before `until`",
+        _ => {
+            "send the raises in the order of their times, each with `from` before `until` and an amount of 1 or more"
+        }
     };
     Problem { field: fault.field.to_owned(), rule: fault.rule.clone(), cure: cure.to_owned() }
 }

@@ -78,6 +78,9 @@ pub(crate) enum AdminFault {
     /// The journal takes no entry, so nothing was changed.
     #[error("nothing was changed, for the change could not be recorded: {0}")]
     Unrecorded(String),
+    /// Too many others ask the ledger.
+    #[error("too many questions are put to the ledger at once: ask again in a few seconds")]
+    Busy,
     /// It can not be told at the moment.
     #[error("{0}")]
     Unavailable(String),
@@ -144,7 +147,9 @@ impl AdminFault {
             Self::ExpectationNeeded(_) => (StatusCode::PRECONDITION_REQUIRED, "conflict_error"),
             Self::SetUp => (StatusCode::GONE, "not_found_error"),
             Self::TooManyCodes => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
-            Self::Unrecorded(_) | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "api_error"),
+            Self::Unrecorded(_) | Self::Busy | Self::Unavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "api_error")
+            }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "api_error"),
         }
     }
@@ -154,7 +159,11 @@ impl IntoResponse for AdminFault {
     fn into_response(self) -> Response {
         let (status, kind) = self.shown();
         let message = self.to_string();
-        let after = matches!(self, Self::TooManyCodes).then_some("60");
+        let after = match self {
+            Self::TooManyCodes => Some("60"),
+            Self::Busy => Some("5"),
+            _ => None,
+        };
         let problems = if let Self::Unsound(problems) = self { Some(problems) } else { None };
         let error = ErrorBody { kind, message, problems };
         let mut response = (status, Json(Envelope { class: "error", error })).into_response();

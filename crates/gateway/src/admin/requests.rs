@@ -31,7 +31,7 @@ pub(super) async fn show(
 ) -> Result<Answer<ShownRequest>, AdminFault> {
     let id = ask.part("id").to_owned();
     let request = id.parse::<RequestId>().map_err(|_| no_such(&id))?;
-    let found = admin.blocking(move |shared| find(shared, request)).await?;
+    let found = admin.reading(move |shared| find(shared, request)).await?;
     let (entry, settled, adjustments) =
         found.filter(|(_, settled, _)| ask.caller.sees(&settled.scope)).ok_or_else(|| no_such(&id))?;
     let cost_nano_usd = adjustments.last().map_or(settled.cost, |last| last.cost);

@@ -121,7 +121,7 @@ pub(super) async fn pause(admin: Admin, ask: Ask<Nothing, Pause>) -> Result<Answ
     }
     let scope = visible_key(&admin, &ask.caller, key)?;
     let until = now().saturating_add_ms(minutes as i64 * 60_000);
-    let wish = SessionPaused { by: ask.caller.name, key, scope, session, why, until };
+    let wish = SessionPaused { by: ask.caller.name, key, scope, session, why, until, before: None };
     let paused = admin.blocking(move |shared| shared.register.pause(wish, now()));
     Ok(Answer::new(StatusCode::CREATED, Paused::of(&*paused.await?)))
 }

@@ -145,7 +145,7 @@ pub(super) async fn report(
     let (by, limit) = (query.by.clone(), query.limit);
     // One more tells whether there is another page.
     query.limit = limit.map(|limit| limit + 1);
-    let rows = admin.blocking(move |shared| shared.ledger.report(&query)).await?;
+    let rows = admin.reading(move |shared| shared.ledger.report(&query)).await?;
     Ok(Answer::ok(UsageReport::of(&by, limit, rows)))
 }
 

@@ -4,6 +4,7 @@ use crate::{
     admin::{Admin, Expect, segment},
     cli::Access,
     fault::Fault,
+    json,
     printer::Printer,
     runtime,
     source::Source,
@@ -148,7 +149,7 @@ impl Allowance {
                 let admin = Admin::reach(&wish.access)?;
                 let items: Vec<Value> = runtime::ask(admin.list(ALLOWANCES))?;
                 printer.answer(&match wish.format {
-                    Format::Json => json(&items),
+                    Format::Json => json::pretty(&items),
                     Format::Table => record::table(&admin.read_all(items)?),
                 })?;
             }
@@ -156,7 +157,7 @@ impl Allowance {
                 let admin = Admin::reach(&wish.access)?;
                 let item: Value = runtime::ask(admin.fetch(&path(&wish.name)))?;
                 printer.answer(&match wish.format {
-                    Format::Json => json(&item),
+                    Format::Json => json::pretty(&item),
                     Format::Table => admin.read::<Item>(item)?.facts(),
                 })?;
             }
@@ -222,8 +223,4 @@ fn raise(wish: Raise, printer: &Printer) -> Result<(), Fault> {
 
 fn path(name: &str) -> String {
     format!("{ALLOWANCES}/{}", segment(name))
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).expect("it came as JSON")
 }

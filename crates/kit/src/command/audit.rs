@@ -124,5 +124,5 @@ fn facts(report: &Report) -> String {
 }
 
 fn json(report: &Report) -> String {
-    serde_json::to_string_pretty(report).expect("a report has only texts and numbers")
+    crate::json::pretty(report)
 }

@@ -138,7 +138,7 @@ impl Operator {
                 let admin = Admin::reach(&wish.access)?;
                 let operators: Vec<Value> = runtime::ask(admin.list(OPERATORS))?;
                 if wish.json {
-                    printer.answer(&serde_json::to_string_pretty(&operators).expect("it came as JSON"))?;
+                    printer.answer(&crate::json::pretty(&operators))?;
                 } else {
                     printer.answer(&record::table(&admin.read_all::<Record>(operators)?))?;
                 }

@@ -1,4 +1,4 @@
-//! `tollgate price`: what things cost, and why.
+//! `tollgate price`: what things cost, why, and what they should have cost.
 
 use crate::{fault::Fault, printer::Printer, source::Source, status::Status};
 use clap::{Args, Subcommand, ValueEnum};
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use tollgate_policy::price::PriceBook;
 
 mod check;
+mod rerate;
 mod show;
 
-/// Show what tokens cost, and why a request cost what it did.
+/// Show what tokens cost and why a request cost what it did, and correct what was priced wrongly.
 #[derive(Debug, Args)]
 pub(crate) struct Price {
     #[command(subcommand)]
@@ -19,6 +20,7 @@ pub(crate) struct Price {
 enum Command {
     Show(show::Show),
     Check(check::Check),
+    Rerate(rerate::Rerate),
 }
 
 /// How prices are printed.
@@ -58,6 +60,7 @@ impl Price {
         match self.command {
             Command::Show(command) => command.run(printer),
             Command::Check(command) => command.run(printer),
+            Command::Rerate(command) => command.run(printer),
         }
     }
 }

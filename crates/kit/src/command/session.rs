@@ -101,7 +101,7 @@ impl Session {
                 let admin = Admin::reach(&wish.access)?;
                 let paused: Vec<Value> = runtime::ask(admin.list("/admin/v1/sessions/paused"))?;
                 if wish.json {
-                    printer.answer(&serde_json::to_string_pretty(&paused).expect("it came as JSON"))?;
+                    printer.answer(&crate::json::pretty(&paused))?;
                 } else {
                     printer.answer(&table(&admin.read_all(paused)?))?;
                 }

@@ -134,7 +134,7 @@ impl Statement {
                 let admin = Admin::reach(&wish.access)?;
                 let closed: Vec<Value> = runtime::ask(admin.list(STATEMENTS))?;
                 if wish.json {
-                    printer.answer(&serde_json::to_string_pretty(&closed).expect("it came as JSON"))?;
+                    printer.answer(&crate::json::pretty(&closed))?;
                 } else {
                     printer.answer(&record::table(&admin.read_all::<Closed>(closed)?))?;
                 }

@@ -176,7 +176,7 @@ impl Comparison {
             "ledger": { "tokens": tokens(&self.booked), "cost_nano_usd": self.booked.cost_nano_usd },
             "notes": self.notes,
         });
-        format!("{answer:#}")
+        crate::json::pretty(&answer)
     }
 }
 

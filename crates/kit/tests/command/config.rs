@@ -50,12 +50,6 @@ fn limits_that_no_one_can_mean_are_refused_with_their_place_and_their_cure() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_good_and_warned_about() {
-    let nothing = "allowances:\n  - { name: frozen, usd: 0, per: month, on: { team: research } }\n";
-    insta::assert_snapshot!(run_with_input(&["config", "check", "-"], nothing).shown(&[]));
-}
-
-#[test]
 fn a_good_configuration_is_said_to_be_good() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tollgate.yaml");

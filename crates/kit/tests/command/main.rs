@@ -21,3 +21,4 @@ mod shell;
 mod simulate;
 mod statement;
 mod usage;
+mod user;

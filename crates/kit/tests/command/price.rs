@@ -8,7 +8,9 @@ use std::{
     net::TcpListener,
     path::Path,
     thread,
+    time::{Duration, Instant},
 };
+use tollgate_policy::price::PriceBook;
 
 /// A book with contracts and upstreams, as the tests of the prices have it.
 const BOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/src/price/tests/contract.json");
@@ -202,4 +204,54 @@ fn answer_once(data: &Path, answer: String) -> thread::JoinHandle<String> {
         write!(stream, "{head}{}\r\n\r\n{answer}", answer.len()).unwrap();
         first
     })
+}
+
+#[test]
+fn what_was_priced_wrongly_is_told_and_corrected_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, book) = (folder.path().join("tollgate.yaml"), folder.path().join("book.json"));
+    let twice = PriceBook::builtin_text().replacen(r#""contract": "1""#, r#""contract": "2""#, 1);
+    let version = PriceBook::builtin().version();
+    fs::write(&book, twice.replacen(version, "own-2", 1)).unwrap();
+    fs::write(&config, "books: { time_zone: UTC }\n").unwrap();
+    let simulator = Simulator::start();
+    let gateway = Gateway::start_with(&simulator.url, &["--config", text(&config)]);
+    message(&gateway.clients, &gateway.key("red"), "usage=in:1000,out:200");
+    gateway.run(&["usage", "report"]);
+    let cost = settled(&gateway.data())["cost_nano_usd"].as_i64().unwrap();
+
+    let rerate = |more: &[&str]| {
+        let range = ["price", "rerate", "--from", "2020-01-01", "--to", "2099-01-01", "--why", "wrong rate"];
+        let args: Vec<&str> = range.iter().chain(more).copied().collect();
+        let ran = gateway.run(&args);
+        assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+        ran
+    };
+    let json = |more: &[&str]| -> Value {
+        serde_json::from_str(&rerate(&[more, &["--format", "json"]].concat()).out).unwrap()
+    };
+    assert_eq!(json(&["--dry-run"])["adjusted"], 0);
+    fs::write(&config, format!("prices: {{ file: {} }}\n", text(&book))).unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    let told = loop {
+        let told = json(&["--dry-run"]);
+        if told["price_version"] == "own-2" {
+            break told;
+        }
+        assert!(Instant::now() < end, "the book is not in force: {told}");
+    };
+    let expected = json!({"price_version": "own-2", "requests": 1, "adjusted": 1, "unknown_price": 0,
+        "difference_nano_usd": cost, "dry_run": true});
+    assert_eq!(told, expected);
+    assert_eq!(json(&["--dry-run", "--model", "claude-haiku-4-5"])["requests"], 0);
+    let done = rerate(&[]);
+    assert!(done.out.contains("corrected   1\n") && done.err.is_empty(), "{}{}", done.out, done.err);
+    assert_eq!(json(&[])["adjusted"], 0, "it was corrected before");
+    let report = gateway.run(&["usage", "report", "--format", "json"]);
+    let report: Value = serde_json::from_str(&report.out).unwrap();
+    assert_eq!(report["rows"][0]["total_nano_usd"], 2 * cost);
+
+    let refused =
+        gateway.run(&["price", "rerate", "--from", "2026-11-02", "--to", "2026-11-01", "--why", "x"]);
+    assert!(refused.status == 2 && refused.err.contains("to: must be after"), "{}", refused.err);
 }

@@ -60,9 +60,33 @@ pub struct SessionPaused {
     pub why: String,
     /// The first instant at which it may go on by itself.
     pub until: UnixMs,
+    /// The pause that this one took the place of. Entries written before this field was there have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<PauseBefore>,
 }
 
-/// A paused session may go on.
+impl SessionPaused {
+    /// What the entry of a change says about this pause, which it ends or replaces.
+    #[must_use]
+    pub fn as_before(&self) -> PauseBefore {
+        PauseBefore { by: self.by.clone(), why: self.why.clone(), until: self.until }
+    }
+}
+
+/// A pause as it was when it was changed; key and session are those of the entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseBefore {
+    /// Who paused the session.
+    #[serde(serialize_with = "bounded")]
+    pub by: String,
+    /// Why.
+    #[serde(serialize_with = "bounded")]
+    pub why: String,
+    /// When it would have gone on by itself.
+    pub until: UnixMs,
+}
+
+/// A paused session may go on: no pause is in force after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionResumed {
     /// Who did it.
@@ -73,6 +97,9 @@ pub struct SessionResumed {
     /// The session.
     #[serde(serialize_with = "bounded")]
     pub session: String,
+    /// The pause that ended. Entries written before this field was there have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<PauseBefore>,
 }
 
 /// An operator was made (no `before`), changed, or taken away (no `after`).

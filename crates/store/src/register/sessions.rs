@@ -29,7 +29,8 @@ impl Register {
         pauses.get(&key)?.get(session).filter(|pause| pause.until > now).cloned()
     }
 
-    /// Pauses a session, or gives the pause that it has another end and reason.
+    /// Pauses a session, or gives the pause that it has another end and reason. What was in force before is recorded with
+    /// it, whatever the wish says of that.
     ///
     /// # Errors
     /// [`RegisterFault::TooLong`], [`RegisterFault::Full`], [`RegisterFault::Journal`].
@@ -41,10 +42,12 @@ impl Register {
         }
         let _turn = self.turn();
         let mut pauses = self.running(now);
-        let is_new = pauses.get(&pause.key).is_none_or(|sessions| !sessions.contains_key(&pause.session));
-        if is_new {
+        let before = pauses.get(&pause.key).and_then(|sessions| sessions.get(&pause.session));
+        let before = before.map(|before| before.as_before());
+        if before.is_none() {
             room_for(&pause, &pauses)?;
         }
+        let pause = SessionPaused { before, ..pause };
         self.record(Event::SessionPaused(pause.clone()), now)?;
         let pause = Arc::new(pause);
         pauses.entry(pause.key).or_default().insert(pause.session.clone(), Arc::clone(&pause));
@@ -60,8 +63,9 @@ impl Register {
         let _turn = self.turn();
         let mut pauses = self.running(now);
         let sessions = pauses.get_mut(&key).ok_or(RegisterFault::NotPaused)?;
-        sessions.remove(session).ok_or(RegisterFault::NotPaused)?;
-        let resumed = SessionResumed { by: by.to_owned(), key, session: session.to_owned() };
+        let before = sessions.remove(session).ok_or(RegisterFault::NotPaused)?.as_before();
+        let resumed =
+            SessionResumed { by: by.to_owned(), key, session: session.to_owned(), before: Some(before) };
         self.record(Event::SessionResumed(resumed), now)?;
         self.pauses.store(Arc::new(pauses));
         Ok(())

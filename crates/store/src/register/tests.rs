@@ -6,7 +6,7 @@ use std::thread;
 use tollgate_policy::allowance::{
     AMOUNT_MAX, Allowance, Measure, Mode, Period, Raise, Reserve, Selector, Span,
 };
-use tollgate_policy::entry::{Event, Hash, SessionPaused, read_line};
+use tollgate_policy::entry::{AllowanceChange, Event, Hash, SessionPaused, read_line};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::operator::Role;
 use tollgate_policy::scope::Name;
@@ -51,6 +51,7 @@ fn pause(number: u8, session: &str, until: UnixMs) -> SessionPaused {
         session: session.into(),
         why: "the same request twenty times".into(),
         until,
+        before: None,
     }
 }
 
@@ -223,6 +224,54 @@ fn what_cannot_be_decided_is_refused_by_type() {
     assert_eq!(register.pause(long, NOW).unwrap_err(), RegisterFault::TooLong("a reason"));
     let key = pause(1, "s", NOW).key;
     assert_eq!(register.resume("ada", key, "s", NOW).unwrap_err(), RegisterFault::NotPaused);
+}
+
+#[test]
+fn a_pause_that_changes_or_ends_is_recorded_as_it_was() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    let register = &store.register;
+    let [first, second] = [1_000, 2_000].map(|ms| pause(1, "s", UnixMs(NOW.0 + ms)));
+    register.pause(first.clone(), NOW).unwrap();
+    register.pause(SessionPaused { by: "ada".into(), ..second.clone() }, NOW).unwrap();
+    let kept = register.paused(NOW);
+    register.resume("ada", first.key, "s", NOW).unwrap();
+    // A pause that is over by itself is no longer there to be changed.
+    register.pause(first.clone(), NOW).unwrap();
+    register.pause(second.clone(), first.until).unwrap();
+    drop(store);
+    let before = decisions(&options).into_iter().map(|event| match event {
+        Event::SessionPaused(paused) => paused.before,
+        Event::SessionResumed(resumed) => resumed.before,
+        other => panic!("{other:?}"),
+    });
+    let before: Vec<_> = before.map(|before| before.map(|before| (before.by, before.until))).collect();
+    let was = |by: &str, until| Some((by.to_owned(), until));
+    assert_eq!(before, [None, was("brake", first.until), was("ada", second.until), None, None]);
+    assert_eq!(kept[0].before, Some(first.as_before()));
+}
+
+#[test]
+fn an_amount_of_zero_on_record_comes_back_and_can_be_changed_or_removed_but_not_set_anew() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    for text in ["a", "b"] {
+        let after = Some(allowance(text, 0));
+        let set = Event::AllowanceSet(AllowanceChange { by: "ada".into(), before: None, after });
+        store.register.record(set, NOW).unwrap();
+    }
+    drop(store);
+    let store = open(&options);
+    let register = &store.register;
+    assert_eq!(register.allowances().iter().map(|one| one.amount).collect::<Vec<_>>(), [0, 0]);
+    let set = |amount| register.set_allowance("ada", allowance("a", amount), Expect::Present, NOW);
+    assert!(matches!(set(0), Err(RegisterFault::Unsound(_))));
+    assert_eq!(set(5).unwrap().0.amount, 5);
+    register.remove_allowance("ada", &name("b"), Expect::Present, NOW).unwrap();
+    drop(store);
+    assert_eq!(open(&options).register.allowances().len(), 1);
 }
 
 #[test]

@@ -110,7 +110,7 @@ pub(crate) fn table(keys: &[Key]) -> String {
 
 /// For programs.
 pub(crate) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).expect("keys have only texts")
+    crate::json::pretty(value)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn words(role: &Role) -> String {
 /// [`Fault::Output`].
 pub(crate) fn show(made: &Made, json: bool, printer: &Printer) -> Result<(), Fault> {
     if json {
-        return printer.answer(&serde_json::to_string_pretty(made).expect("operators have only texts"));
+        return printer.answer(&crate::json::pretty(made));
     }
     if printer.is_quiet() {
         return printer.answer(&made.token);

@@ -226,7 +226,7 @@ impl Explained {
             "recorded": self.recorded.iter().map(recorded).collect::<Vec<_>>(),
             "verdict": verdict,
         });
-        format!("{answer:#}")
+        crate::json::pretty(&answer)
     }
 }
 

@@ -168,7 +168,7 @@ fn json(shown: &Shown, at: UnixMs) -> String {
         "usd_per_thousand": amounts(&shown.per_thousand),
         "sources": shown.sources,
     });
-    format!("{answer:#}")
+    crate::json::pretty(&answer)
 }
 
 fn period(period: &ShownPeriod) -> Value {

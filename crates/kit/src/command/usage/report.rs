@@ -221,7 +221,7 @@ impl Report {
 
     /// For programs.
     pub(crate) fn json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a report has only texts and numbers")
+        crate::json::pretty(self)
     }
 }
 

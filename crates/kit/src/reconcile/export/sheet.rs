@@ -3,6 +3,7 @@
 use super::{Amount, CLASSES, EXPORT_AGAIN, Fact, Fault, Modes, Read, What};
 use csv::StringRecord;
 use jiff::civil::Date;
+use std::collections::HashMap;
 use tollgate_policy::price::Class;
 
 /// The most days of one file: a year and some. More is a date that is mistaken.
@@ -33,8 +34,11 @@ pub(super) fn read(text: &str) -> Result<Read, Fault> {
     let mut lines = csv::ReaderBuilder::new().from_reader(text.as_bytes());
     let columns = Columns::of(lines.headers().map_err(|error| broken(&error))?)?;
     let mut read = Read::default();
+    let mut seen = HashMap::new();
     for row in lines.records() {
-        columns.add(&row.map_err(|error| broken(&error))?, &mut read)?;
+        let row = row.map_err(|error| broken(&error))?;
+        only_once(&row, &mut seen)?;
+        columns.add(&row, &mut read)?;
     }
     for days in [&mut read.usage_days, &mut read.cost_days] {
         let (Some(first), Some(last)) = (days.first().copied(), days.last().copied()) else { continue };
@@ -48,6 +52,19 @@ pub(super) fn read(text: &str) -> Result<Read, Fault> {
         return Err(Fault::new("the file", "has no rows", "export days on which something was used."));
     }
     Ok(read)
+}
+
+/// Refuses a row that stands there twice, cell by cell. A row is the sum of all that its day, model, key and mode have in
+/// common, so a second one is no further use but a part of the file that was pasted or joined twice.
+fn only_once(row: &StringRecord, seen: &mut HashMap<Vec<String>, u64>) -> Result<(), Fault> {
+    let line = row.position().map_or(0, csv::Position::line);
+    match seen.insert(row.iter().map(str::to_owned).collect(), line) {
+        None => Ok(()),
+        Some(first) => {
+            let why = format!("it is line {first} again, and its use would be counted twice");
+            Err(Fault::new(format!("line {line}"), why, "take one of the two out, or export it again."))
+        }
+    }
 }
 
 /// Where in a row what stands.

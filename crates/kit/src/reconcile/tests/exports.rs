@@ -67,6 +67,9 @@ fn the_files_of_the_console_are_read() {
     assert_eq!(usage.facts[0].keys, ["gateway"]);
     let modes = Modes { batch: true, fast: true, us: true, priority: false };
     assert_eq!((usage.facts[1].day, usage.facts[1].modes), (date("2026-11-04"), modes));
+    // Rows that differ in one cell are two.
+    let other = USAGE_CSV.lines().nth(1).unwrap().replacen("Default", "Other", 1);
+    assert_eq!(export(&[&format!("{USAGE_CSV}{other}\n")]).facts.len(), 3);
     // The day between is told of: nothing was used on it.
     assert_eq!(usage.usage_days.len(), 3);
 
@@ -91,6 +94,7 @@ fn what_is_no_export_is_refused_with_its_place_and_a_cure() {
     let cost = |from: &str, to: &str| COST_JSON.replacen(from, to, 1);
     let sheet = |from: &str, to: &str| USAGE_CSV.replacen(from, to, 1);
     let twice = format!("{USAGE_JSON}{USAGE_JSON}");
+    let again = |sheet: &str| format!("{sheet}{}\n", sheet.lines().nth(1).unwrap());
     let rows = [
         (String::new(), "the file", "is empty"),
         ("{}".to_owned(), "line 1 column 2", "missing field `data`"),
@@ -133,6 +137,8 @@ fn what_is_no_export_is_refused_with_its_place_and_a_cure() {
         (sheet(",us,fast", ",us"), "line 3", "13 fields, and the first line has 14"),
         (sheet("2026-11-04,claude-opus-5", "2026-11-04,"), "line 3 model_version", "is empty"),
         (USAGE_CSV.lines().next().unwrap().to_owned(), "the file", "has no rows"),
+        (again(USAGE_CSV), "line 4", "it is line 2 again"),
+        (again(COST_CSV), "line 6", "it is line 2 again"),
         (COST_CSV.replacen(",0.01,", ",1e-2,", 1), "line 2 cost_usd", "\"1e-2\" is no decimal number"),
     ];
     for (text, place, why) in rows {
