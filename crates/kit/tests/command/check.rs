@@ -313,6 +313,17 @@ fn no_form_of_the_report_shows_what_a_leaking_gateway_gave_away() {
 }
 
 #[test]
+fn no_form_of_the_report_shows_a_credential_that_an_answer_quotes() {
+    let script = format!(r#"{{"rules":[{{"do":"status=403; message=\"{TOKEN} may not\""}}]}}"#);
+    let (_server, url, _folder) = keyed_provider(&script);
+    for format in ["text", "json", "junit", "sarif", "markdown"] {
+        let checked = check(&url, TOKEN, &["--format", format, "--verbose"]);
+        assert_eq!(checked.status, 1, "{}", checked.out);
+        assert!(checked.out.contains("hidden") && !checked.out.contains(TOKEN), "{format}: {}", checked.out);
+    }
+}
+
+#[test]
 fn a_gateway_with_tls_is_looked_at_for_its_version_and_its_certificate() {
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
