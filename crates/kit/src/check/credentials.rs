@@ -49,20 +49,27 @@ pub(super) async fn refusals(scene: &Scene, ground: Ground) -> Vec<Finding> {
     let none = scene.ask(scene.message("").credential(Credential::None)).await;
     let mut findings =
         vec![status(&bad, ground), refused(&REFUSED, &bad, ground), refused(&NONE, &none, ground)];
-    let own = bad.answer.as_ref().ok().filter(|answer| answer.status == 401 || answer.status == 403);
-    if let Some(answer) = own.filter(|_| bad.arrived.is_empty()) {
-        let envelope = match is_envelope(&answer.body()) {
-            true => Finding::pass(&ENVELOPE, ground, "the refusal has the API's form"),
-            false => Finding::fail(&ENVELOPE, ground, "the refusal has another form than the API's"),
-        };
-        let should_retry = match answer.header("x-should-retry") {
-            Some("false") => Finding::pass(&SHOULD_RETRY, ground, "the refusal says that it is final"),
-            _ if answer.status == 403 => Finding::pass(&SHOULD_RETRY, ground, "clients do not try 403 again"),
-            _ => Finding::fail(&SHOULD_RETRY, ground, "the refusal does not say that it is final"),
-        };
-        findings.extend([bad.explain(envelope), bad.explain(should_retry)]);
-    }
+    findings.extend(form_of_refusal(&bad, ground));
     findings
+}
+
+/// The shape of the gateway's own refusal, and whether it says that it is final.
+fn form_of_refusal(bad: &Trial, ground: Ground) -> [Finding; 2] {
+    let own = bad.answer.as_ref().ok().filter(|answer| matches!(answer.status, 401 | 403));
+    let Some(answer) = own.filter(|_| bad.arrived.is_empty()) else {
+        let says = "the gateway refuses no credential with 401 or 403";
+        return [Finding::unknown(&ENVELOPE, says), Finding::unknown(&SHOULD_RETRY, says)];
+    };
+    let envelope = match is_envelope(&answer.body()) {
+        true => Finding::pass(&ENVELOPE, ground, "the refusal has the API's form"),
+        false => Finding::fail(&ENVELOPE, ground, "the refusal has another form than the API's"),
+    };
+    let should_retry = match answer.header("x-should-retry") {
+        Some("false") => Finding::pass(&SHOULD_RETRY, ground, "the refusal says that it is final"),
+        _ if answer.status == 403 => Finding::pass(&SHOULD_RETRY, ground, "clients do not try 403 again"),
+        _ => Finding::fail(&SHOULD_RETRY, ground, "the refusal does not say that it is final"),
+    };
+    [bad.explain(envelope), bad.explain(should_retry)]
 }
 
 fn status(bad: &Trial, ground: Ground) -> Finding {

@@ -126,8 +126,9 @@ fn page(checked: &BTreeMap<&str, Checked>) -> String {
     );
     for rule in TABLE {
         let cell = |animal: &Animal| {
-            // Which requests a limit refuses is chance.
-            if animal.fails.contains(&"limit.shape") && rule.id != "limit.shape" {
+            // Whether a limit is met, and by which requests, is chance, unless it is set so that it must be.
+            let must_be_met = animal.fails.contains(&"limit.shape");
+            if animal.limits() && must_be_met != (rule.id == "limit.shape") {
                 return ' ';
             }
             let findings = &checked[animal.name].findings;

@@ -25,7 +25,7 @@ fn animals_have_names_of_their_own() {
     assert_eq!((ANIMALS[0].name, ANIMALS[0].fails.len()), ("faithful", 0));
     assert!(ANIMALS.iter().all(|animal| Animal::named(animal.name).is_some()));
     let known = |rule: &&str| rules::RULES.contains(rule) || rule.starts_with("limit.");
-    assert!(ANIMALS.iter().all(|animal| animal.fails.iter().all(|rule| known(rule))));
+    assert!(ANIMALS.iter().all(|animal| animal.fails.iter().all(&known)));
     let caught: BTreeSet<_> = ANIMALS.iter().flat_map(|animal| animal.fails).collect();
     assert!(
         rules::RULES.iter().all(|rule| caught.contains(rule)),
