@@ -13,6 +13,7 @@ mod dial;
 mod exchange;
 mod fault;
 mod finding;
+mod generate;
 mod http;
 mod log;
 mod memory;
