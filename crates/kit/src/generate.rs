@@ -6,8 +6,11 @@
 //! notice and the list of what can not be enforced at the head of each file, and the way of secrets, which are referred
 //! to until somebody asks for them to be filled in ([`mod@fill`]).
 
+mod caddy;
+mod envoy;
 mod facts;
 mod fill;
+mod haproxy;
 mod nginx;
 mod plan;
 mod template;
@@ -24,6 +27,12 @@ use clap::ValueEnum;
 pub(crate) enum Target {
     /// A whole nginx.conf
     Nginx,
+    /// A whole haproxy.cfg
+    Haproxy,
+    /// A Caddyfile
+    Caddy,
+    /// A bootstrap configuration of Envoy
+    Envoy,
 }
 
 impl Target {
@@ -31,6 +40,9 @@ impl Target {
     fn product(self) -> Product {
         match self {
             Self::Nginx => nginx::PRODUCT,
+            Self::Haproxy => haproxy::PRODUCT,
+            Self::Caddy => caddy::PRODUCT,
+            Self::Envoy => envoy::PRODUCT,
         }
     }
 
@@ -43,6 +55,9 @@ impl Target {
     pub(crate) fn generate(self, plan: &Plan, with_secrets: bool) -> Result<Output, Fault> {
         let made = match self {
             Self::Nginx => nginx::generate(plan),
+            Self::Haproxy => haproxy::generate(plan),
+            Self::Caddy => caddy::generate(plan),
+            Self::Envoy => envoy::generate(plan),
         };
         let mut output = made.map_err(|refusal| Fault::Unfit {
             what: "the plan",

@@ -1,5 +1,9 @@
 //! What all generated gateways share with Tollgate: the headers that do not pass, the errors of their own, the endpoints.
 
+use super::{
+    Plan,
+    plan::{Admits, variable},
+};
 use tollgate_wire::{
     error::{ErrorType, envelope},
     header::{Action, TABLE},
@@ -100,6 +104,27 @@ impl OwnError {
     pub(super) fn body(self, request_id: &str) -> String {
         String::from_utf8_lossy(&envelope(self.kind, self.message, request_id)).into_owned()
     }
+}
+
+/// What a product leaves undone that passes bodies on without reading them.
+pub(super) fn unread(plan: &Plan) -> Vec<String> {
+    let tokens = plan.limits.tokens_per_minute;
+    let tokens = tokens
+        .map(|tokens| format!("The {tokens} tokens a minute are not enforced: it does not read answers."));
+    let models = (!plan.models.is_empty()).then(|| {
+        "The models are not enforced: it does not read requests, and the API's whole list is shown."
+            .to_owned()
+    });
+    tokens.into_iter().chain(models).collect()
+}
+
+/// The last step of every gateway.
+pub(super) fn prove(plan: &Plan) -> String {
+    let token = match plan.admits() {
+        Admits::Keys(members) => members.first().map_or_else(String::new, |member| variable(&member.key)),
+        Admits::Tokens(_) => "TOKEN".to_owned(),
+    };
+    format!("Prove it: `tollgate check --url {} --token-env {token}`", plan.client_url())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, removed_from_answers, removed_from_requests, usual_names},
+    facts::{OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names},
     plan::{Admits, Member, Upstream, variable},
     template::render,
 };
@@ -150,13 +150,7 @@ fn upstream_conf(upstream: &Upstream) -> String {
 }
 
 fn cannot(plan: &Plan) -> Vec<String> {
-    let mut cannot = Vec::new();
-    if let Some(tokens) = plan.limits.tokens_per_minute {
-        cannot.push(format!("The {tokens} tokens a minute are not enforced: it does not read answers."));
-    }
-    if !plan.models.is_empty() {
-        cannot.push("Models are not restricted: it does not read requests.".to_owned());
-    }
+    let mut cannot = unread(plan);
     cannot.extend(
         [
             "Each nginx counts requests for itself: behind a load balancer a member may use the limit once for each.",
@@ -175,6 +169,6 @@ fn next(plan: &Plan) -> Vec<String> {
         "Check the files: `nginx -t -c \"$PWD/nginx.conf\"`".to_owned(),
         "Put them in /etc/nginx, with secrets/ readable by root alone, and reload: `nginx -s reload`"
             .to_owned(),
-        format!("Prove it: `tollgate check --url {} --token-env GATEWAY_KEY`", plan.client_url()),
+        prove(plan),
     ]
 }
