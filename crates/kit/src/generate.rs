@@ -7,6 +7,7 @@
 //! to until somebody asks for them to be filled in ([`mod@fill`]).
 
 mod caddy;
+mod claude_code;
 mod envoy;
 mod facts;
 mod fill;
@@ -33,6 +34,8 @@ pub(crate) enum Target {
     Caddy,
     /// A bootstrap configuration of Envoy
     Envoy,
+    /// Settings of Claude Code: for a user, a project, a machine and a fleet
+    ClaudeCode,
 }
 
 impl Target {
@@ -43,6 +46,7 @@ impl Target {
             Self::Haproxy => haproxy::PRODUCT,
             Self::Caddy => caddy::PRODUCT,
             Self::Envoy => envoy::PRODUCT,
+            Self::ClaudeCode => claude_code::PRODUCT,
         }
     }
 
@@ -58,6 +62,7 @@ impl Target {
             Self::Haproxy => haproxy::generate(plan),
             Self::Caddy => caddy::generate(plan),
             Self::Envoy => envoy::generate(plan),
+            Self::ClaudeCode => claude_code::generate(plan),
         };
         let mut output = made.map_err(|refusal| Fault::Unfit {
             what: "the plan",
@@ -227,3 +232,6 @@ fn wrapped(text: &str) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,17 +226,19 @@ fn cannot(plan: &Plan) -> Vec<String> {
         [
             "Each Envoy counts requests for itself: shared limits need its rate limit service.",
             "A request in chunks has no length: the API itself refuses one that is too large. Claude Code always says the length.",
-            "Its check of keys (api_key_auth) is marked by its makers as in progress and outside of their threat model: let \
-             no network reach it that you do not trust, or use tokens of an issuer.",
             "It keeps no account of tokens, cost or prompts; its log says who asked, when, and what the status was.",
         ]
         .map(str::to_owned),
     );
-    if let Admits::Tokens(_) = plan.admits() {
-        cannot.push(
-            "A token that the issuer revoked is good until it expires: let tokens live for minutes."
-                .to_owned(),
-        );
-    }
+    cannot.push(
+        match plan.admits() {
+            Admits::Keys(_) => {
+                "Its check of keys (api_key_auth) is marked by its makers as in progress and outside of their threat \
+                 model: let no network reach it that you do not trust, or use tokens of an issuer."
+            }
+            Admits::Tokens(_) => "A token that the issuer revoked is good until it expires: let tokens live for minutes.",
+        }
+        .to_owned(),
+    );
     cannot
 }

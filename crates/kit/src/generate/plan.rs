@@ -158,7 +158,12 @@ impl Plan {
     /// The shell command that prints a member's credential on their machine.
     pub(crate) fn credential_command(&self) -> String {
         let default = || format!("cat ~/.config/{}/key", self.name);
-        self.client.credential_command.clone().unwrap_or_else(default)
+        self.own_credential_command().map_or_else(default, str::to_owned)
+    }
+
+    /// The same, where the plan says one.
+    pub(crate) fn own_credential_command(&self) -> Option<&str> {
+        self.client.credential_command.as_deref()
     }
 
     /// The largest request in bytes.

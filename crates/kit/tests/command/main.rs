@@ -7,6 +7,7 @@ mod audit;
 mod config;
 mod demo;
 mod focus;
+mod generate;
 mod key;
 mod operator;
 mod price;

@@ -13,14 +13,9 @@ fn the_example_says_what_the_defaults_are() {
 fn every_comment_of_the_example_that_is_a_field_can_be_taken_in() {
     let oidc = EXAMPLE.replace("    - name: team\n      key: env:GATEWAY_KEY\n", "").replace("  keys:\n", "");
     let taken = oidc.replace("models: []\n", "").lines().fold(String::new(), |text, line| {
-        // Prose ends in a full stop.
-        let line = match line.trim_start().strip_prefix("# ") {
-            Some(field) if !line.ends_with('.') => {
-                format!("{}{field}", &line[..line.len() - line.trim_start().len()])
-            }
-            Some(_) => String::new(),
-            None => line.to_owned(),
-        };
+        let (indent, comment) = line.split_once("# ").unwrap_or((line, ""));
+        let is_field = comment.split_whitespace().next().is_some_and(|word| word.ends_with(':'));
+        let line = if is_field { format!("{indent}{comment}") } else { indent.to_owned() };
         text + &line + "\n"
     });
     let plan = read(&taken).unwrap();
