@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tollgate_acceptance::house::UPSTREAM_KEY;
 use tollgate_acceptance::{Answer, Certificate, Connection, client, get, post};
@@ -33,10 +33,21 @@ pub(crate) async fn holds(product: &'static Product) {
     assert_eq!(faults(&serving, &api).await, Faults::new());
     api.stop().await;
     let gone = post(serving.address(), "/v1/messages", &[&bearer(ADA), VERSION], BODY).await;
-    assert_eq!((gone.status, gone.error_type().as_str()), (502, "api_error"), "{}", gone.text());
-    let log = serving.log();
-    assert!(!log.contains("canary") && !log.contains(BODY), "{log}");
-    assert!(product.target == "caddy" || log.contains("ada"), "{log}");
+    assert!(is_unreachable(&gone), "{} {}", gone.status, gone.text());
+    let log = log_with(&serving, if product.target == "caddy" { "/v1/messages" } else { " ada " }).await;
+    assert!([ADA, BOB, UPSTREAM_KEY, BODY, "%2F"].iter().all(|text| !log.contains(text)), "{log}");
+}
+
+/// The log, once it holds the text: some products write it late.
+async fn log_with(serving: &Serving, text: &str) -> String {
+    for _ in 0..300 {
+        let log = serving.log();
+        if log.contains(text) {
+            return log;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the log has no {text:?}");
 }
 
 /// Every fault of a gateway that the API sees or a client.
@@ -316,7 +327,7 @@ pub(crate) async fn limits_each_member(product: &'static Product) {
 
 /// An API behind TLS is reached by its name, and one with a certificate of somebody else is not.
 pub(crate) async fn trusts_the_right_certificate_only(product: &'static Product) {
-    for (is_right, status) in [(true, 200), (false, 502)] {
+    for is_right in [true, false] {
         let api = api().await;
         let folder = tempfile::tempdir().unwrap();
         let other = folder.path().join("other");
@@ -328,7 +339,8 @@ pub(crate) async fn trusts_the_right_certificate_only(product: &'static Product)
         let ca_file = format!("  ca_file: {}", trusted.display());
         let serving = make(product, &format!("https://localhost:{port}"), &ca_file).serve().await;
         let answer = post(serving.address(), "/v1/messages", &[&bearer(ADA), VERSION], BODY).await;
-        assert_eq!(answer.status, status, "{} {}", answer.text(), serving.log());
+        let is_as_it_should = if is_right { answer.status == 200 } else { is_unreachable(&answer) };
+        assert!(is_as_it_should, "{is_right}: {} {}", answer.status, answer.text());
         assert_eq!(api.record().served().requests, u64::from(is_right));
     }
 }
@@ -344,7 +356,7 @@ pub(crate) async fn is_found_without_sni(product: &'static Product, line: &str) 
     made.change(product.file, line, "");
     let serving = made.serve().await;
     let answer = post(serving.address(), "/v1/messages", &[&bearer(ADA), VERSION], BODY).await;
-    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert!(is_unreachable(&answer), "{} {}", answer.status, answer.text());
 }
 
 /// TLS before the API, as its edge does it: only for those who name it (RFC 6066 section 3).
@@ -393,6 +405,11 @@ fn is_envelope(answer: &Answer, kind: &str) -> bool {
     let has_id =
         body["request_id"].as_str().is_some_and(|id| id.len() > 8 && answer.header("request-id") == Some(id));
     body["type"] == "error" && body["error"]["type"] == kind && has_id
+}
+
+/// HAProxy has a status of its own for it.
+fn is_unreachable(answer: &Answer) -> bool {
+    matches!(answer.status, 502 | 503) && is_envelope(answer, "api_error")
 }
 
 fn bearer(key: &str) -> String {

@@ -7,7 +7,16 @@ static ENVOY: Product = Product {
     target: "envoy",
     file: "envoy.yaml",
     check: &["envoy", "--mode", "validate", "-c", "DIR/envoy.yaml"],
-    serve: &["envoy", "--concurrency", "1", "--disable-hot-restart", "-c", "DIR/envoy.yaml"],
+    serve: &[
+        "envoy",
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "--file-flush-interval-msec",
+        "50",
+        "-c",
+        "DIR/envoy.yaml",
+    ],
 };
 
 #[tokio::test(flavor = "multi_thread")]

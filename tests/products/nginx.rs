@@ -40,12 +40,7 @@ async fn what_is_broken_in_nginx_is_found() {
         ("nginx.conf", "proxy_buffering off;", "", &["stream"]),
         ("nginx.conf", "client_max_body_size 32m;", "", &["body.large"]),
         ("nginx.conf", "proxy_set_header authorization \"\";", "", &["auth.two"]),
-        (
-            "nginx.conf",
-            "proxy_pass http://anthropic;",
-            "proxy_pass http://anthropic/v1/messages;",
-            &["query"],
-        ),
+        ("nginx.conf", "limit_req zone=messages", "set $args \"\";\nlimit_req zone=messages", &["query"]),
         ("nginx.conf", "proxy_intercept_errors off;", "proxy_intercept_errors on;", &["errors.verbatim"]),
         (
             "secrets/upstream.conf",

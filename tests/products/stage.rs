@@ -107,7 +107,7 @@ impl Made {
     /// Runs the product until the guard is dropped.
     pub(crate) async fn serve(self) -> Serving {
         let checked = self.check_without("NOTHING");
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        assert!(checked.status.success(), "{}", last(&String::from_utf8_lossy(&checked.stderr)));
         let log = std::fs::File::create(self.folder.path().join("test.log")).unwrap();
         let mut command = self.product.command(self.product.serve, self.folder.path());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
@@ -117,12 +117,18 @@ impl Made {
                 return serving;
             }
             if let Some(status) = serving.child.try_wait().unwrap() {
-                panic!("it ended at once: {status}\n{}", serving.log());
+                panic!("it ended at once: {status}\n{}", last(&serving.log()));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("it did not open {}\n{}", serving.made.listen, serving.log());
+        panic!("it did not open {}\n{}", serving.made.listen, last(&serving.log()));
     }
+}
+
+/// The end of what a product prints; the beginning of some is long.
+fn last(log: &str) -> &str {
+    let lines = log.rmatch_indices('\n').nth(10);
+    lines.map_or(log, |(at, _)| &log[at..])
 }
 
 /// A running product. It ends when this is dropped.

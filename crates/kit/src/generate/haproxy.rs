@@ -110,7 +110,7 @@ fn errors() -> String {
     [(400, 400), (502, 502), (503, 502), (504, 504)]
         .map(|(status, of)| {
             let body = OwnError::of(of).body(REQUEST_ID);
-            format!("http-error status {status} content-type application/json lf-string '{body}'\n")
+            format!("http-error status {status} content-type application/json hdr request-id {REQUEST_ID} lf-string '{body}'\n")
         })
         .concat()
 }

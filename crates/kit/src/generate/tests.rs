@@ -50,9 +50,8 @@ fn every_file_tells_whose_product_it_is_for_and_what_that_can_not_do() {
         for file in
             output.files.iter().filter(|file| file.comment != Comment::Nowhere || file.path == "README.md")
         {
-            let words: String =
-                file.text.split(['\n', ' ', '#', ';']).filter(|word| !word.is_empty()).collect();
-            let has = |text: &str| words.contains(&text.replace(' ', ""));
+            let words = |text: &str| text.replace(['\n', ' ', '#', ';'], "");
+            let has = |text: &str| words(&file.text).contains(&words(text));
             assert!(
                 has("third-party gateway") && has("Anthropic neither makes nor supports"),
                 "{}",
