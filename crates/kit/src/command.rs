@@ -2,6 +2,7 @@
 
 mod allowance;
 pub(crate) mod audit;
+mod check;
 pub(crate) mod config;
 mod demo;
 mod generate;
@@ -18,6 +19,7 @@ pub(crate) mod usage;
 
 pub(crate) use allowance::Allowance;
 pub(crate) use audit::Audit;
+pub(crate) use check::Check;
 pub(crate) use config::Config;
 pub(crate) use demo::Demo;
 pub(crate) use generate::Generate;

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
+mod check;
 mod cli;
 mod command;
 mod descriptors;

@@ -4,6 +4,7 @@
 
 mod allowance;
 mod audit;
+mod check;
 mod config;
 mod demo;
 mod focus;
