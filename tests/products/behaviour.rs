@@ -66,7 +66,7 @@ pub(crate) async fn faults(serving: &Serving, api: &Running) -> Faults {
 }
 
 /// Nobody without a key is served, nor does the API hear of them.
-async fn strangers(serving: &Serving, api: &Running) -> Faults {
+pub(crate) async fn strangers(serving: &Serving, api: &Running) -> BTreeSet<&'static str> {
     let mut found = Faults::new();
     let upper = ADA.to_ascii_uppercase();
     let others = [

@@ -1,7 +1,7 @@
 //! Envoy.
 
 use crate::behaviour::{self, faults};
-use crate::stage::{Product, api, make};
+use crate::stage::{ADA, Product, api, make};
 
 pub(crate) static ENVOY: Product = Product {
     target: "envoy",
@@ -35,10 +35,17 @@ async fn envoy_trusts_the_right_certificate_only() {
     behaviour::is_found_without_sni(&ENVOY, "sni: localhost").await;
 }
 
+/// `envsubst` makes an empty text of a variable that is not set.
+#[test]
+fn envoy_does_not_start_with_an_empty_key() {
+    let made = make(&ENVOY, "http://127.0.0.1:9", "");
+    made.change(ENVOY.file, ADA, "");
+    assert!(!made.check_without("NOTHING").status.success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_in_envoy_is_found() {
-    let rows: [(&str, &str, &[&str]); 3] = [
-        ("append_action: OVERWRITE_IF_EXISTS_OR_ADD", "append_action: ADD_IF_ABSENT", &[]),
+    let rows: [(&str, &str, &[&str]); 2] = [
         ("value: \"sk-ant-api03-canary-upstream-key\"", "value: \"another\"", &["auth.swap"]),
         ("max_request_headers_kb: 96", "max_request_headers_kb: 8", &["headers.beta"]),
     ];
