@@ -2,7 +2,7 @@
 
 use crate::{
     command::{
-        Allowance, Audit, Check, Client, Config, Demo, Doctor, Key, Operator, Price, Reconcile, Serve,
+        Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Key, Operator, Price, Reconcile, Serve,
         Session, Setup, Simulate, Statement, Usage, User,
     },
     fault::Fault,
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Reconcile(Reconcile),
     Audit(Audit),
     Config(Config),
+    Generate(Generate),
     Setup(Setup),
     Operator(Operator),
     User(User),
@@ -79,6 +80,7 @@ impl Command {
             Self::Reconcile(command) => command.run(printer),
             Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
+            Self::Generate(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
             Self::User(command) => command.run(printer),

@@ -16,6 +16,7 @@ mod doctor;
 mod exchange;
 mod fault;
 mod finding;
+mod generate;
 mod http;
 mod json;
 mod log;

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod doctor;
 mod focus;
+mod generate;
 mod key;
 mod listener;
 mod operator;
