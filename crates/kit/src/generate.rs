@@ -6,6 +6,7 @@
 //! notice and the list of what can not be enforced at the head of each file, and the way of secrets, which are referred
 //! to until somebody asks for them to be filled in ([`mod@fill`]).
 
+mod aws;
 mod caddy;
 mod claude_code;
 mod envoy;
@@ -34,6 +35,10 @@ pub(crate) enum Target {
     Caddy,
     /// A bootstrap configuration of Envoy
     Envoy,
+    /// A REST API of Amazon API Gateway: CloudFormation and OpenAPI
+    AwsApiGateway,
+    /// Refused, with the reason: an HTTP API of Amazon API Gateway
+    AwsHttpApi,
     /// Settings of Claude Code: for a user, a project, a machine and a fleet
     ClaudeCode,
 }
@@ -46,6 +51,8 @@ impl Target {
             Self::Haproxy => haproxy::PRODUCT,
             Self::Caddy => caddy::PRODUCT,
             Self::Envoy => envoy::PRODUCT,
+            Self::AwsApiGateway => aws::PRODUCT,
+            Self::AwsHttpApi => aws::HTTP_PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
         }
     }
@@ -62,6 +69,8 @@ impl Target {
             Self::Haproxy => haproxy::generate(plan),
             Self::Caddy => caddy::generate(plan),
             Self::Envoy => envoy::generate(plan),
+            Self::AwsApiGateway => aws::generate(plan),
+            Self::AwsHttpApi => aws::refuse(plan),
             Self::ClaudeCode => claude_code::generate(plan),
         };
         let mut output = made.map_err(|refusal| Fault::Unfit {
