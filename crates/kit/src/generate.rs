@@ -13,6 +13,7 @@ mod envoy;
 mod facts;
 mod fill;
 mod haproxy;
+mod kong;
 mod nginx;
 mod plan;
 mod template;
@@ -35,6 +36,8 @@ pub(crate) enum Target {
     Caddy,
     /// A bootstrap configuration of Envoy
     Envoy,
+    /// Kong: declarative files for decK and for a Kong without a database
+    Kong,
     /// A REST API of Amazon API Gateway: CloudFormation and OpenAPI
     AwsApiGateway,
     /// Refused, with the reason: an HTTP API of Amazon API Gateway
@@ -51,6 +54,7 @@ impl Target {
             Self::Haproxy => haproxy::PRODUCT,
             Self::Caddy => caddy::PRODUCT,
             Self::Envoy => envoy::PRODUCT,
+            Self::Kong => kong::PRODUCT,
             Self::AwsApiGateway => aws::PRODUCT,
             Self::AwsHttpApi => aws::HTTP_PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
@@ -69,6 +73,7 @@ impl Target {
             Self::Haproxy => haproxy::generate(plan),
             Self::Caddy => caddy::generate(plan),
             Self::Envoy => envoy::generate(plan),
+            Self::Kong => kong::generate(plan),
             Self::AwsApiGateway => aws::generate(plan),
             Self::AwsHttpApi => aws::refuse(plan),
             Self::ClaudeCode => claude_code::generate(plan),
