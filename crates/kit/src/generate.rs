@@ -18,6 +18,7 @@ mod nginx;
 mod plan;
 mod template;
 mod write;
+mod zuplo;
 
 pub(crate) use plan::{EXAMPLE, Plan};
 pub(crate) use write::write;
@@ -38,6 +39,8 @@ pub(crate) enum Target {
     Envoy,
     /// Kong: declarative files for decK and for a Kong without a database
     Kong,
+    /// The files of a Zuplo project
+    Zuplo,
     /// A REST API of Amazon API Gateway: CloudFormation and OpenAPI
     AwsApiGateway,
     /// Refused, with the reason: an HTTP API of Amazon API Gateway
@@ -55,6 +58,7 @@ impl Target {
             Self::Caddy => caddy::PRODUCT,
             Self::Envoy => envoy::PRODUCT,
             Self::Kong => kong::PRODUCT,
+            Self::Zuplo => zuplo::PRODUCT,
             Self::AwsApiGateway => aws::PRODUCT,
             Self::AwsHttpApi => aws::HTTP_PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
@@ -74,6 +78,7 @@ impl Target {
             Self::Caddy => caddy::generate(plan),
             Self::Envoy => envoy::generate(plan),
             Self::Kong => kong::generate(plan),
+            Self::Zuplo => zuplo::generate(plan),
             Self::AwsApiGateway => aws::generate(plan),
             Self::AwsHttpApi => aws::refuse(plan),
             Self::ClaudeCode => claude_code::generate(plan),
