@@ -17,6 +17,7 @@ mod kong;
 mod nginx;
 mod plan;
 mod template;
+mod truefoundry;
 mod write;
 mod zuplo;
 
@@ -41,6 +42,8 @@ pub(crate) enum Target {
     Kong,
     /// The files of a Zuplo project
     Zuplo,
+    /// Manifests of TrueFoundry
+    Truefoundry,
     /// A REST API of Amazon API Gateway: CloudFormation and OpenAPI
     AwsApiGateway,
     /// Refused, with the reason: an HTTP API of Amazon API Gateway
@@ -59,6 +62,7 @@ impl Target {
             Self::Envoy => envoy::PRODUCT,
             Self::Kong => kong::PRODUCT,
             Self::Zuplo => zuplo::PRODUCT,
+            Self::Truefoundry => truefoundry::PRODUCT,
             Self::AwsApiGateway => aws::PRODUCT,
             Self::AwsHttpApi => aws::HTTP_PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
@@ -79,6 +83,7 @@ impl Target {
             Self::Envoy => envoy::generate(plan),
             Self::Kong => kong::generate(plan),
             Self::Zuplo => zuplo::generate(plan),
+            Self::Truefoundry => truefoundry::generate(plan),
             Self::AwsApiGateway => aws::generate(plan),
             Self::AwsHttpApi => aws::refuse(plan),
             Self::ClaudeCode => claude_code::generate(plan),
