@@ -6,6 +6,7 @@
 //! notice and the list of what can not be enforced at the head of each file, and the way of secrets, which are referred
 //! to until somebody asks for them to be filled in ([`mod@fill`]).
 
+mod apigee;
 mod aws;
 mod caddy;
 mod claude_code;
@@ -44,6 +45,8 @@ pub(crate) enum Target {
     Zuplo,
     /// Manifests of TrueFoundry
     Truefoundry,
+    /// The bundle of an Apigee proxy
+    Apigee,
     /// A REST API of Amazon API Gateway: CloudFormation and OpenAPI
     AwsApiGateway,
     /// Refused, with the reason: an HTTP API of Amazon API Gateway
@@ -63,6 +66,7 @@ impl Target {
             Self::Kong => kong::PRODUCT,
             Self::Zuplo => zuplo::PRODUCT,
             Self::Truefoundry => truefoundry::PRODUCT,
+            Self::Apigee => apigee::PRODUCT,
             Self::AwsApiGateway => aws::PRODUCT,
             Self::AwsHttpApi => aws::HTTP_PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
@@ -84,6 +88,7 @@ impl Target {
             Self::Kong => kong::generate(plan),
             Self::Zuplo => zuplo::generate(plan),
             Self::Truefoundry => truefoundry::generate(plan),
+            Self::Apigee => apigee::generate(plan),
             Self::AwsApiGateway => aws::generate(plan),
             Self::AwsHttpApi => aws::refuse(plan),
             Self::ClaudeCode => claude_code::generate(plan),
