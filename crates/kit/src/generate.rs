@@ -8,6 +8,7 @@
 
 mod apigee;
 mod aws;
+mod azure;
 mod caddy;
 mod claude_code;
 mod envoy;
@@ -51,6 +52,8 @@ pub(crate) enum Target {
     AwsApiGateway,
     /// Refused, with the reason: an HTTP API of Amazon API Gateway
     AwsHttpApi,
+    /// A policy of Azure API Management, and a Bicep file
+    AzureApim,
     /// Settings of Claude Code: for a user, a project, a machine and a fleet
     ClaudeCode,
 }
@@ -69,6 +72,7 @@ impl Target {
             Self::Apigee => apigee::PRODUCT,
             Self::AwsApiGateway => aws::PRODUCT,
             Self::AwsHttpApi => aws::HTTP_PRODUCT,
+            Self::AzureApim => azure::PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
         }
     }
@@ -91,6 +95,7 @@ impl Target {
             Self::Apigee => apigee::generate(plan),
             Self::AwsApiGateway => aws::generate(plan),
             Self::AwsHttpApi => aws::refuse(plan),
+            Self::AzureApim => azure::generate(plan),
             Self::ClaudeCode => claude_code::generate(plan),
         };
         let mut output = made.map_err(|refusal| Fault::Unfit {
