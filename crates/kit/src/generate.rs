@@ -16,6 +16,7 @@ mod facts;
 mod fill;
 mod haproxy;
 mod kong;
+mod litellm;
 mod nginx;
 mod plan;
 mod template;
@@ -54,6 +55,8 @@ pub(crate) enum Target {
     AwsHttpApi,
     /// A policy of Azure API Management, and a Bicep file
     AzureApim,
+    /// The proxy of LiteLLM
+    Litellm,
     /// Settings of Claude Code: for a user, a project, a machine and a fleet
     ClaudeCode,
 }
@@ -73,6 +76,7 @@ impl Target {
             Self::AwsApiGateway => aws::PRODUCT,
             Self::AwsHttpApi => aws::HTTP_PRODUCT,
             Self::AzureApim => azure::PRODUCT,
+            Self::Litellm => litellm::PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
         }
     }
@@ -96,6 +100,7 @@ impl Target {
             Self::AwsApiGateway => aws::generate(plan),
             Self::AwsHttpApi => aws::refuse(plan),
             Self::AzureApim => azure::generate(plan),
+            Self::Litellm => litellm::generate(plan),
             Self::ClaudeCode => claude_code::generate(plan),
         };
         let mut output = made.map_err(|refusal| Fault::Unfit {
