@@ -1,5 +1,7 @@
 //! What holds for every target, and the examples that are kept in `templates/enterprise`.
 
+mod vendors;
+
 use super::*;
 use crate::source::Source;
 use std::{
