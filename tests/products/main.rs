@@ -10,5 +10,6 @@ mod caddy;
 mod check;
 mod envoy;
 mod haproxy;
+mod linters;
 mod nginx;
 mod stage;
