@@ -10,6 +10,7 @@ mod caddy;
 mod check;
 mod envoy;
 mod haproxy;
+mod issuer;
 mod linters;
 mod nginx;
 mod stage;
