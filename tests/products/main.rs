@@ -11,5 +11,6 @@ mod check;
 mod envoy;
 mod haproxy;
 mod issuer;
+mod linters;
 mod nginx;
 mod stage;

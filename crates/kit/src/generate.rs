@@ -6,16 +6,23 @@
 //! notice and the list of what can not be enforced at the head of each file, and the way of secrets, which are referred
 //! to until somebody asks for them to be filled in ([`mod@fill`]).
 
+mod apigee;
+mod aws;
+mod azure;
 mod caddy;
 mod claude_code;
 mod envoy;
 mod facts;
 mod fill;
 mod haproxy;
+mod kong;
+mod litellm;
 mod nginx;
 mod plan;
 mod template;
+mod truefoundry;
 mod write;
+mod zuplo;
 
 pub(crate) use plan::{EXAMPLE, Plan};
 pub(crate) use write::write;
@@ -34,6 +41,22 @@ pub(crate) enum Target {
     Caddy,
     /// A bootstrap configuration of Envoy
     Envoy,
+    /// Kong: declarative files for decK and for a Kong without a database
+    Kong,
+    /// The files of a Zuplo project
+    Zuplo,
+    /// Manifests of TrueFoundry
+    Truefoundry,
+    /// The bundle of an Apigee proxy
+    Apigee,
+    /// A REST API of Amazon API Gateway: CloudFormation and OpenAPI
+    AwsApiGateway,
+    /// Refused, with the reason: an HTTP API of Amazon API Gateway
+    AwsHttpApi,
+    /// A policy of Azure API Management, and a Bicep file
+    AzureApim,
+    /// The proxy of LiteLLM
+    Litellm,
     /// Settings of Claude Code: for a user, a project, a machine and a fleet
     ClaudeCode,
 }
@@ -51,6 +74,14 @@ impl Target {
             Self::Haproxy => haproxy::PRODUCT,
             Self::Caddy => caddy::PRODUCT,
             Self::Envoy => envoy::PRODUCT,
+            Self::Kong => kong::PRODUCT,
+            Self::Zuplo => zuplo::PRODUCT,
+            Self::Truefoundry => truefoundry::PRODUCT,
+            Self::Apigee => apigee::PRODUCT,
+            Self::AwsApiGateway => aws::PRODUCT,
+            Self::AwsHttpApi => aws::HTTP_PRODUCT,
+            Self::AzureApim => azure::PRODUCT,
+            Self::Litellm => litellm::PRODUCT,
             Self::ClaudeCode => claude_code::PRODUCT,
         }
     }
@@ -67,6 +98,14 @@ impl Target {
             Self::Haproxy => haproxy::generate(plan),
             Self::Caddy => caddy::generate(plan),
             Self::Envoy => envoy::generate(plan),
+            Self::Kong => kong::generate(plan),
+            Self::Zuplo => zuplo::generate(plan),
+            Self::Truefoundry => truefoundry::generate(plan),
+            Self::Apigee => apigee::generate(plan),
+            Self::AwsApiGateway => aws::generate(plan),
+            Self::AwsHttpApi => aws::refuse(plan),
+            Self::AzureApim => azure::generate(plan),
+            Self::Litellm => litellm::generate(plan),
             Self::ClaudeCode => claude_code::generate(plan),
         };
         let mut output = made.map_err(|refusal| Fault::Unfit {

@@ -59,12 +59,16 @@ fn steps(plan: &Plan, files: &[String]) -> Vec<String> {
 
 /// The step that sets the variables of the plan's secrets.
 pub(super) fn exports(plan: &Plan) -> String {
-    let set = |secret: &SecretRef| match secret {
+    let all: Vec<String> = plan.secrets().into_iter().map(setting).collect();
+    format!("Have these variables in the environment, out of a secret store: {}", all.join(", "))
+}
+
+/// How the variable of a secret is set.
+pub(super) fn setting(secret: &SecretRef) -> String {
+    match secret {
         SecretRef::Env(name) => format!("`{name}`"),
         SecretRef::File(path) => format!("`{}=\"$(cat {})\"`", variable(secret), path.display()),
-    };
-    let all: Vec<String> = plan.secrets().into_iter().map(set).collect();
-    format!("Have these variables in the environment, out of a secret store: {}", all.join(", "))
+    }
 }
 
 fn take(secret: &SecretRef) -> Result<String, Fault> {

@@ -18,7 +18,8 @@ pub(super) fn render(template: &str, values: &[(&str, &str)]) -> String {
             let indent = &line[..line.len() - line.trim_start().len()];
             is_empty_place = value.is_empty() && line.trim() == format!("{{{{{name}}}}}");
             filled.push_str(before);
-            filled.push_str(&value.replace('\n', &format!("\n{indent}")));
+            let indented = value.replace('\n', &format!("\n{indent}"));
+            filled.push_str(&indented.replace(&format!("\n{indent}\n"), "\n\n"));
             rest = after;
         }
         if !is_empty_place {
@@ -49,6 +50,7 @@ mod tests {
             render("a {{a}} b{{a}}\n  {{list}}\n  {{none}}\nend", &values),
             "a 1 b1\n  x\n    y\nend\n"
         );
+        assert_eq!(render("  {{list}}", &[("list", "x\n\ny")]), "  x\n\n  y\n");
         assert_eq!(render("{{ env \"X\" }} {a} {{{a}}}", &[]), "{{ env \"X\" }} {a} {{{a}}}\n");
     }
 }

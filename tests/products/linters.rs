@@ -1,0 +1,98 @@
+//! What the linters of AWS and Apigee say about files for products that can not be run here.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tollgate_acceptance::serve::tollgate;
+
+const KEYS: &str = "\
+auth:
+  keys:
+    - { name: ada@example.org, key: env:ADA_KEY }
+    - { name: bob, key: file:/run/secrets/bob }
+limits: { requests_per_minute: 7, burst: 0, tokens_per_minute: null }
+";
+
+const TOKENS: &str =
+    "auth: { oidc: { issuer: 'https://a.example/', audience: b, jwks: 'https://a.example/keys' } }\n";
+
+fn linter(name: &str) -> PathBuf {
+    let folder = std::env::var_os("TOLLGATE_LINTERS").map(PathBuf::from);
+    folder
+        .expect(
+            "the linters are not installed: run `make test`, which installs them and sets TOLLGATE_LINTERS",
+        )
+        .join(name)
+}
+
+fn make(target: &str, plan: &str, folder: &Path) {
+    let file = folder.join("plan.yaml");
+    std::fs::write(&file, plan).unwrap();
+    let mut command = Command::new(tollgate());
+    command.args(["generate", target, "--force", "--plan"]).arg(&file).arg("--out").arg(folder);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn change(file: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{} has no {from:?} to break", file.display());
+    std::fs::write(file, text.replacen(from, to, 1)).unwrap();
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn cfn_lint(folder: &Path) -> Output {
+    let mut command = Command::new(linter("python/bin/cfn-lint"));
+    command.current_dir(folder).arg("cloudformation.yaml").output().unwrap()
+}
+
+#[test]
+fn cfn_lint_accepts_the_template_and_finds_what_is_broken_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for plan in ["", KEYS] {
+        make("aws-api-gateway", plan, folder.path());
+        let output = cfn_lint(folder.path());
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    for (from, to, expected) in [
+        ("ResponseTransferMode: STREAM", "ResponseTransferMode: STREAMING", "STREAMING"),
+        ("ResponseTransferMode:", "ResponseMode:", "ResponseMode"),
+        ("!Ref CountTokens", "!Ref Tokens", "Tokens"),
+    ] {
+        make("aws-api-gateway", "", folder.path());
+        change(&folder.path().join("cloudformation.yaml"), from, to);
+        let output = cfn_lint(folder.path());
+        assert!(!output.status.success() && said(&output).contains(expected), "{from}: {}", said(&output));
+    }
+}
+
+fn apigeelint(folder: &Path) -> Output {
+    let mut command = Command::new("node");
+    command.arg(linter("node_modules/apigeelint/cli.js"));
+    command.args(["-s", "apiproxy", "-f", "unix.js", "--profile", "apigeex"]);
+    command.current_dir(folder).env("HOME", folder).output().unwrap()
+}
+
+#[test]
+fn apigeelint_accepts_the_bundle_and_finds_what_is_broken_in_it() {
+    for plan in ["", KEYS, TOKENS] {
+        let folder = tempfile::tempdir().unwrap();
+        make("apigee", plan, folder.path());
+        let output = apigeelint(folder.path());
+        assert!(output.status.success() && !said(&output).contains("[Error"), "{}", said(&output));
+    }
+    for (file, from, to) in [
+        ("targets/anthropic.xml", "<Name>AM-Credentials</Name>", "<Name>AM-Nothing</Name>"),
+        ("policies/Q-Messages.xml", "<Distributed>", "<Scattered/><Distributed>"),
+        ("proxies/default.xml", "request.verb = \"POST\")", "request.verb = \"POST\""),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        make("apigee", "", folder.path());
+        change(&folder.path().join("apiproxy").join(file), from, to);
+        let output = apigeelint(folder.path());
+        assert!(said(&output).contains("[Error"), "{file} {to}: {}", said(&output));
+    }
+}
