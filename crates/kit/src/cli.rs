@@ -2,8 +2,8 @@
 
 use crate::{
     command::{
-        Allowance, Audit, Config, Demo, Key, Operator, Price, Reconcile, Serve, Session, Setup, Simulate,
-        Statement, Usage,
+        Allowance, Audit, Config, Demo, Key, Lint, Operator, Price, Reconcile, Serve, Session, Setup,
+        Simulate, Statement, Usage,
     },
     fault::Fault,
     printer::Printer,
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Reconcile(Reconcile),
     Audit(Audit),
     Config(Config),
+    Lint(Lint),
     Setup(Setup),
     Operator(Operator),
     Simulate(Simulate),
@@ -74,6 +75,7 @@ impl Command {
             Self::Reconcile(command) => command.run(printer),
             Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
+            Self::Lint(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
             Self::Simulate(command) => command.run(printer),

@@ -14,6 +14,7 @@ mod exchange;
 mod fault;
 mod finding;
 mod http;
+mod lint;
 mod log;
 mod memory;
 mod money;
