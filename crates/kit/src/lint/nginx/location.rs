@@ -19,8 +19,12 @@ pub(super) fn lint(location: &Directive, scope: &Scope<'_>, names: &Names, notes
     let Some(pass) = own("proxy_pass") else {
         let ends =
             ["return", "rewrite", "try_files", "content_by_lua_block", "content_by_lua_file", "js_content"];
-        let goes_on =
-            |one: &Directive| one.block.is_some() || one.name == "include" || one.name.ends_with("_pass");
+        let passes = |one: &Directive| one.name.ends_with("_pass");
+        let goes_on = |one: &Directive| {
+            passes(one)
+                || one.inner().iter().any(passes)
+                || matches!(one.name.as_str(), "include" | "location")
+        };
         let is_done = scope.here().iter().any(|one| goes_on(one) || ends.contains(&one.name.as_str()));
         if !is_done && matches(location, "/v1/messages") && !matches(location, "/v1/other") {
             let says = "there is no `proxy_pass`, so requests lead to nowhere";
