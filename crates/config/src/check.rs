@@ -10,6 +10,7 @@ use crate::{
     schema::{Section, Shape, Wish, choices},
     tree::{self, Key, Node, Value},
 };
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -67,6 +68,22 @@ pub(crate) fn read_allowance(text: &str) -> (Reading, Option<Allowance>) {
     (reading, allowance)
 }
 
+/// Reads a text that is something else than a document of a gateway, by the schema of its type. The reading's document
+/// stays empty; its problems and places are those of the text.
+pub(crate) fn read_as<T: DeserializeOwned + JsonSchema>(text: &str) -> (Reading, Option<T>) {
+    let schema = schemars::schema_for!(T).to_value();
+    let mut reading = Reading::default();
+    let tree = reading.tree(text).map(|mut tree| {
+        // A text without any field.
+        if matches!(tree.value, Value::Null) {
+            tree.value = Value::Map(Vec::new());
+        }
+        tree
+    });
+    let value = tree.and_then(|tree| reading.typed(Wish::whole(&schema), &tree));
+    (reading, value)
+}
+
 impl Reading {
     /// A document that is not from text.
     pub(crate) fn of(document: Document) -> Self {
@@ -112,7 +129,7 @@ impl Reading {
         match (wish.shape, &node.value) {
             (_, Value::Null) if wish.nullable => Some(Json::Null),
             (Shape::Section(section), Value::Map(fields)) => self.section(section, fields, node, path),
-            (Shape::List(items), Value::List(nodes)) => Some(self.list(Wish::of(items), nodes, path)),
+            (Shape::List(items), Value::List(nodes)) => Some(self.list(wish.item(items), nodes, path)),
             (Shape::Flag, Value::Bool(flag)) => Some((*flag).into()),
             (Shape::Number { least, most }, Value::Integer(number)) => {
                 self.number(*number, least, most, node, path)
@@ -279,7 +296,7 @@ fn suggest(section: Section<'_>, name: &str) -> String {
     if let Some(near) = nearest(section, name) {
         return format!("did you mean {near}?");
     }
-    if let Some(path) = elsewhere(Wish::document(), name, "") {
+    if let Some(path) = elsewhere(section.of_all(), name, "") {
         return format!("did you mean {path}?");
     }
     let names: Vec<&str> = section.names().collect();

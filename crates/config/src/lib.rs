@@ -46,6 +46,8 @@ pub use secret::SecretRef;
 pub use snapshot::{Snapshot, TlsFiles};
 pub use url::Url;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use tollgate_policy::allowance::{Allowance, Calendar};
 
 /// Reads a document from YAML or JSON text.
@@ -107,6 +109,35 @@ pub fn load_allowance(
         Some(made) if !problems.iter().any(Problem::is_error) => Ok((made, problems)),
         _ => Err(problems),
     }
+}
+
+/// Reads something else that people write, in the same way as a document of a gateway: its type says what it may hold,
+/// and may use the leaves of this room. `judge` knows the rules that span several fields; it names the field that breaks
+/// one by its path, such as `auth.keys[0].name`.
+///
+/// # Errors
+///
+/// Every problem found, as [`parse`].
+pub fn parse_as<T: DeserializeOwned + JsonSchema>(
+    text: &str,
+    name: &str,
+    judge: impl FnOnce(&T) -> Vec<(String, Fault)>,
+) -> Result<T, Vec<Problem>> {
+    let (mut reading, value) = check::read_as::<T>(text);
+    if reading.problems.is_empty()
+        && let Some(value) = value
+    {
+        let found = judge(&value);
+        if found.is_empty() {
+            return Ok(value);
+        }
+        reading.problems.extend(found.into_iter().map(|(path, fault)| {
+            let mut problem = Problem::error(&path, &fault.rule, &fault.cure);
+            problem.place(reading.places.nearest(&path));
+            problem
+        }));
+    }
+    Err(finish(reading.problems, name))
 }
 
 fn load_judged(text: &str, name: &str, prices: Option<&str>) -> Result<Snapshot, Vec<Problem>> {

@@ -67,7 +67,7 @@ fn rows(page: &mut String, wish: Wish<'_>, defaults: Option<&Node>, path: &str) 
                 rows(page, wish, node.filter(|node| !matches!(node.value, Value::Null)), &path);
             }
         }
-        Shape::List(items) => rows(page, Wish::of(items), None, &format!("{path}[]")),
+        Shape::List(items) => rows(page, wish.item(items), None, &format!("{path}[]")),
         _ => {}
     }
 }

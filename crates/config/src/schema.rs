@@ -26,6 +26,8 @@ pub(crate) fn root() -> &'static Value {
 /// What the schema wishes for at one place of a document.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'s> {
+    /// The schema that this is a part of; references lead into it.
+    whole: &'s Value,
     /// Whether it may be left empty.
     pub(crate) nullable: bool,
     /// The description of the field itself, or else of its type.
@@ -55,6 +57,7 @@ pub(crate) enum Shape<'s> {
 /// Named fields.
 #[derive(Clone, Copy)]
 pub(crate) struct Section<'s> {
+    whole: &'s Value,
     fields: &'s Map<String, Value>,
     required: &'s [Value],
 }
@@ -62,7 +65,12 @@ pub(crate) struct Section<'s> {
 impl<'s> Section<'s> {
     /// What is wished for in the field of that name.
     pub(crate) fn field(&self, name: &str) -> Option<Wish<'s>> {
-        self.fields.get(name).map(Wish::of)
+        self.fields.get(name).map(|schema| Wish::within(self.whole, schema))
+    }
+
+    /// The whole that this is a section of.
+    pub(crate) fn of_all(&self) -> Wish<'s> {
+        Wish::whole(self.whole)
     }
 
     /// The names of all fields, in alphabetical order.
@@ -79,23 +87,37 @@ impl<'s> Section<'s> {
 impl<'s> Wish<'s> {
     /// The whole document.
     pub(crate) fn document() -> Wish<'static> {
-        Wish::of(root())
+        Wish::whole(root())
     }
 
     /// One allowance.
     pub(crate) fn allowance() -> Wish<'static> {
-        Wish::of(&root()["$defs"]["Allowance"])
+        Wish::within(root(), &root()["$defs"]["Allowance"])
     }
 
-    /// Reads one schema.
+    /// All that a schema says.
+    ///
+    /// # Panics
+    ///
+    /// As [`Wish::within`].
+    pub(crate) fn whole(schema: &'s Value) -> Self {
+        Self::within(schema, schema)
+    }
+
+    /// What the items of a list of this wish are to be.
+    pub(crate) fn item(&self, items: &'s Value) -> Self {
+        Self::within(self.whole, items)
+    }
+
+    /// Reads one schema, which is a part of another.
     ///
     /// # Panics
     ///
     /// If the types of the document use a part of JSON Schema that is not read here. The schema is
     /// constant, so the tests, which walk all of it, would panic first.
-    pub(crate) fn of(schema: &'s Value) -> Self {
+    fn within(whole: &'s Value, schema: &'s Value) -> Self {
         let nullable = is_nullable(schema);
-        let target = target(schema);
+        let target = target(whole, schema);
         let description = describe(schema).or_else(|| describe(target)).unwrap_or_default();
         let kind = match &target["type"] {
             Value::Array(kinds) => kinds.first().and_then(Value::as_str),
@@ -104,6 +126,7 @@ impl<'s> Wish<'s> {
         let shape = match kind {
             _ if target["oneOf"].is_array() || target["enum"].is_array() => Shape::Choice(target),
             Some("object") => Shape::Section(Section {
+                whole,
                 fields: target["properties"].as_object().expect("a section has fields"),
                 required: target["required"].as_array().map_or(&[], Vec::as_slice),
             }),
@@ -124,7 +147,7 @@ impl<'s> Wish<'s> {
             },
             _ => panic!("the schema has a shape that the loader does not know: {target}"),
         };
-        Self { nullable, description, shape }
+        Self { whole, nullable, description, shape }
     }
 }
 
@@ -145,13 +168,13 @@ fn is_nullable(schema: &Value) -> bool {
 }
 
 /// The schema that says what a value is, behind references and `or nothing`.
-fn target(schema: &Value) -> &Value {
+fn target<'s>(whole: &'s Value, schema: &'s Value) -> &'s Value {
     if let Some(reference) = schema["$ref"].as_str() {
         let pointer = reference.strip_prefix('#').unwrap_or_default();
-        return target(root().pointer(pointer).expect("references stay inside the schema"));
+        return target(whole, whole.pointer(pointer).expect("references stay inside the schema"));
     }
     match schema["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null")) {
-        Some(one) => target(one),
+        Some(one) => target(whole, one),
         None => schema,
     }
 }

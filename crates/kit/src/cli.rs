@@ -2,12 +2,12 @@
 
 use crate::{
     command::{
-        Allowance, Audit, Config, Demo, Key, Lint, Operator, Price, Reconcile, Serve, Session, Setup,
-        Simulate, Statement, Usage,
+        Allowance, Audit, Check, Config, Demo, Generate, Key, Lint, Operator, Price, Reconcile, Serve,
+        Session, Setup, Simulate, Statement, Usage,
     },
     fault::Fault,
     printer::Printer,
-    status::{EXIT_STATUS, Status},
+    status::{CheckStatus, EXIT_STATUS, Status},
 };
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
@@ -41,6 +41,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(Serve),
     Demo(Demo),
+    Check(Box<Check>),
     Key(Key),
     Allowance(Allowance),
     Session(Session),
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Reconcile(Reconcile),
     Audit(Audit),
     Config(Config),
+    Generate(Generate),
     Lint(Lint),
     Setup(Setup),
     Operator(Operator),
@@ -66,6 +68,7 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(printer),
             Self::Demo(command) => command.run(printer),
+            Self::Check(command) => command.run(printer),
             Self::Key(command) => command.run(printer),
             Self::Allowance(command) => command.run(printer),
             Self::Session(command) => command.run(printer),
@@ -75,6 +78,7 @@ impl Command {
             Self::Reconcile(command) => command.run(printer),
             Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
+            Self::Generate(command) => command.run(printer),
             Self::Lint(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
@@ -119,7 +123,18 @@ pub(crate) struct Access {
 pub(crate) fn show(shown: &clap::Error) -> Status {
     // Nobody is left to tell if this can not be printed.
     let _ = shown.print();
-    if shown.use_stderr() { Status::Usage } else { Status::Done }
+    if !shown.use_stderr() {
+        Status::Done
+    } else if is_check(std::env::args().skip(1)) {
+        Status::Check(CheckStatus::Usage)
+    } else {
+        Status::Usage
+    }
+}
+
+/// Whether these arguments are meant for `check`.
+fn is_check(mut args: impl Iterator<Item = String>) -> bool {
+    args.find(|arg| !arg.starts_with('-')).is_some_and(|command| command == "check")
 }
 
 #[cfg(test)]

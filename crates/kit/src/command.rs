@@ -2,8 +2,10 @@
 
 mod allowance;
 pub(crate) mod audit;
+pub(crate) mod check;
 pub(crate) mod config;
 mod demo;
+mod generate;
 pub(crate) mod key;
 mod lint;
 mod operator;
@@ -18,8 +20,10 @@ pub(crate) mod usage;
 
 pub(crate) use allowance::Allowance;
 pub(crate) use audit::Audit;
+pub(crate) use check::Check;
 pub(crate) use config::Config;
 pub(crate) use demo::Demo;
+pub(crate) use generate::Generate;
 pub(crate) use key::Key;
 pub(crate) use lint::Lint;
 pub(crate) use operator::Operator;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+#[cfg(test)]
+mod reference;
+
 /// One thing that the kit looks at. `check`, `doctor` and `lint` each have a table of these, and their reference pages
 /// are printed from it.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
+mod check;
 mod cli;
 mod command;
 mod descriptors;
@@ -13,6 +14,7 @@ mod dial;
 mod exchange;
 mod fault;
 mod finding;
+mod generate;
 mod http;
 mod lint;
 mod log;

@@ -8,7 +8,12 @@ use tollgate_policy::unit::UnixMs;
 use crate::finding::{Finding, Outcome, Severity};
 
 mod json;
+mod junit;
+mod markdown;
+mod sarif;
 mod text;
+
+pub(crate) use text::lines;
 
 /// All that was found about one subject.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) began_at: UnixMs,
     /// What was found, in the order of the rules.
     pub(crate) findings: Vec<Finding>,
+    /// Whether what could not be told counts as failed.
+    pub(crate) is_strict: bool,
 }
 
 /// What a report comes to.
@@ -38,14 +45,14 @@ pub(crate) enum Verdict {
 
 impl Report {
     /// What it comes to. Only rules whose severity is an error decide. Where one of them could not be told, nothing is
-    /// decided if it is a decisive one; if `strict`, any of them counts as failed.
-    pub(crate) fn verdict(&self, strict: bool) -> Verdict {
+    /// decided if it is a decisive one; in a strict report, any of them counts as failed.
+    pub(crate) fn verdict(&self) -> Verdict {
         let mut verdict = Verdict::Good;
         for finding in self.findings.iter().filter(|finding| finding.rule.severity == Severity::Error) {
             match finding.outcome {
                 Outcome::Pass(_) => {}
                 Outcome::Fail(_) => return Verdict::Bad,
-                Outcome::Unknown if strict => return Verdict::Bad,
+                Outcome::Unknown if self.is_strict => return Verdict::Bad,
                 Outcome::Unknown if finding.rule.is_decisive => verdict = Verdict::Undetermined,
                 Outcome::Unknown => {}
             }
@@ -75,6 +82,9 @@ impl Report {
         match format {
             Format::Text => text::print(self, verbose),
             Format::Json => json::print(self),
+            Format::Junit => junit::print(self),
+            Format::Sarif => sarif::print(self),
+            Format::Markdown => markdown::print(self),
         }
     }
 }
@@ -87,6 +97,12 @@ pub(crate) enum Format {
     Text,
     /// For programs; its schema is docs/reference/report.schema.json.
     Json,
+    /// For continuous integration: JUnit's XML.
+    Junit,
+    /// For code scanning: SARIF 2.1.0.
+    Sarif,
+    /// For tickets and wikis.
+    Markdown,
 }
 
 /// How the report is wanted.
@@ -102,3 +118,6 @@ pub(crate) struct Printed {
     #[arg(long)]
     pub(crate) verbose: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The exit statuses, the same for every command.
+/// The exit statuses, the same for every command but `check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// 0: done, or the answer is yes.
@@ -13,6 +13,23 @@ pub(crate) enum Status {
     Usage,
     /// 3: it could not be tried: no gateway runs, a file or an address can not be had.
     Unavailable,
+    /// What `check` says of a gateway, which has statuses of its own.
+    Check(CheckStatus),
+}
+
+/// The exit statuses of `check`: a verdict has more than two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckStatus {
+    /// 0: the gateway is compatible.
+    Compatible,
+    /// 1: it is not.
+    Incompatible,
+    /// 2: it could not be told.
+    Undetermined,
+    /// 3: the command line is wrong, or this machine refuses what the check needs.
+    Usage,
+    /// 4: the gateway can not be reached.
+    Unreachable,
 }
 
 /// The same for people, at the end of every help text.
@@ -30,6 +47,11 @@ impl Status {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Unavailable => 3,
+            Self::Check(CheckStatus::Compatible) => 0,
+            Self::Check(CheckStatus::Incompatible) => 1,
+            Self::Check(CheckStatus::Undetermined) => 2,
+            Self::Check(CheckStatus::Usage) => 3,
+            Self::Check(CheckStatus::Unreachable) => 4,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! on request. `tollgate demo` and `tollgate simulate` run it; proofs, tests and benches stand a
 //! gateway before it and hold the gateway's books against its [`Record`]. But for the table of
 //! error types it shares no code with the gateway, so that it cannot share a fault with it: its
-//! HTTP/1.1, its events and its accounts are its own.
+//! HTTP/1.1, its events and its accounts are its own. The gateways of the [`zoo`] stand before it, and
+//! show what the tests of gateways are worth.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -124,6 +125,7 @@ mod schema;
 mod script;
 mod send;
 mod serve;
+pub mod zoo;
 
 pub use directive::BadDirective;
 pub use record::{Answered, Ending, Keep, Record, Seen, Served, Share, Tokens};

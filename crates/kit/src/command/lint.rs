@@ -1,8 +1,9 @@
 //! `tollgate lint`: find faults in the configuration of other gateways.
 
+use super::check::publish;
 use crate::{
     fault::Fault,
-    finding::{Finding, Severity},
+    finding::{Finding, Ground, Outcome, Place, Severity},
     lint::{BYTES_MAX, Kind, Subject, gather, lint, rules},
     printer::Printer,
     report::{Format, Printed, Report},
@@ -11,10 +12,7 @@ use crate::{
     time::Instant,
 };
 use clap::Args;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Find what is wrong in the configuration of a gateway before the Anthropic API, each fault with its line and its cure.
 ///
@@ -31,7 +29,7 @@ Examples:
 
 It ends with 0 if there are no errors, with 1 if there are, with 2 if the command line is wrong or the kind of a file
 can not be told, and with 3 if a file can not be read. Warnings and notes do not count. The rules are listed in
-docs/reference/lint-rules.md.")]
+docs/reference/rules.md.")]
 pub(crate) struct Lint {
     /// Files, folders, or - for standard input. Of a folder, those files are looked at whose kind can be told.
     #[arg(required = true, value_name = "FILE")]
@@ -49,7 +47,7 @@ pub(crate) struct Lint {
 /// The id of a rule.
 fn known(id: &str) -> Result<String, String> {
     let is_known = rules::TABLE.iter().any(|rule| rule.id == id);
-    if is_known { Ok(id.to_owned()) } else { Err("docs/reference/lint-rules.md lists the rules".to_owned()) }
+    if is_known { Ok(id.to_owned()) } else { Err("docs/reference/rules.md lists the rules".to_owned()) }
 }
 
 /// What came of all files.
@@ -77,7 +75,10 @@ impl Lint {
             }
         }
         linted.findings.retain(|finding| !self.ignore.iter().any(|id| id == finding.rule.id));
-        let count = |severity| linted.findings.iter().filter(|one| one.rule.severity == severity).count();
+        let failed = |one: &&Finding| matches!(one.outcome, Outcome::Fail(_));
+        let count = |severity| {
+            linted.findings.iter().filter(failed).filter(|one| one.rule.severity == severity).count()
+        };
         let (errors, warnings, notes) =
             (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
         let files = linted.kinds.len();
@@ -89,8 +90,10 @@ impl Lint {
             product: product.map(|kind| kind.product().to_owned()),
             began_at,
             findings: linted.findings,
+            is_strict: false,
         };
-        deliver(&report, &self.printed, printer)?;
+        let text = report.print(Format::Text, self.printed.verbose);
+        publish(&report, &self.printed, &text, printer)?;
         printer.say(&format!("{files} files: {errors} errors, {warnings} warnings, {notes} notes"));
         Ok(match (linted.is_partial, errors) {
             (true, _) => Status::Unavailable,
@@ -132,19 +135,13 @@ fn look(path: &Path, source: &Source, kind: Kind, linted: &mut Linted) {
         is_private: gather::is_private(path),
         policies: policies.as_ref().map(|policies| policies.text.as_str()),
     };
-    linted.findings.extend(lint(&subject, kind));
+    let mut findings = lint(&subject, kind);
+    // That it could be read is the one thing that is always found out.
+    if !findings.iter().any(|finding| finding.rule == &rules::SYNTAX) {
+        let place = Place { file: source.name.clone(), line: 1, column: 1 };
+        let says = format!("it reads as a configuration of {}", kind.product());
+        findings.insert(0, Finding::pass(&rules::SYNTAX, Ground::Proven, says).at(place));
+    }
+    linted.findings.append(&mut findings);
     linted.kinds.push(kind);
-}
-
-/// Prints the report, or writes it to the file that was asked for and prints the one for people.
-fn deliver(report: &Report, printed: &Printed, printer: &Printer) -> Result<(), Fault> {
-    let text = report.print(printed.format, printed.verbose);
-    let Some(path) = &printed.output else {
-        // An empty answer would be an empty line.
-        return if text.is_empty() { Ok(()) } else { printer.answer(&text) };
-    };
-    let text = anstream::adapter::strip_str(&text).to_string();
-    fs::write(path, text).map_err(|cause| Fault::Unwritable { path: path.clone(), cause })?;
-    let short = report.print(Format::Text, false);
-    if short.is_empty() { Ok(()) } else { printer.answer(&short) }
 }

@@ -2,33 +2,55 @@
 
 use crate::{fault::Fault, printer::Printer, runtime, signals::Stop, source::Source, status::Status};
 use clap::Args;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 use tollgate_simulator::{Config, Script, Simulator};
+
+mod animal;
+
+use animal::AnimalArgs;
 
 /// Run a simulated Anthropic API, with faults on request, until Ctrl-C.
 ///
 /// It answers POST /v1/messages (plain and streamed), POST /v1/messages/count_tokens, GET /v1/models and GET
 /// /v1/models/{id} as the API documents them. No model is asked. A client or a gateway that is pointed at it can be
 /// shown every error and every way in which an answer can break.
+///
+/// With --animal it runs a gateway in place of the API: one that is faithful or, to test tests of gateways, one that is
+/// wrong in one way.
 #[derive(Debug, Args)]
 #[command(after_long_help = DIRECTIVES)]
 pub(crate) struct Simulate {
-    /// The address to listen at; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
-    listen: SocketAddr,
+    /// The address to listen at; port 0 takes a free one. Without it, the API is at 127.0.0.1:8090 and a gateway at
+    /// 127.0.0.1:8070.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// A script: a JSON file with rules for the requests that carry no directives.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// The environment variable with the API key that clients must present. Without it, any key is taken.
+    /// The environment variable with the API key that clients must present. Without it, the API takes any key, and a
+    /// gateway makes up keys of its own.
     #[arg(long, value_name = "NAME")]
     api_key_env: Option<String>,
+    #[command(flatten)]
+    animal: AnimalArgs,
 }
+
+/// Where the simulated API listens when nothing is said.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
 
 /// What `--help` says about directives. A test holds it against the simulator.
 const DIRECTIVES: &str = include_str!("simulate/directives.txt");
 
 impl Simulate {
     pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
+        if self.animal.is_given() {
+            let client_token = self.api_key_env.as_deref().map(variable).transpose()?;
+            runtime::serve(self.animal.run(self.listen, client_token, printer))?;
+            return Ok(Status::Done);
+        }
         let config = self.config()?;
         runtime::serve(async {
             let mut stop = Stop::listen()?;
@@ -52,15 +74,15 @@ impl Simulate {
                 Script::parse(&text).map_err(|problem| Fault::Script { name, problem })?
             }
         };
-        let api_key = match self.api_key_env {
-            None => None,
-            Some(name) => {
-                let set = std::env::var(&name).ok().filter(|value| !value.trim().is_empty());
-                Some(set.ok_or(Fault::Unset(name))?)
-            }
-        };
-        Ok(Config { listen: self.listen, script, api_key, ..Config::default() })
+        let api_key = self.api_key_env.as_deref().map(variable).transpose()?;
+        Ok(Config { listen: self.listen.unwrap_or(LISTEN), script, api_key, ..Config::default() })
     }
+}
+
+/// The key in this variable.
+fn variable(name: &str) -> Result<String, Fault> {
+    let set = std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    set.ok_or_else(|| Fault::Unset(name.to_owned()))
 }
 
 #[cfg(test)]

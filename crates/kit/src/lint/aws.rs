@@ -2,7 +2,7 @@
 
 use super::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, judge},
+    headers::{CREDENTIALS, Set, is_open, judge},
     listed, rules,
 };
 use tollgate_config::{
@@ -172,7 +172,7 @@ impl Integration<'_> {
             let set = Set { kind: Kind::Aws, name, value: text, place, keep: KEEP, api_key: API_KEY };
             judge(&set, notes);
             let Some(from) = text.strip_prefix("method.request.header.") else { continue };
-            if from.eq_ignore_ascii_case(name) && name.to_ascii_lowercase().starts_with("anthropic-") {
+            if from.eq_ignore_ascii_case(name) && is_open(name) {
                 let says = "this does what happens anyway: all headers of the client pass";
                 notes.add(&rules::DEFAULT, place, says, KEEP);
             }

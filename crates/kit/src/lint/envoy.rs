@@ -238,11 +238,10 @@ fn headers(way: &Way<'_>, notes: &mut Notes<'_>) {
         }
     }
     for entry in way.lists("request_headers_to_remove") {
-        if let Some(name) = entry.text().filter(|name| name.to_ascii_lowercase().starts_with("anthropic-")) {
-            let set =
-                Set { kind: Kind::Envoy, name, value: "", place: entry.place, keep: KEEP, api_key: API_KEY };
-            judge(&set, notes);
-        }
+        let name = entry.text().unwrap_or_default();
+        let set =
+            Set { kind: Kind::Envoy, name, value: "", place: entry.place, keep: KEEP, api_key: API_KEY };
+        judge(&set, notes);
     }
 }
 

@@ -59,19 +59,16 @@ fn one(line: &Line, notes: &mut Notes<'_>) {
     }
     let action = line.word(1);
     match (line.word(0), action) {
-        ("http-request", "set-header") => set(line, notes),
+        ("http-request", "set-header") => set(line, line.word(3), notes),
         ("http-request", "add-header") => {
-            set(line, notes);
+            set(line, line.word(3), notes);
             if is_credential(line.word(2)) {
                 let says = format!("`add-header` leaves the client's `{}` beside the new one", line.word(2));
                 let cure = format!("http-request set-header {} \"${{ANTHROPIC_API_KEY}}\"", line.word(2));
                 notes.add(&rules::APPEND, at, says, cure);
             }
         }
-        ("http-request", "del-header") if line.word(2).to_ascii_lowercase().starts_with("anthropic-") => {
-            let says = format!("`{}` is taken away from requests", line.word(2));
-            notes.add(&rules::VERSION, at, says, KEEP);
-        }
+        ("http-request", "del-header") => set(line, "", notes),
         ("http-request", "deny" | "tarpit")
             if line.mentions("rate") && line.behind("deny_status") != Some("429") =>
         {
@@ -139,9 +136,9 @@ fn conditions(line: &Line, notes: &mut Notes<'_>) {
     }
 }
 
-fn set(line: &Line, notes: &mut Notes<'_>) {
-    let (name, value) = (line.word(2), line.word(3));
-    judge(&Set { kind: Kind::Haproxy, name, value, place: line.place, keep: KEEP, api_key: API_KEY }, notes);
+fn set(line: &Line, value: &str, notes: &mut Notes<'_>) {
+    let (name, place) = (line.word(2), line.place);
+    judge(&Set { kind: Kind::Haproxy, name, value, place, keep: KEEP, api_key: API_KEY }, notes);
 }
 
 fn is_credential(name: &str) -> bool {

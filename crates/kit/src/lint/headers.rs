@@ -2,6 +2,7 @@
 
 use super::{Kind, Notes, rules, text::secret_cure};
 use tollgate_config::problem::{Place, secrets};
+use tollgate_wire::header::{Action, request_action};
 
 /// The headers in which clients present their credential.
 pub(super) const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
@@ -12,7 +13,7 @@ pub(super) struct Set<'a> {
     pub(super) kind: Kind,
     /// The name, in any case.
     pub(super) name: &'a str,
-    /// The value, as the product's language has it, without its quotes.
+    /// The value, as the product's language has it, without its quotes. Empty where the header is removed.
     pub(super) value: &'a str,
     pub(super) place: Place,
     /// How the header of the client is kept in this product.
@@ -24,7 +25,7 @@ pub(super) struct Set<'a> {
 /// Looks at one header that is set.
 pub(super) fn judge(set: &Set<'_>, notes: &mut Notes<'_>) {
     let name = set.name.to_ascii_lowercase();
-    if name.starts_with("anthropic-") && !refers(set.value) {
+    if is_open(&name) && !refers(set.value) {
         let says = if set.value.is_empty() {
             format!("`{name}` is taken away from requests")
         } else {
@@ -43,6 +44,12 @@ pub(super) fn judge(set: &Set<'_>, notes: &mut Notes<'_>) {
             notes.add(&rules::SECRET, set.place, says, secret_cure(set.kind));
         }
     }
+}
+
+/// Whether it is one of the headers that pass as clients send them, by the table that Tollgate itself obeys.
+pub(super) fn is_open(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("anthropic-") && request_action(name.as_bytes()) == Action::Forward
 }
 
 /// Whether the value is made of something else when a request comes.

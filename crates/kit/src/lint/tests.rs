@@ -222,3 +222,21 @@ fn deep_and_repeated_texts_are_bounded() {
         assert!((1..=FINDINGS_MAX).contains(&findings.len()), "{kind:?}: {}", findings.len());
     }
 }
+
+/// What `tollgate generate` makes is what its linter asks for.
+#[test]
+fn generated_files_are_let_be() {
+    let templates = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../templates/enterprise");
+    let mut kinds = BTreeSet::new();
+    for path in gather::below(&templates).unwrap() {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.display().to_string();
+        let Some(kind) = Kind::of(&name, &text) else { continue };
+        let policies = fs::read_to_string(path.with_file_name("policies.json")).ok();
+        let subject = Subject { name: &name, text: &text, is_private: false, policies: policies.as_deref() };
+        let findings = lint(&subject, kind);
+        assert!(findings.is_empty(), "{findings:#?}");
+        kinds.insert(kind.product());
+    }
+    assert!(["nginx", "HAProxy", "Envoy"].iter().all(|product| kinds.contains(product)), "{kinds:?}");
+}

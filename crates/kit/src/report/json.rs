@@ -23,7 +23,7 @@ struct Document<'a> {
     product: Option<&'a str>,
     /// When it began: RFC 3339, in UTC.
     began_at: String,
-    /// What it comes to.
+    /// What it comes to: `good`, `bad` or `undetermined`.
     verdict: &'static str,
     /// How many findings there are of each outcome.
     summary: Summary,
@@ -76,7 +76,7 @@ pub(super) fn print(report: &Report) -> String {
             Outcome::Unknown => summary.unknown += 1,
         }
     }
-    let verdict = match report.verdict(false) {
+    let verdict = match report.verdict() {
         Verdict::Good => "good",
         Verdict::Bad => "bad",
         Verdict::Undetermined => "undetermined",
@@ -114,5 +114,24 @@ fn row(finding: &Finding) -> Row<'_> {
         place: finding.place.as_ref(),
         link: finding.rule.link(),
         took_ms: finding.took.as_millis().try_into().unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{env, fs, path::Path};
+
+    /// The committed schema is what the types say. `TOLLGATE_UPDATE=1` writes it anew.
+    #[test]
+    fn the_reference_is_current() {
+        let schema = schemars::schema_for!(Document<'static>);
+        let text = format!("{:#}\n", schema.as_value());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/report.schema.json");
+        if env::var_os("TOLLGATE_UPDATE").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(kept, text, "renew it: TOLLGATE_UPDATE=1 cargo test -p tollgate the_reference_is_current");
     }
 }

@@ -13,8 +13,13 @@ const OPEN: Style = AnsiColor::Yellow.on_default();
 
 /// One line for each finding, and below those that are not well, or all if `verbose`, what was seen and what helps.
 pub(super) fn print(report: &Report, verbose: bool) -> String {
+    lines(&report.findings, verbose)
+}
+
+/// The same for some of them.
+pub(crate) fn lines(findings: &[Finding], verbose: bool) -> String {
     let mut text = String::new();
-    for finding in &report.findings {
+    for finding in findings {
         let (style, mark) = mark(finding);
         let ground = match finding.outcome {
             Outcome::Pass(Ground::Inferred) | Outcome::Fail(Ground::Inferred) if verbose => " (inferred)",
@@ -27,7 +32,8 @@ pub(super) fn print(report: &Report, verbose: bool) -> String {
         let _ = writeln!(
             text,
             "{style}{mark}{style:#} - {place}{}: {}{ground}",
-            finding.rule.title, finding.says
+            finding.rule.title,
+            one_line(&finding.says)
         );
         let is_well = matches!(finding.outcome, Outcome::Pass(_));
         if verbose || !is_well {
@@ -36,7 +42,8 @@ pub(super) fn print(report: &Report, verbose: bool) -> String {
             }
         }
         if let (false, Some(cure)) = (is_well, &finding.cure) {
-            let _ = writeln!(text, "    cure: {}", cure.replace('\n', "\n          "));
+            let lines: Vec<String> = cure.lines().map(one_line).collect();
+            let _ = writeln!(text, "    cure: {}", lines.join("\n          "));
         }
         if !is_well {
             let _ = writeln!(text, "    rule: {} ({})", finding.rule.id, finding.rule.link());

@@ -4,10 +4,13 @@
 
 mod allowance;
 mod audit;
+mod check;
 mod config;
 mod demo;
 mod focus;
+mod generate;
 mod key;
+mod lint;
 mod operator;
 mod price;
 mod reconcile;

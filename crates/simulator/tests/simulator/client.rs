@@ -2,7 +2,8 @@
 //! keeping how the answer ended.
 
 use std::io;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +14,9 @@ use tollgate_simulator::{Config, Running, Simulator};
 /// Far above what any of these tests takes: it only turns a hang into a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What comes so much later than the bytes before it is another piece.
+const PIECES_APART: Duration = Duration::from_millis(15);
+
 pub(crate) const PLAIN: &str =
     r#"{"model":"claude-opus-5-5","max_tokens":99,"messages":[{"role":"user","content":"hi"}]}"#;
 pub(crate) const STREAM: &str = r#"{"model":"claude-opus-5-5","max_tokens":99,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
@@ -20,6 +24,8 @@ pub(crate) const STREAM: &str = r#"{"model":"claude-opus-5-5","max_tokens":99,"s
 pub(crate) struct Client {
     stream: TcpStream,
     inbox: Vec<u8>,
+    pieces: usize,
+    last_read: Instant,
 }
 
 /// How an answer's bytes ended.
@@ -93,7 +99,16 @@ pub(crate) fn message(directives: &str, body: &str) -> Vec<u8> {
 
 impl Client {
     pub(crate) async fn connect(simulator: &Running) -> Self {
-        Self { stream: TcpStream::connect(simulator.addr()).await.unwrap(), inbox: Vec::new() }
+        Self::connect_to(simulator.addr()).await
+    }
+
+    pub(crate) async fn connect_to(addr: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(addr).await.unwrap(),
+            inbox: Vec::new(),
+            pieces: 0,
+            last_read: Instant::now(),
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -134,6 +149,11 @@ impl Client {
             }
             assert_eq!(self.fill().await, None, "no `{mark}` in the answer");
         }
+    }
+
+    /// How often something came after a pause.
+    pub(crate) fn pieces(&self) -> usize {
+        self.pieces
     }
 
     /// How the connection ends, with nothing sent before.
@@ -220,7 +240,12 @@ impl Client {
     async fn fill(&mut self) -> Option<End> {
         match within(self.stream.read_buf(&mut self.inbox)).await {
             Ok(0) => Some(End::Fin),
-            Ok(_) => None,
+            Ok(_) => {
+                let pause = self.last_read.elapsed();
+                self.pieces += usize::from(pause > PIECES_APART);
+                self.last_read += pause;
+                None
+            }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Some(End::Rst),
             Err(error) => panic!("{error}"),
         }

@@ -8,3 +8,4 @@ mod faults;
 mod meter;
 mod protocol;
 mod record;
+mod zoo;

@@ -3,7 +3,7 @@
 use super::{flag, integer, list, reference, schema};
 use crate::lint::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, judge},
+    headers::{CREDENTIALS, Set, is_open, judge},
     rules,
 };
 use tollgate_config::tree::Node;
@@ -108,19 +108,17 @@ fn transformer(plugin: &Plugin<'_>, notes: &mut Notes<'_>) {
             let says = "`add` sets only what the client left out, and clients always send their version";
             notes.add(&rules::DEFAULT, entry.place, says, KEEP);
         }
-        credential(name, value, entry, notes);
-    }
-    for entry in plugin.headers("replace") {
-        let (name, value) = split(entry);
-        credential(name, value, entry, notes);
-        if name.to_ascii_lowercase().starts_with("anthropic-") {
+        // What is added where nothing was sent harms no header of the open list.
+        if !is_open(name) {
             judge(&set(name, value, entry), notes);
         }
     }
+    for entry in plugin.headers("replace") {
+        let (name, value) = split(entry);
+        judge(&set(name, value, entry), notes);
+    }
     for entry in plugin.headers("remove") {
-        if name_of(entry).to_ascii_lowercase().starts_with("anthropic-") {
-            judge(&set(name_of(entry), "", entry), notes);
-        }
+        judge(&set(name_of(entry), "", entry), notes);
     }
     let sets = |name: &&str| plugin.has("replace", name) || plugin.has("add", name);
     let goes = |name: &&str| plugin.has("replace", name) || plugin.has("remove", name);
@@ -129,12 +127,6 @@ fn transformer(plugin: &Plugin<'_>, notes: &mut Notes<'_>) {
             let says = format!("the client's `{name}` goes upstream");
             notes.add(&rules::LEAK, plugin.node.place, says, format!("remove:\n  headers: [{name}]"));
         }
-    }
-}
-
-fn credential(name: &str, value: &str, entry: &Node, notes: &mut Notes<'_>) {
-    if CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
-        judge(&set(name, value, entry), notes);
     }
 }
 

@@ -123,9 +123,9 @@ fn credentials(location: &Directive, scope: &Scope<'_>, notes: &mut Notes<'_>) {
         notes.add(&rules::CREDENTIAL, location.place, says, API_KEY);
     } else if !scope.any(asks_for_credential) && said.iter().any(|(_, said)| sets(said)) {
         let says = "nobody is asked for a credential, and the gateway's own is spent";
-        let cure = "map $http_authorization $bearer { default $http_x_api_key; \"~^[Bb]earer +(?<key>[^ ]+)$\" $key; }\n\
+        let cure = "# in http:\nmap $http_authorization $bearer { default $http_x_api_key; \"~^[Bb]earer +(?<key>[^ ]+)$\" $key; }\n\
                     map $bearer $consumer { default \"\"; include secrets/consumers.map; }\n\
-                    if ($consumer = \"\") { return 401; }";
+                    # in the location:\nif ($consumer = \"\") { return 401; }";
         notes.add(&rules::AUTH, location.place, says, cure);
     }
 }

@@ -138,12 +138,9 @@ pub(super) fn handler(handler: &Node, notes: &mut Notes<'_>) {
         "RateLimitInboundPolicy" => limit(options, notes),
         "SetHeadersInboundPolicy" => headers().iter().for_each(|entry| set_header(entry, notes)),
         "RemoveHeadersInboundPolicy" => {
-            for entry in headers() {
-                let name = entry.text().unwrap_or_default();
-                if name.to_ascii_lowercase().starts_with("anthropic-") {
-                    judge(&set(name, "", entry), notes);
-                }
-            }
+            headers()
+                .iter()
+                .for_each(|entry| judge(&set(entry.text().unwrap_or_default(), "", entry), notes));
         }
         "RequestSizeLimitInboundPolicy" => {
             if let Some(size) = options.get("maxSizeInBytes")
