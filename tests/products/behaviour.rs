@@ -1,6 +1,7 @@
 //! What a gateway must do, as questions whose answers are faults.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,17 +184,9 @@ fn arrival(seen: &Seen, beta: &str) -> Faults {
 
 /// Headers that every proxy makes for its own connection.
 fn is_of_one_hop(name: &str) -> bool {
-    let own = [
-        "host",
-        "accept-encoding",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "expect",
-    ];
-    let hop = ["te", "trailer", "upgrade", "http2-settings"];
-    own.contains(&name) || hop.contains(&name) || name.starts_with("proxy-")
+    let own =
+        ["host", "accept-encoding", "content-length", "transfer-encoding", "connection", "upgrade", "expect"];
+    own.contains(&name) || name == "http2-settings"
 }
 
 async fn endpoints(serving: &Serving) -> Faults {
@@ -335,7 +328,7 @@ pub(crate) async fn trusts_the_right_certificate_only(product: &'static Product)
         let certificate = Certificate::make(folder.path());
         let trusted =
             if is_right { certificate.authority.clone() } else { Certificate::make(&other).authority };
-        let port = tls_door(&certificate, &api).await;
+        let port = tls_door(&certificate, api.addr()).await;
         let ca_file = format!("  ca_file: {}", trusted.display());
         let serving = make(product, &format!("https://localhost:{port}"), &ca_file).serve().await;
         let answer = post(serving.address(), "/v1/messages", &[&bearer(ADA), VERSION], BODY).await;
@@ -350,7 +343,7 @@ pub(crate) async fn is_found_without_sni(product: &'static Product, line: &str) 
     let api = api().await;
     let folder = tempfile::tempdir().unwrap();
     let certificate = Certificate::make(folder.path());
-    let port = tls_door(&certificate, &api).await;
+    let port = tls_door(&certificate, api.addr()).await;
     let ca_file = format!("  ca_file: {}", certificate.authority.display());
     let made = make(product, &format!("https://localhost:{port}"), &ca_file);
     made.change(product.file, line, "");
@@ -360,7 +353,7 @@ pub(crate) async fn is_found_without_sni(product: &'static Product, line: &str) 
 }
 
 /// TLS before the API, as its edge does it: only for those who name it (RFC 6066 section 3).
-async fn tls_door(certificate: &Certificate, api: &Running) -> u16 {
+pub(crate) async fn tls_door(certificate: &Certificate, api: SocketAddr) -> u16 {
     let chain = vec![CertificateDer::from_pem_file(&certificate.cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&certificate.key).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -370,7 +363,7 @@ async fn tls_door(certificate: &Certificate, api: &Running) -> u16 {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    let (acceptor, api) = (TlsAcceptor::from(Arc::new(config)), api.addr());
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -380,8 +373,9 @@ async fn tls_door(certificate: &Certificate, api: &Running) -> u16 {
                 // A client that does not trust the certificate hangs up here.
                 let Ok(mut tls) = acceptor.accept(tcp).await else { return };
                 if tls.get_ref().1.server_name() == Some("localhost") {
-                    let mut api = TcpStream::connect(api).await.unwrap();
-                    let _ = copy_bidirectional(&mut tls, &mut api).await;
+                    if let Ok(mut api) = TcpStream::connect(api).await {
+                        let _ = copy_bidirectional(&mut tls, &mut api).await;
+                    }
                 }
             });
         }

@@ -3,7 +3,7 @@
 use crate::behaviour::{self, faults};
 use crate::stage::{Product, api, make};
 
-static CADDY: Product = Product {
+pub(crate) static CADDY: Product = Product {
     target: "caddy",
     file: "Caddyfile",
     check: &["caddy", "validate", "--config", "DIR/Caddyfile", "--adapter", "caddyfile"],

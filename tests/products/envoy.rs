@@ -3,7 +3,7 @@
 use crate::behaviour::{self, faults};
 use crate::stage::{Product, api, make};
 
-static ENVOY: Product = Product {
+pub(crate) static ENVOY: Product = Product {
     target: "envoy",
     file: "envoy.yaml",
     check: &["envoy", "--mode", "validate", "-c", "DIR/envoy.yaml"],

@@ -3,7 +3,7 @@
 use crate::behaviour::{self, faults};
 use crate::stage::{Product, api, make};
 
-static HAPROXY: Product = Product {
+pub(crate) static HAPROXY: Product = Product {
     target: "haproxy",
     file: "haproxy.cfg",
     check: &["haproxy", "-c", "-f", "DIR/haproxy.cfg"],

@@ -7,6 +7,7 @@
 
 mod behaviour;
 mod caddy;
+mod check;
 mod envoy;
 mod haproxy;
 mod nginx;

@@ -3,7 +3,7 @@
 use crate::behaviour::{self, faults};
 use crate::stage::{Product, api, make};
 
-static NGINX: Product = Product {
+pub(crate) static NGINX: Product = Product {
     target: "nginx",
     file: "nginx.conf",
     check: &["nginx", "-t", "-c", "DIR/nginx.conf", "-p", "DIR", "-g", "pid DIR/pid;"],
