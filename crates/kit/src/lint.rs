@@ -32,8 +32,8 @@ use tollgate_config::{
 /// The longest file that is read. Configurations are written by hand, or by programs for a single gateway.
 pub(crate) const BYTES_MAX: u64 = 4 << 20;
 
-/// The most findings of one file; where everything is wrong, nobody reads on.
-const FINDINGS_MAX: usize = 200;
+/// The most findings of one rule in one file: whoever has repaired those will look again.
+const PER_RULE_MAX: usize = 20;
 
 /// One file.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +66,6 @@ pub(crate) fn lint(subject: &Subject<'_>, kind: Kind) -> Vec<Finding> {
     let is_template = subject.name.ends_with(".template");
     findings.retain(|finding| !is_template || finding.rule != &rules::REFERENCE);
     findings.sort_by_key(|finding| finding.place.as_ref().map(|place| (place.line, place.column)));
-    findings.truncate(FINDINGS_MAX);
     findings
 }
 
@@ -99,7 +98,8 @@ impl Notes<'_> {
         };
         let finding = Finding::fail(rule, Ground::Proven, conceal(says.as_ref()));
         let finding = finding.cure(conceal(cure.as_ref())).at(place);
-        if !self.findings.contains(&finding) {
+        let of_rule = || self.findings.iter().filter(|other| other.rule == rule);
+        if of_rule().count() < PER_RULE_MAX && !of_rule().any(|other| *other == finding) {
             self.findings.push(finding);
         }
     }

@@ -183,9 +183,8 @@ fn route(way: &Way<'_>, notes: &mut Notes<'_>) {
         }
         Some(_) => {}
     }
-    let rewrites = |name: &&str| action.get(name).is_some();
-    if !["host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header"].iter().any(|name| rewrites(name))
-    {
+    let rewrites = ["host_rewrite_literal", "auto_host_rewrite", "host_rewrite_header"];
+    if !rewrites.iter().any(|name| action.get(name).is_some()) {
         let says = "the API is asked for the name of the gateway";
         notes.add(&rules::HOST, at, says, "host_rewrite_literal: api.anthropic.com");
     }

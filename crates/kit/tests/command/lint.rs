@@ -65,7 +65,8 @@ fn standard_input_is_read_and_no_format_repeats_a_secret() {
     let canary = "sk-ant-api03-canary-canary-canary";
     let input = format!("location /v1/messages {{\n    proxy_set_header x-api-key {canary};\n}}\n");
     for format in ["text", "json", "junit", "sarif", "markdown"] {
-        let linted = run_with_input(&["lint", "-", "--kind", "nginx", "--format", format, "--verbose"], &input);
+        let linted =
+            run_with_input(&["lint", "-", "--kind", "nginx", "--format", format, "--verbose"], &input);
         assert_eq!(linted.status, 1, "{format}");
         assert!(linted.out.contains("lint.secret"), "{format}: {}", linted.out);
         assert!(!linted.shown(&[]).contains("canary"), "{format}");

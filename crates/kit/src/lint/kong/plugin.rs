@@ -122,7 +122,7 @@ fn transformer(plugin: &Plugin<'_>, notes: &mut Notes<'_>) {
     }
     let sets = |name: &&str| plugin.has("replace", name) || plugin.has("add", name);
     let goes = |name: &&str| plugin.has("replace", name) || plugin.has("remove", name);
-    if CREDENTIALS.iter().any(|name| sets(name)) {
+    if CREDENTIALS.iter().any(sets) {
         for name in CREDENTIALS.iter().filter(|name| !goes(name)) {
             let says = format!("the client's `{name}` goes upstream");
             notes.add(&rules::LEAK, plugin.node.place, says, format!("remove:\n  headers: [{name}]"));
@@ -242,7 +242,7 @@ pub(super) fn together(service: &Node, plugins: &[&Plugin<'_>], notes: &mut Note
     let code = |plugin: &&&Plugin<'_>| matches!(plugin.name, "pre-function" | "post-function");
     let transforms = plugins.iter().any(|plugin| {
         let sets = |name: &&str| plugin.has("replace", name) || plugin.has("add", name);
-        plugin.transforms() && CREDENTIALS.iter().any(|name| sets(name))
+        plugin.transforms() && CREDENTIALS.iter().any(sets)
     });
     // Code may do anything.
     if !transforms && !plugins.iter().any(|plugin| code(&plugin)) {
