@@ -10,6 +10,7 @@ use super::{
     rules,
 };
 use scope::Scope;
+use std::collections::{BTreeMap, BTreeSet};
 
 const KEEP: &str = "# Remove the line: nginx passes all headers of the client by itself.";
 const API_KEY: &str = "proxy_set_header Authorization \"\";\ninclude secrets/upstream.conf;  # proxy_set_header X-Api-Key \"...\";";
@@ -31,9 +32,9 @@ pub(super) fn lint(subject: &Subject<'_>, notes: &mut Notes<'_>) {
 #[derive(Debug)]
 struct Names {
     /// The `upstream` blocks, with whether they lead to the API.
-    upstreams: Vec<(String, bool)>,
+    upstreams: BTreeMap<String, bool>,
     /// The variables that it sets, in lower case.
-    variables: Vec<String>,
+    variables: BTreeSet<String>,
     /// Whether all that the file serves is the API, because it names it and no other site.
     is_fragment: bool,
 }
@@ -42,7 +43,7 @@ impl Names {
     fn of(directives: &[Directive], text: &str) -> Self {
         let is_fragment =
             !text.contains("server_name") && ["anthropic", "/v1/"].iter().any(|mark| text.contains(mark));
-        let mut names = Self { upstreams: Vec::new(), variables: Vec::new(), is_fragment };
+        let mut names = Self { upstreams: BTreeMap::new(), variables: BTreeSet::new(), is_fragment };
         names.collect(directives);
         names
     }
@@ -53,9 +54,11 @@ impl Names {
                 "upstream" => {
                     let leads =
                         directive.inner().iter().any(|server| server.arg(0).contains("anthropic.com"));
-                    self.upstreams.push((directive.arg(0).to_owned(), leads));
+                    self.upstreams.insert(directive.arg(0).to_owned(), leads);
                 }
-                "set" => self.variables.push(variable(directive.arg(0))),
+                "set" => {
+                    self.variables.insert(variable(directive.arg(0)));
+                }
                 "map" | "geo" | "split_clients" => {
                     self.variables.extend(directive.args.last().map(|name| variable(name)));
                 }
@@ -67,8 +70,7 @@ impl Names {
 
     /// The upstream block of this address, if it is one: whether it leads to the API.
     fn upstream(&self, address: &str) -> Option<bool> {
-        let host = host(address);
-        self.upstreams.iter().find(|(name, _)| name == host).map(|(_, leads)| *leads)
+        self.upstreams.get(host(address)).copied()
     }
 }
 
@@ -152,6 +154,15 @@ fn one(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
                 notes.add(&rules::RETRIES, at, says, "proxy_next_upstream off;");
             }
         }
+        ("log_format", _) => log_format(directive, notes),
+        _ => condition(directive, notes),
+    }
+}
+
+/// What a directive makes depend on what.
+fn condition(directive: &Directive, notes: &mut Notes<'_>) {
+    let (at, value) = (directive.place, directive.arg(1));
+    match (directive.name.as_str(), directive.arg(0)) {
         ("limit_req_zone" | "limit_conn_zone", key) if key.contains("remote_addr") => {
             let says = "the limit counts by address";
             let cure = "limit_req_zone $consumer zone=messages:10m rate=100r/m;";
@@ -170,7 +181,6 @@ fn one(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
             let says = "`$request_uri` holds the query, so `/v1/messages?beta=true` does not compare equal";
             notes.add(&rules::QUERY, at, says, "location = /v1/messages {");
         }
-        ("log_format", _) => log_format(directive, notes),
         _ => {}
     }
 }

@@ -189,99 +189,107 @@ const LISTS: Form = Section(&[("headers", Texts), ("querystring", Texts), ("body
 
 /// The configuration of a plugin; none for those whose configuration is not looked into.
 pub(super) fn config(plugin: &str) -> Option<&'static [(&'static str, Form)]> {
-    let fields: &[(&str, Form)] = match plugin {
-        "key-auth" => &[
-            ("key_names", Texts),
-            ("hide_credentials", Flag),
-            ("anonymous", Text),
-            ("key_in_header", Flag),
-            ("key_in_query", Flag),
-            ("key_in_body", Flag),
-            ("run_on_preflight", Flag),
-            ("realm", Text),
-            ("identity_realms", Any),
-        ],
-        "rate-limiting" => &[
-            ("second", POSITIVE),
-            ("minute", POSITIVE),
-            ("hour", POSITIVE),
-            ("day", POSITIVE),
-            ("month", POSITIVE),
-            ("year", POSITIVE),
-            (
-                "limit_by",
-                One(&["consumer", "credential", "ip", "service", "header", "path", "consumer-group"]),
-            ),
-            ("policy", One(&["local", "cluster", "redis"])),
-            ("fault_tolerant", Flag),
-            ("hide_client_headers", Flag),
-            ("header_name", Text),
-            ("path", Text),
-            ("error_code", Number(100, 599)),
-            ("error_message", Text),
-            ("sync_rate", Any),
-            ("redis", REDIS),
-            ("redis_host", Text),
-            ("redis_port", Number(0, 65_535)),
-            ("redis_username", Text),
-            ("redis_password", Text),
-            ("redis_ssl", Flag),
-            ("redis_ssl_verify", Flag),
-            ("redis_server_name", Text),
-            ("redis_timeout", Any),
-            ("redis_database", Any),
-        ],
-        "request-transformer" => &[
-            ("http_method", Text),
-            ("remove", LISTS),
-            ("rename", LISTS),
-            (
-                "replace",
-                Section(&[("headers", Texts), ("querystring", Texts), ("body", Texts), ("uri", Text)]),
-            ),
-            ("add", LISTS),
-            ("append", LISTS),
-        ],
-        "request-size-limiting" => &[
-            ("allowed_payload_size", Number(0, i64::MAX)),
-            ("size_unit", One(&["megabytes", "kilobytes", "bytes"])),
-            ("require_content_length", Flag),
-        ],
-        "jwt" => &[
-            ("uri_param_names", Texts),
-            ("cookie_names", Texts),
-            ("header_names", Texts),
-            ("key_claim_name", Text),
-            ("secret_is_base64", Flag),
-            ("claims_to_verify", Texts),
-            ("anonymous", Text),
-            ("run_on_preflight", Flag),
-            ("maximum_expiration", Number(0, 31_536_000)),
-            ("realm", Text),
-        ],
-        "acl" => &[
-            ("allow", Texts),
-            ("deny", Texts),
-            ("hide_groups_header", Flag),
-            ("always_use_authenticated_groups", Flag),
-            ("include_consumer_groups", Flag),
-        ],
-        "pre-function" | "post-function" => &[
-            ("certificate", Texts),
-            ("rewrite", Texts),
-            ("access", Texts),
-            ("header_filter", Texts),
-            ("body_filter", Texts),
-            ("log", Texts),
-            ("ws_handshake", Texts),
-            ("ws_client_frame", Texts),
-            ("ws_upstream_frame", Texts),
-            ("ws_close", Texts),
-        ],
+    let fields = match plugin {
+        "key-auth" => KEY_AUTH,
+        "rate-limiting" => RATE_LIMITING,
+        "request-transformer" => REQUEST_TRANSFORMER,
+        "request-size-limiting" => REQUEST_SIZE_LIMITING,
+        "jwt" => JWT,
+        "acl" => ACL,
+        "pre-function" | "post-function" => FUNCTION,
         _ => return None,
     };
     Some(fields)
 }
+
+const KEY_AUTH: &[(&str, Form)] = &[
+    ("key_names", Texts),
+    ("hide_credentials", Flag),
+    ("anonymous", Text),
+    ("key_in_header", Flag),
+    ("key_in_query", Flag),
+    ("key_in_body", Flag),
+    ("run_on_preflight", Flag),
+    ("realm", Text),
+    ("identity_realms", Any),
+];
+
+const RATE_LIMITING: &[(&str, Form)] = &[
+    ("second", POSITIVE),
+    ("minute", POSITIVE),
+    ("hour", POSITIVE),
+    ("day", POSITIVE),
+    ("month", POSITIVE),
+    ("year", POSITIVE),
+    ("limit_by", One(&["consumer", "credential", "ip", "service", "header", "path", "consumer-group"])),
+    ("policy", One(&["local", "cluster", "redis"])),
+    ("fault_tolerant", Flag),
+    ("hide_client_headers", Flag),
+    ("header_name", Text),
+    ("path", Text),
+    ("error_code", Number(100, 599)),
+    ("error_message", Text),
+    ("sync_rate", Any),
+    ("redis", REDIS),
+    ("redis_host", Text),
+    ("redis_port", Number(0, 65_535)),
+    ("redis_username", Text),
+    ("redis_password", Text),
+    ("redis_ssl", Flag),
+    ("redis_ssl_verify", Flag),
+    ("redis_server_name", Text),
+    ("redis_timeout", Any),
+    ("redis_database", Any),
+];
+
+const REQUEST_TRANSFORMER: &[(&str, Form)] = &[
+    ("http_method", Text),
+    ("remove", LISTS),
+    ("rename", LISTS),
+    ("replace", Section(&[("headers", Texts), ("querystring", Texts), ("body", Texts), ("uri", Text)])),
+    ("add", LISTS),
+    ("append", LISTS),
+];
+
+const REQUEST_SIZE_LIMITING: &[(&str, Form)] = &[
+    ("allowed_payload_size", Number(0, i64::MAX)),
+    ("size_unit", One(&["megabytes", "kilobytes", "bytes"])),
+    ("require_content_length", Flag),
+];
+
+const JWT: &[(&str, Form)] = &[
+    ("uri_param_names", Texts),
+    ("cookie_names", Texts),
+    ("header_names", Texts),
+    ("key_claim_name", Text),
+    ("secret_is_base64", Flag),
+    ("claims_to_verify", Texts),
+    ("anonymous", Text),
+    ("run_on_preflight", Flag),
+    ("maximum_expiration", Number(0, 31_536_000)),
+    ("realm", Text),
+];
+
+const ACL: &[(&str, Form)] = &[
+    ("allow", Texts),
+    ("deny", Texts),
+    ("hide_groups_header", Flag),
+    ("always_use_authenticated_groups", Flag),
+    ("include_consumer_groups", Flag),
+];
+
+const FUNCTION: &[(&str, Form)] = &[
+    ("certificate", Texts),
+    ("rewrite", Texts),
+    ("access", Texts),
+    ("header_filter", Texts),
+    ("body_filter", Texts),
+    ("log", Texts),
+    ("ws_handshake", Texts),
+    ("ws_client_frame", Texts),
+    ("ws_upstream_frame", Texts),
+    ("ws_close", Texts),
+];
 
 /// Plugins that find out who a client is.
 pub(super) const IDENTIFIES: &[&str] = &[

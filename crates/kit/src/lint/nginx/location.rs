@@ -121,25 +121,12 @@ fn credentials(location: &Directive, scope: &Scope<'_>, notes: &mut Notes<'_>) {
     if !has_own {
         let says = "no credential of the API is set: the client's own one goes upstream";
         notes.add(&rules::CREDENTIAL, location.place, says, API_KEY);
-    } else if !scope.any(asks_for_credential) && said.iter().any(|(_, said)| sets(said)) {
+    } else if !scope.identifies() && said.iter().any(|(_, said)| sets(said)) {
         let says = "nobody is asked for a credential, and the gateway's own is spent";
         let cure = "# in http:\nmap $http_authorization $bearer { default $http_x_api_key; \"~^[Bb]earer +(?<key>[^ ]+)$\" $key; }\n\
                     map $bearer $consumer { default \"\"; include secrets/consumers.map; }\n\
                     # in the location:\nif ($consumer = \"\") { return 401; }";
         notes.add(&rules::AUTH, location.place, says, cure);
-    }
-}
-
-/// Whether nginx tells clients apart with it.
-fn asks_for_credential(directive: &Directive) -> bool {
-    match directive.name.as_str() {
-        "if" => {
-            directive.inner().iter().any(|one| one.name == "return" && matches!(one.arg(0), "401" | "403"))
-        }
-        "ssl_verify_client" => directive.arg(0) != "off",
-        "auth_basic" => directive.arg(0) != "off",
-        "deny" | "auth_request" | "auth_jwt" | "js_access" => true,
-        name => name.starts_with("access_by_lua"),
     }
 }
 
