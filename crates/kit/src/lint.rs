@@ -91,6 +91,10 @@ impl Notes<'_> {
     /// The rule does not hold here: a sentence without a full stop, and a cure that can be pasted. What looks like a
     /// secret in either is hidden.
     fn add(&mut self, rule: &'static Rule, at: Place, says: impl AsRef<str>, cure: impl AsRef<str>) {
+        let of_rule = || self.findings.iter().filter(|other| std::ptr::eq(other.rule, rule));
+        if of_rule().count() == PER_RULE_MAX {
+            return;
+        }
         let place = finding::Place {
             file: self.file.to_owned(),
             line: usize::try_from(at.line).unwrap_or(usize::MAX),
@@ -98,8 +102,7 @@ impl Notes<'_> {
         };
         let finding = Finding::fail(rule, Ground::Proven, conceal(says.as_ref()));
         let finding = finding.cure(conceal(cure.as_ref())).at(place);
-        let of_rule = || self.findings.iter().filter(|other| other.rule == rule);
-        if of_rule().count() < PER_RULE_MAX && !of_rule().any(|other| *other == finding) {
+        if !of_rule().any(|other| *other == finding) {
             self.findings.push(finding);
         }
     }

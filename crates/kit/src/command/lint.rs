@@ -94,7 +94,7 @@ impl Lint {
         };
         let text = report.print(Format::Text, self.printed.verbose);
         publish(&report, &self.printed, &text, printer)?;
-        printer.say(&format!("{files} files: {errors} errors, {warnings} warnings, {notes} notes"));
+        printer.say(&format!("files: {files}, errors: {errors}, warnings: {warnings}, notes: {notes}"));
         Ok(match (linted.is_partial, errors) {
             (true, _) => Status::Unavailable,
             (false, 0) => Status::Done,

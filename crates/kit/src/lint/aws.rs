@@ -5,6 +5,7 @@ use super::{
     headers::{CREDENTIALS, Set, is_open, judge},
     listed, rules,
 };
+use std::collections::BTreeSet;
 use tollgate_config::{
     problem::Place,
     tree::{Key, Node, Value},
@@ -126,7 +127,7 @@ struct Integration<'a> {
     timeout: Option<&'a Node>,
     mappings: &'a [(Key, Node)],
     /// Headers that the method declares, in lower case.
-    declared: Vec<String>,
+    declared: BTreeSet<String>,
     /// Whether nobody is asked for a credential.
     is_open: bool,
 }

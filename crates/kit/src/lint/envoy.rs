@@ -16,6 +16,9 @@ const API_KEY: &str = "request_headers_to_remove: [authorization]\nrequest_heade
 /// The silence that Claude Code bears, in seconds.
 const PATIENCE_S: f64 = 300.0;
 
+/// The most routes of a host that are looked at: each goes through the headers of all around it.
+const ROUTES_MAX: usize = 1000;
+
 /// Looks at one document.
 pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     texts(tree, notes);
@@ -29,9 +32,9 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
             let routes = host.get("routes").map(Node::items).unwrap_or_default();
             let is_of_api = |route: &&Node| {
                 let cluster = route.find(&["route", "cluster"]).and_then(Node::text);
-                cluster.is_some_and(|cluster| apis.contains(&cluster))
+                cluster.is_some_and(|cluster| apis.contains(cluster))
             };
-            let mine: Vec<&Node> = routes.iter().filter(is_of_api).collect();
+            let mine: Vec<&Node> = routes.iter().filter(is_of_api).take(ROUTES_MAX).collect();
             for route in &mine {
                 self::route(
                     &Way { manager, config, host, route, has_certificates: has_certificates(tree) },

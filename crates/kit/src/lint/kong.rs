@@ -6,7 +6,7 @@ mod schema;
 mod shape;
 
 use super::{Kind, Notes, headers::refers, rules, text::secret_cure};
-use plugin::Plugin;
+use plugin::{Plugin, Surroundings};
 use tollgate_config::{
     problem::Place,
     tree::{Key, Node, Value},
@@ -15,12 +15,16 @@ use tollgate_config::{
 /// The silence that Claude Code bears, in milliseconds.
 const PATIENCE_MS: i64 = 300_000;
 
+/// The most services before the API that are looked at: each goes through all routes and plugins.
+const SERVICES_MAX: usize = 200;
+
 /// Looks at one document.
 pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     shape::lint(tree, notes);
     texts(tree, "", notes);
     let plugins = plugins(tree);
-    plugins.iter().for_each(|plugin| plugin::lint(plugin, &plugins, tree, notes));
+    let around = Surroundings::of(tree, &plugins);
+    plugins.iter().for_each(|plugin| plugin::lint(plugin, &around, notes));
     let services = list(tree, "services");
     if services.is_empty() && list(tree, "routes").is_empty() {
         if !plugins.is_empty() {
@@ -29,7 +33,7 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
         }
         return;
     }
-    for service in services.iter().filter(|service| leads_to_api(service)) {
+    for service in services.iter().filter(|service| leads_to_api(service)).take(SERVICES_MAX) {
         let routes = routes(tree, service);
         let mine: Vec<&Plugin<'_>> = plugins.iter().filter(|plugin| plugin.is_at(service, &routes)).collect();
         connection(service, notes);

@@ -4,6 +4,7 @@ mod policy;
 
 use super::{Notes, Subject, headers::CREDENTIALS, listed, rules};
 use policy::Policy;
+use std::collections::BTreeMap;
 use tollgate_config::{
     problem::Place,
     tree::{self, Key, Node, Value},
@@ -22,7 +23,8 @@ pub(super) fn lint(tree: &Node, subject: &Subject<'_>, notes: &mut Notes<'_>) {
     }
     if tree.get("paths").is_some() {
         let defined = subject.policies.map(tree::read_all).and_then(Result::ok).unwrap_or_default();
-        let defined: Vec<Policy<'_>> = defined.iter().flat_map(Policy::all).collect();
+        let policies = defined.iter().flat_map(Policy::all);
+        let defined: BTreeMap<&str, Policy<'_>> = policies.map(|policy| (policy.name, policy)).collect();
         routes(tree, &defined, notes);
     } else if let Some(policies) = tree.get("policies") {
         policies.items().iter().for_each(|policy| policy::lint(policy, notes));
@@ -33,7 +35,7 @@ pub(super) fn lint(tree: &Node, subject: &Subject<'_>, notes: &mut Notes<'_>) {
     }
 }
 
-fn routes(tree: &Node, defined: &[Policy<'_>], notes: &mut Notes<'_>) {
+fn routes(tree: &Node, defined: &BTreeMap<&str, Policy<'_>>, notes: &mut Notes<'_>) {
     let missing: Vec<&str> =
         ["openapi", "info"].into_iter().filter(|name| tree.get(name).is_none()).collect();
     if !missing.is_empty() {
@@ -95,13 +97,13 @@ fn option(key: &Key, value: &Node, notes: &mut Notes<'_>) {
 }
 
 /// The policies of a route that leads to the API, in their order.
-fn chain(route: &Node, defined: &[Policy<'_>], notes: &mut Notes<'_>) {
+fn chain(route: &Node, defined: &BTreeMap<&str, Policy<'_>>, notes: &mut Notes<'_>) {
     let inbound = route.find(&["policies", "inbound"]);
     let names = inbound.map(Node::items).unwrap_or_default();
     let mut policies = Vec::new();
     for name in names {
         let text = name.text().unwrap_or_default();
-        match defined.iter().find(|policy| policy.name == text) {
+        match defined.get(text) {
             Some(policy) => policies.push((name.place, policy)),
             None => {
                 let says = format!("no `policies.json` beside this file defines `{text}`");

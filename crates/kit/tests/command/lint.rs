@@ -38,8 +38,8 @@ fn the_status_says_how_it_went() {
     let good = fixture("good/nginx.conf");
     let bad = fixture("guide/kong-headers.yaml");
     let rows: [(&[&str], i32, &str); 9] = [
-        (&[&good], 0, "1 files: 0 errors"),
-        (&[&good, &bad], 1, "2 files"),
+        (&[&good], 0, "files: 1, errors: 0"),
+        (&[&good, &bad], 1, "files: 2, errors: "),
         (&[&odd], 2, "--kind nginx"),
         (&[&odd, "--kind", "apache"], 2, "possible values"),
         (&[&good, "--ignore", "no.such"], 2, "docs/reference/rules.md"),

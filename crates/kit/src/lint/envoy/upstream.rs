@@ -1,6 +1,7 @@
 //! How Envoy reaches the API.
 
 use crate::lint::{Notes, rules};
+use std::collections::BTreeSet;
 use tollgate_config::tree::Node;
 
 const TLS: &str = "transport_socket:\n  name: envoy.transport_sockets.tls\n  typed_config:\n    \"@type\": \
@@ -10,9 +11,9 @@ const TLS: &str = "transport_socket:\n  name: envoy.transport_sockets.tls\n  typ
                    DNS, matcher: { exact: api.anthropic.com } }";
 
 /// Looks at the clusters that lead to the API, and gives their names.
-pub(super) fn lint<'a>(tree: &'a Node, notes: &mut Notes<'_>) -> Vec<&'a str> {
+pub(super) fn lint<'a>(tree: &'a Node, notes: &mut Notes<'_>) -> BTreeSet<&'a str> {
     let clusters = tree.find(&["static_resources", "clusters"]).or(tree.get("clusters"));
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for cluster in clusters.map(Node::items).unwrap_or_default() {
         let name = cluster.get("name").and_then(Node::text).unwrap_or_default();
         let is_api = holds(cluster, "address", "anthropic.com");
@@ -20,7 +21,7 @@ pub(super) fn lint<'a>(tree: &'a Node, notes: &mut Notes<'_>) -> Vec<&'a str> {
             connection(cluster, notes);
         }
         if is_api || name.contains("anthropic") {
-            names.push(name);
+            names.insert(name);
         }
     }
     names

@@ -62,12 +62,30 @@ fn name_of(entry: &Node) -> &str {
     entry.text().unwrap_or_default().split(':').next().unwrap_or_default().trim()
 }
 
-/// Looks at one plugin among all of the file.
-pub(super) fn lint(plugin: &Plugin<'_>, all: &[Plugin<'_>], tree: &Node, notes: &mut Notes<'_>) {
+/// What a file says that matters to each of its plugins.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Whether a plugin finds out who a client is.
+    identifies: bool,
+    /// Whether only decK reads the file, which knows a database.
+    is_of_deck: bool,
+}
+
+impl Surroundings {
+    pub(super) fn of(tree: &Node, plugins: &[Plugin<'_>]) -> Self {
+        Self {
+            identifies: plugins.iter().any(|plugin| schema::IDENTIFIES.contains(&plugin.name)),
+            is_of_deck: is_of_deck(tree),
+        }
+    }
+}
+
+/// Looks at one plugin.
+pub(super) fn lint(plugin: &Plugin<'_>, around: &Surroundings, notes: &mut Notes<'_>) {
     let at = plugin.node.place;
     match plugin.name {
         "request-transformer" | "request-transformer-advanced" => transformer(plugin, notes),
-        "rate-limiting" => limit(plugin, all, tree, notes),
+        "rate-limiting" => limit(plugin, around, notes),
         "key-auth" => key_auth(plugin, notes),
         "request-size-limiting" => size(plugin, notes),
         "ai-proxy" | "ai-proxy-advanced" => {
@@ -139,7 +157,7 @@ fn split(entry: &Node) -> (&str, &str) {
     text.split_once(':').map_or((text, ""), |(name, value)| (name.trim(), value.trim()))
 }
 
-fn limit(plugin: &Plugin<'_>, all: &[Plugin<'_>], tree: &Node, notes: &mut Notes<'_>) {
+fn limit(plugin: &Plugin<'_>, around: &Surroundings, notes: &mut Notes<'_>) {
     let at = plugin.node.place;
     let config = plugin.node.get("config").unwrap_or(plugin.node);
     let windows = ["second", "minute", "hour", "day", "month", "year"];
@@ -154,7 +172,7 @@ fn limit(plugin: &Plugin<'_>, all: &[Plugin<'_>], tree: &Node, notes: &mut Notes
             let place = policy.map_or(at, |policy| policy.place);
             notes.add(&rules::LIMIT_SHARED, place, says, "policy: redis\nredis:\n  host: redis.example.com");
         }
-        Some("cluster") if !is_of_deck(tree) => {
+        Some("cluster") if !around.is_of_deck => {
             let says = "without a database there is no `cluster`, and Kong refuses the whole file for it";
             let place = policy.map_or(at, |policy| policy.place);
             notes.add(&rules::KONG_LIMIT, place, says, "policy: redis\nredis:\n  host: redis.example.com");
@@ -167,13 +185,12 @@ fn limit(plugin: &Plugin<'_>, all: &[Plugin<'_>], tree: &Node, notes: &mut Notes
         Some(_) => {}
     }
     let by = config.get("limit_by");
-    let identifies = all.iter().any(|plugin| schema::IDENTIFIES.contains(&plugin.name));
     match by.and_then(Node::text) {
         Some("ip") => {
             let place = by.map_or(at, |by| by.place);
             notes.add(&rules::LIMIT_KEY, place, "the limit counts by address", "limit_by: consumer");
         }
-        None | Some("consumer" | "credential") if !identifies => {
+        None | Some("consumer" | "credential") if !around.identifies => {
             let says = "no plugin finds out who the consumer is, so the limit counts by address";
             notes.add(&rules::LIMIT_KEY, at, says, KEY_AUTH);
         }
@@ -187,7 +204,7 @@ fn limit(plugin: &Plugin<'_>, all: &[Plugin<'_>], tree: &Node, notes: &mut Notes
     }
 }
 
-/// Whether only decK reads the file, which knows a database.
+/// Whether it has what only decK reads.
 fn is_of_deck(tree: &Node) -> bool {
     fn refers(node: &Node) -> bool {
         node.text().is_some_and(|text| text.contains("${{ env"))
