@@ -26,8 +26,20 @@ free_mib=$(df -Pm "$target" | awk 'NR == 2 { print $4 }')
     stop "a ledger of $settlements settlements needs $need_mib MiB in $target, and $free_mib MiB are free there"
 
 folder=$(mktemp -d "$target/ledger.XXXXXX")
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 130' INT TERM
+run=
+leave() {
+    if [ -n "$run" ] && kill -- "-$run" 2>/dev/null; then
+        wait "$run" || true
+    fi
+    rm -rf "$folder"
+}
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 printf '\nthe ledger with %s settlements of one year\n\n' "$settlements"
-cargo run --release --quiet -p tollgate-store --example ledger -- "$settlements" "$folder/ledger.db"
+# In a process group of its own, which ends with this script and does not keep it waiting.
+set -m
+cargo run --release --quiet -p tollgate-store --example ledger -- "$settlements" "$folder/ledger.db" &
+run=$!
+wait "$run"

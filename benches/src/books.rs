@@ -102,7 +102,7 @@ fn one_turn(books: &mut Books, start: UnixMs, members: &[(Scope, KeyId)]) -> Res
     }
     let told = Instant::now();
     for reservation in reservations {
-        black_box(books.settle(last, reservation, Some(MODEL), used));
+        black_box(books.settle(last, reservation, &[MODEL], used));
     }
     let settled = Instant::now();
     Ok([reserved - began, told - reserved, settled - told])
@@ -138,12 +138,15 @@ mod tests {
             };
             let reservation = books.reserve(start, &claim).unwrap();
             let counted = |line: &&Standing| line.used + line.held > 0;
-            assert_eq!(books.standing(start, |_| true).iter().filter(counted).count(), wanted);
+            assert_eq!(books.standing_from(start, 0, |_| true).0.iter().filter(counted).count(), wanted);
             assert_eq!(allowances.counting(), wanted);
             books.release(start, reservation);
             one_turn(&mut books, start, &members).unwrap();
             assert_eq!(books.open(), 0);
-            assert_eq!(books.standing(start, |_| true).iter().map(|standing| standing.held).sum::<u64>(), 0);
+            assert_eq!(
+                books.standing_from(start, 0, |_| true).0.iter().map(|standing| standing.held).sum::<u64>(),
+                0
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 //! pauses that are in force at once.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tollgate_acceptance::{Answer, House, Plan, client, post};
@@ -389,5 +390,30 @@ async fn what_is_no_call_of_this_api_is_refused_in_its_own_words() {
     let served = local(&house, "GET /admin/v1/openapi.json", &[], None).await.json();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/admin-api.json");
     assert_eq!(served, serde_json::from_str::<Value>(&std::fs::read_to_string(page).unwrap()).unwrap());
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_no_answer_holds_no_connection() {
+    let house = House::open().await;
+    let mut connection = client::Connection::open(house.gateway.admin_address()).await;
+    connection.send(client::head("GET", "/metrics", &[], None).repeat(2).as_bytes()).await;
+    let answer = connection.answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(connection.answer().await.is_none(), "one answer each");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_no_body_holds_no_connection() {
+    let house = House::open().await;
+    // Whoever can connect may begin this call.
+    let head = client::head("POST", "/admin/v1/setup", &["Content-Type: application/json"], Some(20));
+    let mut connection = client::Connection::open(house.gateway.admin_address()).await;
+    connection.send(format!("{head}{{").as_bytes()).await;
+    let answer = tokio::time::timeout(Duration::from_secs(30), connection.answer()).await;
+    let answer = answer.expect("an answer before patience ends").unwrap();
+    assert_eq!(answer.status, 408, "{}", answer.text());
+    assert!(connection.is_closed().await);
     house.close().await;
 }

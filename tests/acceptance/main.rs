@@ -4,10 +4,12 @@
 
 mod admin_api;
 mod attribution;
+mod bad_input;
 mod brakes;
 mod bytes;
 mod crashes;
 mod credentials;
+mod decisions;
 mod endurance;
 mod errors;
 mod exactly_once;

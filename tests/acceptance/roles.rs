@@ -273,6 +273,41 @@ async fn a_developer_rotates_their_own_keys() {
     house.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rotating_a_key_gives_nobody_a_fresh_allowance() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "allowances:\n  - { name: each, each: key, requests: 3, per: day }\n";
+    let plan = Plan { config: config.into(), data: Some(folder.path().join("data")), ..Plan::default() };
+    let house = House::build(plan.clone()).await;
+    let dora = operator(&house, "dora", developer("dora")).await;
+    let (first, first_id) = house.mint(json!({ "team": "red", "user": "dora" })).await;
+    let ask = async |house: &House, key: &str| {
+        let headers = [&format!("x-api-key: {key}"), "anthropic-version: 2023-06-01"];
+        post(house.address(), "/v1/messages", &headers, BODY).await.status
+    };
+    let rotate = async |house: &House, id: &str| {
+        let target = format!("POST /admin/v1/keys/{id}/rotate");
+        let rotated = call(house, &dora, &target, &[], Some(&json!({ "grace_seconds": 600 }))).await.json();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&rotated["secret"]), text(&rotated["key"]["id"]))
+    };
+    assert_eq!(ask(&house, &first).await, 200);
+    let (second, second_id) = rotate(&house, &first_id).await;
+    assert_eq!(ask(&house, &second).await, 200);
+    let (third, third_id) = rotate(&house, &second_id).await;
+    assert_eq!((ask(&house, &third).await, ask(&house, &third).await), (200, 429), "three, and no more");
+    assert_eq!(ask(&house, &first).await, 429, "the one that it replaces shares them");
+    house.close().await;
+
+    // What binds one of them binds the line, and all of its use counts.
+    let house = House::build(plan).await;
+    assert_eq!(ask(&house, &third).await, 429, "a restart counts what they used together");
+    let by_id = allowance("by-id", json!({ "key": third_id }), 5);
+    let set = house.admin("PUT", "/admin/v1/allowances/by-id", Some(by_id)).await;
+    assert_eq!((set.status, &set.json()["standing"][0]["used"]), (201, &json!(3)), "{}", set.text());
+    house.close().await;
+}
+
 fn allowance(name: &str, on: Value, amount: u64) -> Value {
     let span = json!({ "period": { "period": "day", "calendar": {} } });
     json!({ "name": name, "on": on, "measure": "requests", "amount": amount, "span": span })
@@ -329,9 +364,21 @@ async fn a_team_admin_grants_within_the_team_and_never_raises_what_binds_it_from
             assert_eq!(answer.status, status, "{name}: {}", answer.text());
         }
     }
-    // Another team's admin does not even see it.
-    for target in ["GET /admin/v1/allowances/own", "DELETE /admin/v1/allowances/own"] {
-        assert_eq!(call(&house, &una, target, &[], None).await.status, 404, "{target}");
+    // Another team's admin does not even see it, nor what is on a key of this one.
+    let (_, key) = house.mint(json!({ "team": "red" })).await;
+    let on_key = allowance("on-key", json!({ "key": key }), 5);
+    assert_eq!(house.admin("PUT", "/admin/v1/allowances/on-key", Some(on_key)).await.status, 201);
+    for name in ["own", "on-key"] {
+        for verb in ["GET", "DELETE"] {
+            let target = format!("{verb} /admin/v1/allowances/{name}");
+            assert_eq!(call(&house, &una, &target, &[], None).await.status, 404, "{target}");
+        }
+    }
+    for (token, expected) in [(&una, vec![]), (&tim, vec!["fixed", "granted", "on-key", "own"])] {
+        let listed = call(&house, token, "GET /admin/v1/allowances", &[], None).await.json();
+        let listed = listed["data"].as_array().unwrap().iter();
+        let names: Vec<_> = listed.map(|one| one["allowance"]["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected);
     }
     house.close().await;
 }

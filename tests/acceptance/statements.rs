@@ -6,10 +6,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tollgate_acceptance::past::{MODEL, live_through};
 use tollgate_acceptance::{Answer, House, Plan, post};
-use tollgate_policy::entry::Hash;
+use tollgate_policy::entry::{Adjusted, Hash};
 use tollgate_policy::price::PriceBook;
-use tollgate_store::PublicKey;
+use tollgate_policy::unit::{NanoUsd, UnixMs};
+use tollgate_store::ledger::Filter;
 use tollgate_store::register::Signature;
+use tollgate_store::{Options, PublicKey, Store};
 
 fn plan(data: &Path, config: &str) -> Plan {
     Plan { data: Some(data.to_path_buf()), config: config.into(), ..Plan::default() }
@@ -197,6 +199,76 @@ async fn costs_are_corrected_once_beside_records_that_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statements_begin_where_records_are_kept() {
+    // In Berlin September begins before its records do.
+    for (zone, first, stated) in [("UTC", "2026-09", 2..), ("Europe/Berlin", "2026-10", 3..)] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let costs = live_through(
+            &data,
+            &[
+                ("2026-06-10T10:00:00.000Z", "red", "ann", None),
+                ("2026-08-31T23:30:00.000Z", "red", "ann", None),
+                ("2026-09-10T10:00:00.000Z", "red", "ann", None),
+                ("2026-10-10T10:00:00.000Z", "red", "ann", None),
+            ],
+        );
+        let now: UnixMs = "2026-11-01T00:00:00.000Z".parse().unwrap();
+        let store = Store::open(&Options::new(&data), now).unwrap();
+        assert_eq!(store.ledger.drop_raw_before("2026-09".parse().unwrap()), Ok(2));
+        store.close(now).unwrap();
+
+        let house = House::build(plan(&data, &format!("books: {{ time_zone: {zone} }}\n"))).await;
+        assert_eq!(close(&house, "2026-06").await.status, 400, "its records are dropped");
+        let mut total = 0;
+        for period in ["2026-09", "2026-10"].into_iter().filter(|period| *period >= first) {
+            let statement = close(&house, period).await;
+            assert_eq!(statement.status, 201, "{zone} {period}: {}", statement.text());
+            total += statement.json()["total"]["total_nano_usd"].as_i64().unwrap();
+        }
+        assert_eq!(total, costs[stated].iter().map(|cost| cost.0).sum::<i64>(), "{zone}");
+        house.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_with_nothing_but_corrections_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let costs = live_through(&data, &[("2026-08-05T10:00:00.000Z", "red", "ann", Some("4711"))]);
+    // Made in September, and on record before August is closed.
+    let corrected_at: UnixMs = "2026-09-10T10:00:00.000Z".parse().unwrap();
+    let store = Store::open(&Options::new(&data), corrected_at).unwrap();
+    let record = store.ledger.records(&Filter::default(), 0, 1).unwrap().remove(0);
+    let correction = Adjusted {
+        by: "finance".into(),
+        request: record.request,
+        settled: record.seq,
+        booked_at: record.at,
+        key: record.attribution.key,
+        scope: record.attribution.scope,
+        cost_centre: record.attribution.cost_centre,
+        model: record.attribution.model,
+        upstream: record.attribution.upstream,
+        difference: NanoUsd(-7),
+        cost: NanoUsd(costs[0].0 - 7),
+        price_version: "corrected".into(),
+        reason: "a wrong rate".into(),
+    };
+    store.register.adjust(vec![correction], corrected_at).unwrap();
+    store.close(corrected_at).unwrap();
+
+    let house = House::build(plan(&data, "")).await;
+    assert_eq!(close(&house, "2026-08").await.json()["total"]["total_nano_usd"], costs[0].0);
+    let october = close(&house, "2026-10").await;
+    assert_eq!(october.status, 409, "{}", october.text());
+    assert!(message(&october).contains("2026-09-10"), "{}", message(&october));
+    assert_eq!(close(&house, "2026-09").await.json()["total"]["total_nano_usd"], -7);
+    assert_eq!(close(&house, "2026-10").await.json()["total"]["total_nano_usd"], 0);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_correction_that_makes_no_sense_is_refused_by_name() {
     let house = House::open().await;
     let instant = "2026-10-01T00:00:00.000Z";
@@ -227,7 +299,7 @@ async fn one_persons_data_is_given_out_whole_and_nobody_elses() {
     );
     let house = House::build(plan(
         &data,
-        "allowances:\n  - { name: anns, on: { user: ann }, requests: 100, per: day }\n",
+        "allowances:\n  - { name: anns, on: { user: ann }, requests: 100, per: day, warn_at: [1] }\n",
     ))
     .await;
     let (ann, ann_id) =
@@ -238,13 +310,19 @@ async fn one_persons_data_is_given_out_whole_and_nobody_elses() {
         format!(r#"{{"model":"{MODEL}","max_tokens":16,"messages":[{{"role":"user","content":"hi"}}]}}"#);
     let headers = [&format!("x-api-key: {ann}"), "anthropic-version: 2023-06-01"];
     assert_eq!(
-        post(house.address(), "/v1/messages", &headers, body).await.status,
+        post(house.address(), "/v1/messages", &headers, &body).await.status,
         403,
         "a denial is on record"
     );
     house.wait_for("denied", 1).await;
     let pause = json!({ "key": ann_id, "session": "s", "minutes": 5, "why": "because" });
     assert_eq!(house.admin("POST", "/admin/v1/sessions/pause", Some(pause)).await.status, 201);
+    let body = body.replace(MODEL, "claude-haiku-4-5");
+    assert_eq!(post(house.address(), "/v1/messages", &headers, body).await.status, 200);
+    house.wait_for("threshold_passed", 1).await;
+    let annie = json!({ "name": "annie", "role": { "developer": { "org": "default", "user": "ann" } } });
+    assert_eq!(house.admin("POST", "/admin/v1/operators", Some(annie)).await.status, 201);
+    assert_eq!(house.admin("DELETE", "/admin/v1/operators/annie", None).await.status, 200);
     let resume = json!({ "key": ann_id, "session": "s" });
     assert_eq!(house.admin("POST", "/admin/v1/sessions/resume", Some(resume)).await.status, 200);
 
@@ -263,6 +341,11 @@ async fn one_persons_data_is_given_out_whole_and_nobody_elses() {
         "key_created",
         "denied",
         "session_paused",
+        "admitted",
+        "settled",
+        "threshold_passed",
+        "operator_set",
+        "operator_set",
         "session_resumed",
         "end",
     ];

@@ -9,11 +9,19 @@ use crate::{
     size::Size,
     snapshot::{Books, Limits, Listen, Snapshot, Timeouts, TlsFiles, Upstream},
 };
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
-use tollgate_policy::allowance::{Allowance, Calendar};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+use tollgate_policy::{
+    allowance::{Allowance, Calendar},
+    price::PriceBook,
+};
 
 mod allowances;
 mod books;
+mod client;
 mod served;
 
 pub use served::unserved;
@@ -25,17 +33,31 @@ pub use served::unserved;
 /// Every rule that the document breaks, warnings among them. The problems have no place, because
 /// a document does not know its text; [`crate::load`] adds it.
 pub fn compile(document: &Document) -> Result<Snapshot, Vec<Problem>> {
+    compile_priced(document, |_| None)
+}
+
+/// Like [`compile()`], and judges allowances by the price book that `prices.file` names, as [`crate::load_priced`] does.
+///
+/// # Errors
+///
+/// As [`compile()`].
+pub fn compile_priced(
+    document: &Document,
+    read: impl FnOnce(&Path) -> Option<String>,
+) -> Result<Snapshot, Vec<Problem>> {
     let reading = Reading::of(document.clone());
-    let (snapshot, problems) = judge(&reading, None);
+    let (snapshot, problems) = judge(&reading, read);
     if problems.iter().any(Problem::is_error) { Err(problems) } else { Ok(snapshot) }
 }
 
 /// The snapshot and every finding, in no order. A rule that reads a field whose value was
 /// unreadable is not applied, since a default stands in for it.
 ///
-/// `prices` is the text of `prices.file`. Without that field the built-in book counts; with it and without `prices`, no
-/// model is held to be unknown.
-pub(crate) fn judge(reading: &Reading, prices: Option<&str>) -> (Snapshot, Vec<Problem>) {
+/// `read` gives the text of the file that `prices.file` names; see [`Judge::prices`].
+pub(crate) fn judge(
+    reading: &Reading,
+    read: impl FnOnce(&Path) -> Option<String>,
+) -> (Snapshot, Vec<Problem>) {
     let document = &reading.document;
     let mut judge = Judge { reading, findings: Vec::new() };
     judge.listeners(document);
@@ -45,7 +67,11 @@ pub(crate) fn judge(reading: &Reading, prices: Option<&str>) -> (Snapshot, Vec<P
     judge.limits(&document.limits);
     judge.timeouts(&document.timeouts);
     let allowances = judge.allowances(document);
-    judge.served(&allowances, document, prices);
+    if let Some(book) = judge.prices(document, read) {
+        judge.served(&allowances, document, &book);
+        judge.budgets_for_clients(&allowances, &book, &document.upstream.url.authority());
+    }
+    judge.unread_endpoints(&allowances, document);
     let mut snapshot = snapshot(document);
     snapshot.allowances = allowances.into_iter().map(|(_, allowance)| allowance).collect();
     snapshot.tags = judge.tags(document);
@@ -55,15 +81,17 @@ pub(crate) fn judge(reading: &Reading, prices: Option<&str>) -> (Snapshot, Vec<P
     (snapshot, judge.findings)
 }
 
-/// One allowance at the root of a text, and every finding.
+/// One allowance at the root of a text, and every finding; its warnings go by list prices.
 pub(crate) fn judge_allowance(
     reading: &Reading,
     wished: &document::Allowance,
     calendar: &Calendar,
 ) -> (Option<Allowance>, Vec<Problem>) {
     let mut judge = Judge { reading, findings: Vec::new() };
-    let made = judge.allowance(wished, calendar, "");
-    (made, judge.findings)
+    let made = judge.allowance(wished, calendar, "").map(|made| (String::new(), made));
+    // Which prices are in force where it is sent is known there alone.
+    judge.budgets_for_clients(made.as_slice(), PriceBook::builtin(), "");
+    (made.map(|(_, made)| made), judge.findings)
 }
 
 struct Judge<'r> {

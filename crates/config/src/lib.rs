@@ -35,7 +35,7 @@ mod reference;
 mod schema;
 
 pub use address::Address;
-pub use compile::{compile, unserved};
+pub use compile::{compile, compile_priced, unserved};
 pub use document::Document;
 pub use leaf::Fault;
 pub use problem::{Problem, Severity};
@@ -48,6 +48,7 @@ pub use url::Url;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use std::path::Path;
 use tollgate_policy::allowance::{Allowance, Calendar};
 
 /// Reads a document from YAML or JSON text.
@@ -74,17 +75,32 @@ pub fn parse(text: &str, name: &str) -> Result<Document, Vec<Problem>> {
 ///
 /// Every problem found, warnings among them, in the order of the text.
 pub fn load(text: &str, name: &str) -> Result<Snapshot, Vec<Problem>> {
-    load_judged(text, name, None)
+    load_priced(text, name, |_| None)
 }
 
-/// Like [`load`], where `prices` is what the file that `prices.file` names holds: allowances may name its models only,
-/// and those of `models`.
+/// Like [`load`], and judges allowances by the price book that `prices.file` names, whose text `read` gives: they may
+/// name its models only, and those of `models`. Where it gives none, that book is not looked at.
 ///
 /// # Errors
 ///
 /// As [`load`]; a price book that is unsound is a problem of `prices.file`.
-pub fn load_priced(text: &str, name: &str, prices: &str) -> Result<Snapshot, Vec<Problem>> {
-    load_judged(text, name, Some(prices))
+pub fn load_priced(
+    text: &str,
+    name: &str,
+    read: impl FnOnce(&Path) -> Option<String>,
+) -> Result<Snapshot, Vec<Problem>> {
+    let reading = check::read(text);
+    let (snapshot, mut findings) = compile::judge(&reading, read);
+    let mut problems = reading.problems;
+    problems.append(&mut findings);
+    let mut problems = finish(problems, name);
+    if problems.iter().any(Problem::is_error) {
+        return Err(problems);
+    }
+    let mut snapshot = snapshot;
+    snapshot.warnings.clear();
+    snapshot.warnings.append(&mut problems);
+    Ok(snapshot)
 }
 
 /// Reads one allowance, written like an entry of `allowances`, whose periods go by `calendar` unless it says otherwise.
@@ -138,21 +154,6 @@ pub fn parse_as<T: DeserializeOwned + JsonSchema>(
         }));
     }
     Err(finish(reading.problems, name))
-}
-
-fn load_judged(text: &str, name: &str, prices: Option<&str>) -> Result<Snapshot, Vec<Problem>> {
-    let reading = check::read(text);
-    let (snapshot, mut findings) = compile::judge(&reading, prices);
-    let mut problems = reading.problems;
-    problems.append(&mut findings);
-    let mut problems = finish(problems, name);
-    if problems.iter().any(Problem::is_error) {
-        return Err(problems);
-    }
-    let mut snapshot = snapshot;
-    snapshot.warnings.clear();
-    snapshot.warnings.append(&mut problems);
-    Ok(snapshot)
 }
 
 /// Puts problems in the order of the text and gives them the name of the text.

@@ -9,15 +9,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{self, Body};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, on};
+use bytes::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::Shared;
 use crate::drain::{Drain, Open};
@@ -56,8 +58,8 @@ use replay::Replays;
 const BODY_BYTES: usize = 64 * 1024;
 /// Connections at a time, so that clients' descriptors stay theirs.
 const CONNECTIONS: usize = 256;
-/// How long a request's head may take.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request's head may take, and its body after it: who sends neither holds a connection no longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -114,11 +116,19 @@ fn router(admin: Admin) -> Router {
 async fn connection(tcp: TcpStream, router: Router, _open: Open) {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(PATIENCE)
+        // One answer each: what is open to all fits the buffers of the system, so who does not read it holds nothing.
+        .keep_alive(false)
         .serve_connection(TokioIo::new(tcp), TowerToHyperService::new(router));
     if let Err(error) = served.await {
         tracing::debug!(%error, "a connection to the admin API ended");
     }
+}
+
+/// The whole body of a request.
+async fn whole(body: Body) -> Result<Bytes, AdminFault> {
+    let whole = timeout(PATIENCE, body::to_bytes(body, BODY_BYTES)).await;
+    whole.map_err(|_| AdminFault::TooSlow)?.map_err(|_| AdminFault::TooLarge(BODY_BYTES))
 }
 
 /// Refuses requests that a web page may have sent: by a name that was made to point here, or across origins.

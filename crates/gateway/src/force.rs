@@ -1,5 +1,6 @@
 //! What is in force: a configuration and all that was made of it. A reload makes a new one, or changes nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tollgate_config::{Proxy as ProxyChoice, Snapshot};
@@ -79,6 +80,13 @@ impl InForce {
     pub(crate) fn key_ages(&self) -> AgeLimits {
         AgeLimits { warn_days: self.config.key_warn_days, max_days: self.config.key_max_days }
     }
+}
+
+/// The text of a price book, to judge a configuration by before it is put in force, which reads the file again and says
+/// why it can not be read.
+#[must_use]
+pub fn price_text(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
 }
 
 fn prices(config: &Snapshot) -> Result<PriceBook, ForceFault> {

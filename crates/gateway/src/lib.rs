@@ -55,7 +55,7 @@ use crate::inbound::Room;
 use crate::metrics::Metrics;
 use crate::sessions::Watch;
 
-pub use force::ForceFault;
+pub use force::{ForceFault, price_text};
 pub use running::{Gateway, ReloadFault, Source, StartFault, Stopped};
 pub use secret::SecretFault;
 pub use tollgate_config::Snapshot;

@@ -55,7 +55,7 @@ pub(crate) fn reserve(
     let most = if is_message { at_most(force, call, &models, now) } else { Amounts::default() };
     let claim = Claim {
         scope: &key.scope,
-        key: key.id,
+        key: key.counted_as(),
         kind,
         models: &models,
         full: most,
@@ -84,6 +84,9 @@ fn at_most(force: &InForce, call: &Call, models: &[&str], at: UnixMs) -> Amounts
     let input_tokens = input_tokens.min(PROMPT_TOKENS_MAX);
     let output_tokens = call.max_tokens.unwrap_or_default().min(OUTPUT_TOKENS_MAX);
     let upstream = force.upstream.name().to_string();
+    // Each model that the request names may read the prompt again: a fallback after the one before it, an advisor beside
+    // it.
+    let inferences = u32::try_from(models.len()).unwrap_or(u32::MAX);
     let cost = force.prices.reservation(&Order {
         models,
         upstreams: &[&upstream],
@@ -91,8 +94,8 @@ fn at_most(force: &InForce, call: &Call, models: &[&str], at: UnixMs) -> Amounts
         input_tokens,
         output_tokens,
         fast: call.fast,
-        // Each fallback may read the prompt again, after the one before it has.
-        inferences: u32::try_from(models.len()).unwrap_or(u32::MAX),
+        inferences,
     });
-    Amounts { input_tokens, output_tokens, cost }
+    let of_all = |tokens: u64| tokens.saturating_mul(u64::from(inferences));
+    Amounts { input_tokens: of_all(input_tokens), output_tokens: of_all(output_tokens), cost }
 }

@@ -130,7 +130,12 @@ impl Gateway {
             history: store.history.clone(),
             steady: Steady::new(now()),
             watch: Watch::default(),
-            counters: Counters::new(store.journal.clone(), store.ledger.clone(), now()),
+            counters: Counters::new(
+                store.journal.clone(),
+                store.ledger.clone(),
+                store.directory.clone(),
+                now(),
+            ),
             booking: tokio::sync::Mutex::default(),
             metrics: Metrics::new(),
             drain: Drain::new(),

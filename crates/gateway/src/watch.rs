@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tollgate_config::{Problem, Snapshot, load};
+use tollgate_config::{Problem, Snapshot, load_priced};
 
+use crate::force::price_text;
 use crate::running::{Gateway, Source};
 
 /// How often the file is read. Watching by events misses files that are swapped by symbolic links, as Kubernetes
@@ -47,13 +48,16 @@ pub async fn follow(
             continue;
         }
         text = found;
-        match load(&text, &name) {
+        match load_priced(&text, &name, price_text) {
             Ok(mut config) => {
                 adjust(&mut config);
                 match gateway.reload(config.clone(), Source { name: &name, text: &text }).await {
                     Ok(()) => {
                         applied(&config);
                         tracing::info!(path = %name, "the configuration was reloaded");
+                        for warning in &config.warnings {
+                            tracing::warn!("{warning}");
+                        }
                     }
                     Err(fault) => tracing::error!(path = %name, %fault, "the configuration was not reloaded"),
                 }

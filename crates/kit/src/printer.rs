@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
+use tollgate_config::Problem;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -59,6 +60,11 @@ impl Printer {
     /// Says what is probably not meant.
     pub(crate) fn warn(&self, text: &str) {
         message(&format!("{WARNING}warning:{WARNING:#} {text}"));
+    }
+
+    /// Shows a problem of a configuration, which says itself how grave it is.
+    pub(crate) fn problem(&self, problem: &Problem) {
+        message(&problem.to_string());
     }
 
     /// Says why the command could not do what it should, and what to do about it.

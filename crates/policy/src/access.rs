@@ -1,10 +1,12 @@
 //! What a principal may ask for.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::denial::Denial;
+use crate::price::model_id::ModelId;
 use crate::principal::Principal;
 
 const PATTERNS_MAX: usize = 256;
@@ -63,10 +65,26 @@ impl Models {
         &self.0
     }
 
-    /// Whether this model may be used.
+    /// Whether this model may be used. Every character counts: what is spelled in another way is not allowed.
     #[must_use]
     pub fn allows(&self, model: &str) -> bool {
         self.is_empty() || self.0.iter().any(|pattern| matches(pattern, model))
+    }
+
+    /// Whether the use of this model is use of one of these: by its id, or by the plain name that its id leads to
+    /// without platform, place, date and version, as in the price book. Case plays no part. For caps, which no spelling
+    /// of a model may escape.
+    #[must_use]
+    pub fn covers(&self, model: &str) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let id = lower(model);
+        let name = ModelId::take_apart(&id).name;
+        self.0
+            .iter()
+            .map(|pattern| lower(pattern))
+            .any(|pattern| matches(&pattern, &id) || matches(&pattern, name))
     }
 }
 
@@ -91,6 +109,14 @@ impl From<Models> for Vec<String> {
     fn from(models: Models) -> Self {
         models.0
     }
+}
+
+/// The text in lower case.
+fn lower(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return text.to_ascii_lowercase().into();
+    }
+    text.into()
 }
 
 /// A pattern without its outer stars, and whether it had one in front and behind.
@@ -197,6 +223,7 @@ mod tests {
             expires_at: None,
             state: KeyState::Active,
             rotated_from: None,
+            first: None,
             note: None,
         };
         identify(&Arc::new(record), UnixMs(0)).unwrap()
@@ -223,6 +250,31 @@ mod tests {
         ];
         for (patterns, model, expected) in rows {
             assert_eq!(models(patterns).unwrap().allows(model), *expected, "{patterns:?} {model:?}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_of_a_model_escapes_a_cap() {
+        let rows: &[(&[&str], &str, bool)] = &[
+            (&[], "anything", true),
+            (&["claude-opus-4-5"], "claude-opus-4-5", true),
+            (&["claude-opus-4-5"], "Claude-OPUS-4-5", true),
+            (&["Claude-Opus-*"], "claude-opus-4-5", true),
+            (&["claude-opus-*"], "us.anthropic.claude-opus-4-5-20251101-v1:0", true),
+            (&["claude-opus-4-5"], "anthropic.claude-opus-4-5-20251101-v1:0", true),
+            (&["claude-opus-4-5"], "US.Anthropic.Claude-Opus-4-5-v1:0", true),
+            (&["claude-opus-4-5"], "claude-opus-4-5@20251101", true),
+            (&["*opus-4-5"], "claude-opus-4-5[1m]", true),
+            (&["claude-opus-4-5"], "projects/p/publishers/anthropic/models/claude-opus-4-5", true),
+            // One spelling alone, where the pattern says so.
+            (&["us.anthropic.*"], "us.anthropic.claude-opus-4-5", true),
+            (&["us.anthropic.*"], "eu.anthropic.claude-opus-4-5", false),
+            (&["claude-opus-4-5-20251101"], "claude-opus-4-5", false),
+            (&["claude-opus-4-5"], "us.anthropic.claude-opus-5", false),
+            (&["claude-opus-4"], "claude-opus-4-5", false),
+        ];
+        for (patterns, model, expected) in rows {
+            assert_eq!(models(patterns).unwrap().covers(model), *expected, "{patterns:?} {model:?}");
         }
     }
 

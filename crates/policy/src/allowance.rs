@@ -48,7 +48,7 @@ pub struct Allowance {
     /// One allowance for each of these, such as one for each user; absent: one pool that all of `on` share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Level>,
-    /// Only the use of these models counts; empty means all.
+    /// Only the use of these models counts, however their ids are spelled; empty means all.
     #[serde(default, skip_serializing_if = "Models::is_empty")]
     pub models: Models,
     /// What is counted.
@@ -204,7 +204,7 @@ pub struct Selector {
     /// The user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<Name>,
-    /// The key.
+    /// The key, and those that it is rotated to or came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
 }
@@ -253,7 +253,7 @@ pub enum Level {
     Project,
     /// A person or service of an org, in whatever team.
     User,
-    /// A key.
+    /// A key, and those that it is rotated to.
     Key,
 }
 

@@ -176,17 +176,15 @@ impl Entry {
         self.pool.or_else(|| self.members.get(subject).copied())
     }
 
-    /// The counter for the use of this key in this scope, made if need be; none if the allowance does not count it.
+    /// The counter of those whom it is for, made if need be.
     fn counter(
         &mut self,
         (number, allowance): (u32, &Allowance),
         counters: &mut Slab<Counter>,
-        scope: &Scope,
-        key: KeyId,
-    ) -> Option<u32> {
-        let subject = subject(allowance, scope, key)?;
+        subject: Selector,
+    ) -> u32 {
         if let Some(place) = self.counter_of(&subject) {
-            return Some(place);
+            return place;
         }
         let meter = Meter::new(&allowance.span);
         let counter = Counter { allowance: Some(number), subject: Box::new(subject.clone()), pins: 0, meter };
@@ -196,7 +194,7 @@ impl Entry {
         } else {
             self.members.insert(subject, place);
         }
-        Some(place)
+        place
     }
 
     fn counters(&self) -> impl Iterator<Item = u32> {
@@ -254,43 +252,35 @@ impl Books {
     /// Two may have the same name where they count differently, as long as one takes the place of the other.
     pub fn replace(&mut self, allowances: Vec<Allowance>, now: UnixMs) {
         let now = self.tick(now);
-        let mut before: HashMap<Name, Vec<(Allowance, Entry)>> = HashMap::new();
-        for (allowance, mut entry) in self.allowances.drain(..).zip(self.entries.drain(..)) {
-            let terms = entry.terms(&allowance, now);
-            for place in entry.counters() {
-                if let Some(counter) = self.counters.at_mut(place) {
-                    // Debt drains at the pace that was in force.
-                    counter.meter.advance(&terms);
-                }
-            }
-            before.entry(allowance.name.clone()).or_default().push((allowance, entry));
+        let mut before: HashMap<Name, Vec<(u32, Allowance, Entry)>> = HashMap::new();
+        let mut numbers = 0..;
+        for (allowance, entry) in self.allowances.drain(..).zip(self.entries.drain(..)) {
+            let number = numbers.next().unwrap_or(u32::MAX);
+            before.entry(allowance.name.clone()).or_default().push((number, allowance, entry));
         }
         for (number, allowance) in (0..).zip(&allowances) {
             let named = before.get_mut(&allowance.name);
             let like = named.and_then(|named| {
-                let place = named.iter().position(|(like, _)| allowance.counts_like(like))?;
+                let place = named.iter().position(|(_, like, _)| allowance.counts_like(like))?;
                 Some(named.swap_remove(place))
             });
-            let entry = like.map_or_else(Entry::new, |(like, entry)| {
+            let entry = like.map_or_else(Entry::new, |(was, like, mut entry)| {
                 if (allowance.amount, &allowance.raises) != (like.amount, &like.raises) {
-                    self.repace(&entry);
+                    // Debt drained at the pace that was in force.
+                    let terms = entry.terms(&like, now);
+                    self.each_counter(&entry, |counter| counter.meter.repace(&terms));
+                }
+                // Most stay where they were, and nobody waits for those.
+                if was != number {
+                    self.each_counter(&entry, |counter| counter.allowance = Some(number));
                 }
                 entry
             });
-            for place in entry.counters() {
-                if let Some(counter) = self.counters.at_mut(place) {
-                    counter.allowance = Some(number);
-                }
-            }
             self.entries.push(entry);
         }
-        for (_, entry) in before.into_values().flatten() {
-            for place in entry.counters() {
-                if let Some(counter) = self.counters.at_mut(place) {
-                    counter.allowance = None;
-                }
-                self.drop_orphan(place);
-            }
+        for (.., entry) in before.into_values().flatten() {
+            // They leave one after the other: with their reservations, or when they are swept up.
+            self.each_counter(&entry, |counter| counter.allowance = None);
         }
         self.index = Index::new(&allowances);
         self.routes.forget();
@@ -318,9 +308,15 @@ impl Books {
             let allowance = &self.allowances[number as usize];
             let Some(named) = counts(allowance, claim) else { continue };
             let entry = &mut self.entries[number as usize];
-            let find = || entry.counter((number, allowance), &mut self.counters, claim.scope, claim.key);
-            stop.counter = stop.counter.or_else(find);
-            let Some(counter) = stop.counter else { continue };
+            let counter = match stop.counter {
+                Some(counter) => counter,
+                None => {
+                    let subject = subject(allowance, claim.scope, claim.key);
+                    let Some(subject) = subject else { continue };
+                    entry.counter((number, allowance), &mut self.counters, subject)
+                }
+            };
+            stop.counter = Some(counter);
             let Some(Counter { meter, .. }) = self.counters.at_mut(counter) else { continue };
             let terms = entry.terms(allowance, now);
             meter.advance(&terms);
@@ -379,10 +375,10 @@ impl Books {
 
 /// How books are kept.
 impl Books {
-    fn repace(&mut self, entry: &Entry) {
+    fn each_counter(&mut self, entry: &Entry, mut change: impl FnMut(&mut Counter)) {
         for place in entry.counters() {
             if let Some(counter) = self.counters.at_mut(place) {
-                counter.meter.repace();
+                change(counter);
             }
         }
     }
@@ -430,8 +426,8 @@ fn counts(allowance: &Allowance, claim: &Claim<'_>) -> Option<bool> {
         return None;
     }
     let named = allowance.models.is_empty()
-        || claim.models.first().is_some_and(|model| allowance.models.allows(model));
-    (named || claim.models.iter().any(|model| allowance.models.allows(model))).then_some(named)
+        || claim.models.first().is_some_and(|model| allowance.models.covers(model));
+    (named || claim.models.iter().any(|model| allowance.models.covers(model))).then_some(named)
 }
 
 /// Whether a request is charged when it begins: rates of requests would else be held by those that run long.

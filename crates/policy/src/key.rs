@@ -37,9 +37,20 @@ pub struct KeyRecord {
     /// The key that this one replaced, when it came from a rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_from: Option<KeyId>,
+    /// The first key of its line of rotations; none where it is that itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<KeyId>,
     /// A remark for people.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
     pub note: Option<String>,
+}
+
+impl KeyRecord {
+    /// The key whose counters its use goes to: the first of its line, so that a rotation gives nobody a fresh allowance.
+    #[must_use]
+    pub fn counted_as(&self) -> KeyId {
+        self.first.or(self.rotated_from).unwrap_or(self.id)
+    }
 }
 
 /// Where a key stands in its life. There is no way back from a later state to an earlier one.
@@ -176,6 +187,7 @@ mod tests {
             expires_at,
             state,
             rotated_from: None,
+            first: None,
             note: None,
         })
     }

@@ -39,7 +39,7 @@ use model_id::ModelId;
 mod bill;
 mod book;
 mod estimate;
-mod model_id;
+pub(crate) mod model_id;
 mod rerate;
 mod reserve;
 mod show;

@@ -1,5 +1,7 @@
 //! What a request used: tokens and server tools, as the upstream reported them.
 
+use std::collections::BTreeSet;
+
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -67,6 +69,13 @@ impl Usage {
             .saturating_add(self.cache_write_5m_tokens)
             .saturating_add(self.cache_write_1h_tokens)
             .saturating_add(self.cache_read_tokens)
+    }
+
+    /// The models that iterations name, each once, in the order of their ids; of the iterations that are written.
+    #[must_use]
+    pub fn models(&self) -> BTreeSet<&str> {
+        let written = self.iterations.iter().take(ITERATIONS_MAX);
+        written.filter_map(|iteration| iteration.model.as_deref()).collect()
     }
 }
 

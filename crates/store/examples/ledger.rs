@@ -19,6 +19,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use tollgate_policy::access::Models;
+use tollgate_policy::allowance::{
+    Allowance, Calendar, Level, Measure, Mode, Period, Reserve, Selector, Span,
+};
+use tollgate_policy::books::Books;
 use tollgate_policy::entry::{Admitted, Event, Outcome, Settled};
 use tollgate_policy::id::{KeyId, RequestId};
 use tollgate_policy::scope::{Name, Scope};
@@ -169,7 +174,33 @@ fn measure(ledger: &Bulk, start: UnixMs) -> Result<(), Box<dyn Error>> {
     let (rows, took) = timed(|| ledger.records(&year(), 500, 1000))?;
     line("a page of 1000 records", rows.len(), took)?;
     let (figures, took) = timed(|| ledger.statement(at(31), at(59), 0))?;
-    line("the statement of a month", figures.lines.len() + figures.late.len(), took)
+    line("the statement of a month", figures.lines.len() + figures.late.len(), took)?;
+    let month = Span::Period { period: Period::Month, calendar: Calendar::default() };
+    start_of(ledger, "a start with a monthly budget of each key", Level::Key, month, at(DAYS))?;
+    let days_30 = Span::Rolling { ms: 30 * DAY_MS };
+    start_of(ledger, "a start with a budget of 30 rolling days", Level::User, days_30, at(DAYS))
+}
+
+/// Measures how long a start waits until an allowance for each of a level knows what was used of it.
+fn start_of(ledger: &Bulk, name: &str, each: Level, span: Span, now: UnixMs) -> Result<(), Box<dyn Error>> {
+    let budget = Allowance {
+        name: "budget".parse()?,
+        on: Selector::default(),
+        each: Some(each),
+        models: Models::default(),
+        measure: Measure::Cost,
+        amount: 1_000_000_000_000,
+        span,
+        reserve: Reserve::Full,
+        mode: Mode::Block,
+        warn_at: Vec::new(),
+        message: None,
+        raises: Vec::new(),
+    };
+    let now = UnixMs(now.0 - 1);
+    let mut books = Books::new(vec![budget], now);
+    let ((), took) = timed(|| ledger.recall(&mut books, now))?;
+    line(name, books.standing_from(now, 0, |_| true).0.len(), took)
 }
 
 /// How long something took, and how long a processor worked for it.

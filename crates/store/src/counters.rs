@@ -12,8 +12,10 @@ use std::time::Duration;
 use tollgate_policy::allowance::{Allowance, Mode};
 use tollgate_policy::books::{Amounts, Books, Claim, Kind, Overdrawn, Past, Reservation, Share, Standing};
 use tollgate_policy::entry::{Settled, ThresholdPassed};
+use tollgate_policy::id::KeyId;
 use tollgate_policy::unit::UnixMs;
 
+use crate::directory::Directory;
 use crate::fault::LedgerFault;
 use crate::journal::{Append, Journal};
 use crate::ledger::{Ledger, PastUse};
@@ -27,21 +29,23 @@ mod tests;
 pub struct Counters {
     journal: Arc<Journal>,
     ledger: Arc<Ledger>,
+    directory: Arc<Directory>,
     books: Mutex<Books>,
     /// Held to read while a settlement goes into the journal and from there into the books, and to write while the
     /// allowances change: so at that moment both know the same settlements.
     settling: RwLock<()>,
-    /// Held while the allowances change, which takes as long as the ledger is read.
-    changing: Mutex<()>,
+    /// Held while the allowances change, which takes as long as the ledger is read. Whether they did before.
+    changing: Mutex<bool>,
 }
 
 impl Counters {
     /// Counters of no allowances. [`Self::replace`] brings them in.
     #[must_use]
-    pub fn new(journal: Arc<Journal>, ledger: Arc<Ledger>, now: UnixMs) -> Self {
+    pub fn new(journal: Arc<Journal>, ledger: Arc<Ledger>, directory: Arc<Directory>, now: UnixMs) -> Self {
         Self {
             journal,
             ledger,
+            directory,
             books: Mutex::new(Books::new(Vec::new(), now)),
             settling: RwLock::default(),
             changing: Mutex::default(),
@@ -53,8 +57,12 @@ impl Counters {
     ///
     /// # Errors
     /// [`LedgerFault`] when the ledger cannot be read. Then the old allowances stay in force.
-    pub fn replace(&self, allowances: Vec<Allowance>, now: UnixMs) -> Result<(), LedgerFault> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn replace(&self, mut allowances: Vec<Allowance>, now: UnixMs) -> Result<(), LedgerFault> {
+        for key in allowances.iter_mut().filter_map(|allowance| allowance.on.key.as_mut()) {
+            *key = self.directory.counted_as(*key);
+        }
+        let mut changed = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = !std::mem::replace(&mut *changed, true);
         let before = self.lock().allowances().to_vec();
         if before == allowances {
             return Ok(());
@@ -78,6 +86,10 @@ impl Counters {
         let mut books = self.lock();
         match recalled {
             Ok(()) => {
+                // What was passed before the process began was told by the one before it.
+                if is_first {
+                    books.thresholds_told(now);
+                }
                 books.recalled();
                 books.replace(allowances, now);
             }
@@ -100,15 +112,13 @@ impl Counters {
         };
         for start in starts {
             for past in past::between(&self.ledger, start, now.saturating_add_ms(1), upto)? {
-                if let Some(past) = of_ledger(&past) {
-                    self.lock().recall_period(start, &past, now);
-                }
+                self.recall_one(&past, |books, past| books.recall_period(start, past, now));
             }
         }
         if let Some(since) = recent {
             let mut visit = |past: &PastUse| {
-                if let Some(past) = of_ledger(past).filter(|_| past.seq <= upto) {
-                    self.lock().recall_recent(&past, now);
+                if past.seq <= upto {
+                    self.recall_one(past, |books, past| books.recall_recent(past, now));
                 }
             };
             past::recent(&self.ledger, since, &mut visit)?;
@@ -138,10 +148,12 @@ impl Counters {
         reservation: Reservation,
     ) -> (Append, Vec<ThresholdPassed>) {
         let amounts = Amounts::of(&settled.usage, settled.cost);
-        let served = settled.served_model.clone();
+        let usage = settled.usage.models().into_iter().map(str::to_owned);
+        let models: Vec<String> = settled.served_model.iter().cloned().chain(usage).collect();
         let _settling = self.settling.read().unwrap_or_else(PoisonError::into_inner);
         let append = self.journal.settle(now, settled);
-        let passed = self.lock().settle(now, reservation, served.as_deref(), amounts);
+        let ran: Vec<&str> = models.iter().map(String::as_str).collect();
+        let passed = self.lock().settle(now, reservation, &ran, amounts);
         (append, passed)
     }
 
@@ -161,10 +173,23 @@ impl Counters {
         self.lock().open()
     }
 
-    /// How the counters of the allowances stand that `wanted` picks.
+    /// How the counters of the allowances stand that `wanted` picks, by the names of the allowances. Requests that come
+    /// meanwhile do not wait for more than a part of it, so each line tells of a moment of its own.
     #[must_use]
     pub fn standing(&self, now: UnixMs, wanted: impl Fn(&Allowance) -> bool) -> Vec<Standing> {
-        self.lock().standing(now, wanted)
+        let mut lines = Vec::new();
+        let mut next = Some(0);
+        while let Some(place) = next {
+            let (more, further) = self.lock().standing_from(now, place, &wanted);
+            lines.extend(more);
+            next = further;
+        }
+        lines.sort_by(|one, other| (&one.allowance, &one.whose).cmp(&(&other.allowance, &other.whose)));
+        lines
+    }
+
+    fn recall_one(&self, past: &PastUse, take: impl FnOnce(&mut Books, &Past<'_>)) {
+        of_ledger(past, self.directory.counted_as(past.key), |past| take(&mut self.lock(), past));
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -196,13 +221,17 @@ pub fn kind(endpoint: &str) -> Option<Kind> {
     }
 }
 
-fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
-    Some(Past {
+/// Hands over past use as the books take it, under this key, if it is of requests that allowances count.
+pub(crate) fn of_ledger(past: &PastUse, key: KeyId, visit: impl FnOnce(&Past<'_>)) {
+    let Some(kind) = kind(&past.endpoint) else { return };
+    let further = past.further_models.iter().flat_map(|models| models.split(','));
+    let ran: Vec<&str> = past.model.as_deref().into_iter().chain(further).collect();
+    visit(&Past {
         scope: &past.scope,
-        key: past.key,
-        kind: kind(&past.endpoint)?,
+        key,
+        kind,
         requested: past.requested_model.as_deref(),
-        served: past.model.as_deref(),
+        ran: &ran,
         at: past.at,
         settled_at: past.settled_at,
         requests: past.requests,
@@ -211,5 +240,5 @@ fn of_ledger(past: &PastUse) -> Option<Past<'_>> {
             output_tokens: past.output_tokens,
             cost: past.cost,
         },
-    })
+    });
 }

@@ -112,6 +112,12 @@ impl Directory {
         self.find(&digest)
     }
 
+    /// The key whose counters the use of this one goes to: see [`KeyRecord::counted_as`].
+    #[must_use]
+    pub fn counted_as(&self, id: KeyId) -> KeyId {
+        self.by_id(id).map_or(id, |record| record.counted_as())
+    }
+
     /// All keys, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<KeyRecord>> {
@@ -137,7 +143,7 @@ impl Directory {
             return Err(DirectoryFault::NoteTooLong);
         }
         let mut digests = self.changes();
-        let (record, key) = self.mint(&digests, new, None, now)?;
+        let (record, key) = self.mint(&digests, new, now)?;
         let change = KeyChange { by: by.to_owned(), before: None, after: record.clone(), also: None };
         self.journal.append_synced(now, Event::KeyCreated(change)).wait()?;
         Ok((self.publish(&mut digests, record), key))
@@ -185,7 +191,8 @@ impl Directory {
             expires_at: before.expires_at,
             note: before.note.clone(),
         };
-        let (record, key) = self.mint(&digests, new, Some(id), now)?;
+        let (record, key) = self.mint(&digests, new, now)?;
+        let record = KeyRecord { rotated_from: Some(id), first: Some(before.counted_as()), ..record };
         let until = now.saturating_add_ms(i64::try_from(grace_ms).unwrap_or(i64::MAX)).min(UnixMs::MAX);
         let after =
             KeyRecord { state: KeyState::Grace { until, replaced_by: record.id }, ..(*before).clone() };
@@ -258,7 +265,6 @@ impl Directory {
         &self,
         digests: &HashMap<KeyId, Digest>,
         new: NewKey,
-        rotated_from: Option<KeyId>,
         now: UnixMs,
     ) -> Result<(KeyRecord, VirtualKey), DirectoryFault> {
         if digests.len() >= KEYS_MAX {
@@ -275,7 +281,8 @@ impl Directory {
             created_at: now,
             expires_at: new.expires_at,
             state: KeyState::Active,
-            rotated_from,
+            rotated_from: None,
+            first: None,
             note: new.note,
         };
         Ok((record, key))

@@ -2,8 +2,9 @@
 //!
 //! One thread follows the durable part of the journal (`follower`, `projector`). It books each settlement once, under
 //! its sequence number, in the month in which the request was admitted, and adds it to the sums of that day and month
-//! (`batch`). Reports over whole days read sums alone (`report`); single records are read where a day is divided, for
-//! exports and for statements (`records`, `statement`). Records of old months can be dropped; their sums stay.
+//! (`batch`). Reports over whole days read sums alone (`report`), coarse ones if nobody asks for people, keys, projects,
+//! cost centres or tags; single records are read where a day is divided, for exports and for statements (`records`,
+//! `statement`). Records of old months can be dropped; their sums stay.
 //!
 //! All of it can be deleted: it is made again from the journal. Nothing is decided by it but what budgets begin with
 //! at a start.
@@ -124,7 +125,8 @@ impl Ledger {
     }
 
     /// Drops the records of requests admitted before a month, by dropping the tables of their months, and gives how
-    /// many months these were. Sums of days and sessions, adjustments and statements stay. A ledger that is made again
+    /// many months these were. Sums of days and sessions, adjustments and statements stay; and once a period was closed,
+    /// the records that the statement of the next one needs. A ledger that is made again
     /// from the journal by a later process has these records again, until they are dropped again. Blocks.
     ///
     /// # Errors
@@ -236,6 +238,23 @@ impl Ledger {
         upto: u64,
     ) -> Result<StatementFigures, LedgerFault> {
         self.ask(|database| statement::read(database, from, to, after, upto))
+    }
+
+    /// Where the first statement can begin: at the first instant whose records are kept. None when all are.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Behind`], and what the database says.
+    pub fn kept_from(&self) -> Result<Option<UnixMs>, LedgerFault> {
+        self.ask(schema::kept_from).map(|month| month.map(Month::start))
+    }
+
+    /// The last entry about what was booked before an instant, or on the UTC day that it ends; 0 if nothing was. A first
+    /// statement that begins at this instant takes it as the entry `after`.
+    ///
+    /// # Errors
+    /// [`LedgerFault::Behind`], and what the database says.
+    pub fn last_before(&self, instant: UnixMs) -> Result<u64, LedgerFault> {
+        self.ask(|database| statement::last_before(database, instant))
     }
 
     /// All statements that were closed, oldest first.

@@ -41,6 +41,13 @@ pub const OPERATORS_MAX: usize = 1_000;
 pub const ALLOWANCES_MAX: usize = 10_000;
 /// The most sessions that are paused at a time.
 pub const PAUSES_MAX: usize = 10_000;
+/// The most sessions of one key that are paused at a time, and of all keys of a team: whoever makes up sessions leaves room
+/// for the others.
+pub const PAUSES_OF_KEY_MAX: usize = if cfg!(test) { 3 } else { 500 };
+/// See [`PAUSES_OF_KEY_MAX`].
+pub const PAUSES_OF_TEAM_MAX: usize = if cfg!(test) { 5 } else { 2_000 };
+/// The most allowances on one team, or on parts of it, beside those of the configuration.
+pub const ALLOWANCES_OF_TEAM_MAX: usize = if cfg!(test) { 40 } else { 1_000 };
 /// The longest name of a session, and the longest reason for its pause, in characters. The journal keeps no more.
 pub const TEXT_CHARS_MAX: usize = 256;
 

@@ -1,6 +1,9 @@
 //! The allowances of a document: limits, quotas and budgets.
 
-use super::Judge;
+use super::{
+    Judge,
+    client::{CLIENT_MAX_TOKENS, holds_in_full, store},
+};
 use crate::{
     amount::Amount,
     document::{self, Allowance, Document, Per},
@@ -16,10 +19,6 @@ use tollgate_policy::{
     },
     unit::UnixMs,
 };
-
-/// What Claude Code asks for as `max_tokens` by default with current models. An allowance that must hold all of it and
-/// grants less never admits a request of Claude Code.
-const CLIENT_MAX_TOKENS: u64 = 128_000;
 
 /// The fields that say what is counted, in the order of the document.
 const MEASURES: [(&str, Measure); 7] = [
@@ -271,13 +270,8 @@ impl Judge<'_> {
             let cure = "write a larger amount, or leave it if nothing is to pass.";
             self.warning(&at, &[], "an amount of nothing blocks every request that it counts", cure);
         }
-        let store = match made.span {
-            Span::Rate { burst, .. } => burst,
-            _ => made.amount,
-        };
         let holds_output = matches!(made.measure, Measure::OutputTokens | Measure::Tokens);
-        let blocks = made.mode == Mode::Block && made.amount > 0;
-        if holds_output && blocks && made.reserve == Reserve::Full && store < CLIENT_MAX_TOKENS {
+        if holds_output && holds_in_full(made) && store(made) < CLIENT_MAX_TOKENS {
             let rule = "Claude Code asks for up to 128000 output tokens, and all of them must fit before a request passes";
             let cure =
                 "write reserve: learned, or at least 128000 (as burst, with per: minute and the like).";
@@ -371,7 +365,7 @@ pub(super) fn selector(on: &document::On) -> Selector {
     }
 }
 
-fn join(path: &str, field: &str) -> String {
+pub(super) fn join(path: &str, field: &str) -> String {
     match (path, field) {
         ("", field) => field.to_owned(),
         (path, "") => path.to_owned(),

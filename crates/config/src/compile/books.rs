@@ -125,6 +125,7 @@ impl Judge<'_> {
             let rule = "every session that costs anything would be paused";
             self.error("brakes.usd", &[], rule, "write a larger amount, or remove it.");
         }
+        self.repeats_of_clients(wished.repeats);
         let off = cost.is_none() && wished.repeats.is_none() && wished.rising_percent.is_none();
         (!off).then(|| Brakes {
             window_ms: ms(wished.window),

@@ -5,24 +5,30 @@ use crate::{
     document::{Document, Model},
     leaf::quote,
 };
+use std::path::Path;
 use tollgate_policy::{access::Models, allowance::Allowance, price::PriceBook, unit::UnixMs};
 
 impl Judge<'_> {
-    /// Refuses patterns that fit no model: a limit that counts nothing is no limit. `prices` is the text of the file that
-    /// the document names; while nobody has read it, nothing is known about its models.
-    pub(super) fn served(&mut self, made: &[(String, Allowance)], document: &Document, prices: Option<&str>) {
-        let own = match prices.map(PriceBook::parse).transpose() {
-            Ok(own) => own,
-            Err(problem) => {
-                let rule = format!("the price book is unsound: {problem}");
-                self.error("prices.file", &[], &rule, "repair that file, or remove prices.file.");
-                return;
-            }
+    /// The book that prices what passes: that of the file which the document names, or the one that is built in. `None`
+    /// while nobody has read that file, or if it is unsound.
+    pub(super) fn prices(
+        &mut self,
+        document: &Document,
+        read: impl FnOnce(&Path) -> Option<String>,
+    ) -> Option<PriceBook> {
+        let Some(file) = &document.prices.file else {
+            return Some(PriceBook::builtin().clone());
         };
-        let builtin = document.prices.file.is_none().then(PriceBook::builtin);
-        let Some(book) = own.as_ref().or(builtin) else {
-            return;
-        };
+        let book = PriceBook::parse(&read(file.as_path())?);
+        if let Err(problem) = &book {
+            let rule = format!("the price book is unsound: {problem}");
+            self.error("prices.file", &[], &rule, "repair that file, or remove prices.file.");
+        }
+        book.ok()
+    }
+
+    /// Refuses patterns that fit no model: a limit that counts nothing is no limit.
+    pub(super) fn served(&mut self, made: &[(String, Allowance)], document: &Document, book: &PriceBook) {
         let listed = document.models.as_deref().unwrap_or_default();
         for (path, allowance) in made {
             let list = format!("{path}.models");
@@ -49,7 +55,7 @@ fn is_served(pattern: &str, book: &PriceBook, listed: &[Model]) -> bool {
         return false;
     };
     let mut known = book.names().chain(listed.iter().map(|model| model.id.as_str()));
-    if known.any(|name| one.allows(name)) {
+    if known.any(|name| one.covers(name)) {
         return true;
     }
     match pattern.strip_suffix('*') {

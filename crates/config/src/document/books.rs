@@ -25,7 +25,8 @@ pub struct Books {
     /// share; an answer to a request that has limits here carries those instead.
     pub upstream_limit_headers: Visibility,
     /// How many months single records of usage are kept in the ledger, beyond the running one. Daily sums are kept for
-    /// ever, and so is the journal. 0: for ever.
+    /// ever, and so is the journal; and once a month was closed, the records that the next statement needs are kept
+    /// until it is closed too. 0: for ever.
     #[schemars(range(min = 0, max = 1200))]
     pub keep_records_months: u32,
 }
@@ -78,7 +79,7 @@ pub struct Allowance {
     /// One allowance for each of these. Absent: one that all of `on` share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Level>,
-    /// The models whose use counts: ids or patterns. Absent: all.
+    /// The models whose use counts, however a request spells them: ids or patterns. Absent: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Pattern>,
     /// So many requests; those that only count tokens are not among them.

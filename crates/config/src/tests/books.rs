@@ -93,6 +93,15 @@ pub(super) const BAD: &[(&str, &str)] = &[
         "output that never fits",
         "allowances:\n  - {name: a, output_tokens: 8000, per: minute}\n  - {name: b, tokens: 200000, per: minute, burst: 100000}\n  - {name: c, tokens: 8000, per: day, each: user}",
     ),
+    (
+        "budgets into which no request of Claude Code fits",
+        "allowances:\n  - {name: a, usd: 1, per: day}\n  - {name: b, usd: 3.28, per: day}\n  - {name: c, usd: 0.5, per: month, models: ['claude-haiku-4-5*']}\n  - {name: d, usd: 100, per: hour, burst: 1}\n  - {name: e, usd: 1, per: day, mode: observe}\n  - {name: f, usd: 1, per: day, reserve: learned}\n  - {name: g, usd: 1, per: day, models: ['claude-haiku-*']}",
+    ),
+    (
+        "what no budget binds",
+        "access: {other_v1: allow}\nallowances:\n  - {name: a, requests: 5, per: day}\n  - {name: b, usd: 500, per: month}",
+    ),
+    ("a brake on trying again", "brakes: {repeats: 10}"),
     ("nothing to learn", "allowances:\n  - {name: a, requests: 5, per: minute, reserve: learned}"),
     (
         "credentials as tags",
@@ -129,7 +138,7 @@ allowances:
       - {to: 600, until: 2026-11-23T12:00:00Z, by: ada}
   - { name: rpm, each: key, requests: 100, per: minute, burst: 20 }
   - { name: parallel, each: user, concurrent: 8, mode: observe }
-  - { name: week, usd: 0.1, per: week, time_zone: UTC, week_starts: saturday, models: ['claude-opus-*', our-own-model] }
+  - { name: week, usd: 12.1, per: week, time_zone: UTC, week_starts: saturday, models: ['claude-opus-*', our-own-model] }
   - { name: window, tokens: 5000000, rolling: 24h, reserve: learned, on: {key: key_01KAN5B9V0QZJ8E4M3T7XWYRSC} }
 tags:
   - {name: app, header: X-App}
@@ -182,7 +191,7 @@ fn a_full_document_becomes_policy() {
     assert_eq!((facts(&parallel).1, &parallel.span, parallel.mode), (8, &Span::AtOnce, Mode::Observe));
     let Span::Period { period: Period::Week, calendar } = &week.span else { panic!("{week:?}") };
     assert_eq!((calendar.zone.name(), calendar.year_starts), ("UTC", berlin.year_starts));
-    assert_eq!((week.amount, week.models.patterns().len()), (100_000_000, 2));
+    assert_eq!((week.amount, week.models.patterns().len()), (12_100_000_000, 2));
     assert_eq!((window.span, window.reserve), (Span::Rolling { ms: 86_400_000 }, Reserve::Learned));
     assert!(window.on.key.is_some());
     assert_eq!(
@@ -270,7 +279,8 @@ fn a_model_is_known_by_the_book_or_by_the_list() {
             "models: [{{id: house-model}}]\nallowances: [{{name: a, usd: 1, per: day, models: ['{pattern}']}}]"
         );
         assert_eq!(load(&text, "t").is_ok(), known, "{pattern}");
-        assert_eq!(load_priced(&text, "t", book).is_ok(), known, "{pattern}");
+        let text = format!("prices: {{file: b.json}}\n{text}");
+        assert_eq!(load_priced(&text, "t", |_| Some(book.to_owned())).is_ok(), known, "{pattern}");
     }
 }
 
@@ -285,11 +295,45 @@ fn a_price_book_of_ones_own_decides_once_it_is_read() {
         )
     };
     assert!(load(&text("anything"), "t").is_ok(), "nobody has read the file yet");
-    assert!(load_priced(&text(name), "t", &own).is_ok());
-    let problems = load_priced(&text("anything"), "t", &own).unwrap_err();
+    assert!(load_priced(&text(name), "t", |_| Some(own.clone())).is_ok());
+    let problems = load_priced(&text("anything"), "t", |_| Some(own)).unwrap_err();
     assert_eq!((problems[0].line, problems[0].path.as_str()), (Some(2), "allowances[0].models[0]"));
-    let problems = load_priced(&text("anything"), "t", "{}").unwrap_err();
+    let problems = load_priced(&text("anything"), "t", |_| Some("{}".to_owned())).unwrap_err();
     assert_eq!((problems.len(), problems[0].path.as_str()), (1, "prices.file"));
+}
+
+#[test]
+fn what_claude_code_needs_is_counted_at_the_prices_in_force() {
+    let book = |multiplier: &str| {
+        let text = PriceBook::builtin_text();
+        let contract = format!("\"contract\": \"{multiplier}\"");
+        assert!(text.contains("\"contract\": \"1\""));
+        text.replace("\"contract\": \"1\"", &contract)
+    };
+    let rows = [
+        ("1", "3.27", true),
+        ("1", "3.28", false),
+        ("0.5", "1.63", true),
+        ("0.5", "1.64", false),
+        ("2", "3.28", true),
+    ];
+    for (contract, usd, warned) in rows {
+        let text = format!("prices: {{file: b}}\nallowances: [{{name: a, usd: {usd}, per: day}}]");
+        let snapshot = load_priced(&text, "t", |_| Some(book(contract))).unwrap();
+        let fields: Vec<_> = snapshot.warnings.iter().map(|warning| warning.path.as_str()).collect();
+        assert_eq!(fields, &["allowances[0].usd"][..usize::from(warned)], "{contract} {usd}");
+    }
+}
+
+#[test]
+fn requests_that_only_come_again_are_no_reason_for_a_brake_or_a_warning() {
+    for (repeats, warnings) in [(10, 1), (11, 0), (12, 0)] {
+        assert_eq!(
+            load(&format!("brakes: {{repeats: {repeats}}}"), "t").unwrap().warnings.len(),
+            warnings,
+            "{repeats}"
+        );
+    }
 }
 
 #[test]
@@ -300,6 +344,8 @@ fn one_allowance_can_be_written_alone() {
     assert_eq!(allowance.span, Span::Period { period: Period::Month, calendar: calendar.clone() });
     assert_eq!(allowance.raises[0].until.to_string(), "2026-11-30T15:00:00.000Z");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let (_, warnings) = load_allowance("{name: a, usd: 1, per: month}", "a.yaml", &calendar).unwrap();
+    assert_eq!((warnings.len(), warnings[0].path.as_str()), (1, "usd"), "{warnings:?}");
 
     let problems = load_allowance("name: a\nusd: 1\nper: months\nonn: {}", "a.yaml", &calendar).unwrap_err();
     let shown: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
@@ -356,12 +402,12 @@ fn many_rules_are_too_many() {
     let raises = |count: u32| {
         let raise = |n| format!("{{to: 1, from: {}-01-01, until: {}-01-01, by: a}}", 2000 + n, 2001 + n);
         let raises: Vec<String> = (0..count).map(raise).collect();
-        load(&format!("allowances: [{{name: a, usd: 1, per: day, raises: [{}]}}]", raises.join(", ")), "t")
+        load(&format!("allowances: [{{name: a, usd: 5, per: day, raises: [{}]}}]", raises.join(", ")), "t")
     };
     assert!(raises(32).is_ok());
     assert_eq!(raises(33).unwrap_err()[0].path, "allowances[0].raises");
     let message = |length: usize| {
-        load(&format!("allowances: [{{name: a, usd: 1, per: day, message: {}}}]", "x".repeat(length)), "t")
+        load(&format!("allowances: [{{name: a, usd: 5, per: day, message: {}}}]", "x".repeat(length)), "t")
     };
     assert!(message(256).is_ok());
     assert_eq!(message(257).unwrap_err()[0].path, "allowances[0].message");

@@ -92,7 +92,7 @@ pub(super) async fn list(
     found.retain(|(_, allowance)| {
         Some(&allowance.name) > after.as_ref()
             && (team.is_none() || team == allowance.on.team)
-            && may_see(&ask.caller, &allowance.on)
+            && may_see(&admin, &ask.caller, &allowance.on)
     });
     // By name; of two with the same, that of the configuration first, so that a page ends after both or before.
     found.sort_by(|a, b| a.1.name.cmp(&b.1.name));
@@ -111,7 +111,7 @@ pub(super) async fn show(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Ans
     let name = name_of(ask.part("name"))?;
     let found = all(&admin).into_iter().find(|(_, allowance)| allowance.name == name);
     let (origin, allowance) =
-        found.filter(|(_, one)| may_see(&ask.caller, &one.on)).ok_or_else(|| no_such(&name))?;
+        found.filter(|(_, one)| may_see(&admin, &ask.caller, &one.on)).ok_or_else(|| no_such(&name))?;
     Ok(Answer::ok(alone(&admin, &ask.caller, origin, &allowance)).tagged(fingerprint(&*allowance)))
 }
 
@@ -259,13 +259,17 @@ fn is_own(caller: &Caller, subject: &Selector) -> bool {
 }
 
 /// Whether a caller may see an allowance: team admins see what binds their team.
-fn may_see(caller: &Caller, on: &Selector) -> bool {
+fn may_see(admin: &Admin, caller: &Caller, on: &Selector) -> bool {
     fn fits(wanted: Option<&Name>, own: &Name) -> bool {
         wanted.is_none_or(|wanted| wanted == own)
     }
+    // A key belongs to one team, whether or not the allowance names that team.
+    let sees_key = |key| admin.shared.directory.by_id(key).is_some_and(|key| caller.sees(&key.scope));
     match &caller.role {
         Role::Admin | Role::Auditor => true,
-        Role::TeamAdmin { org, team } => fits(on.org.as_ref(), org) && fits(on.team.as_ref(), team),
+        Role::TeamAdmin { org, team } => {
+            fits(on.org.as_ref(), org) && fits(on.team.as_ref(), team) && on.key.is_none_or(sees_key)
+        }
         Role::Developer { .. } => false,
     }
 }
@@ -305,7 +309,7 @@ fn must_have_made(admin: &Admin, caller: &Caller, before: &Allowance) -> Result<
 
 /// The allowance of the register that a caller may change.
 fn changeable(admin: &Admin, caller: &Caller, name: &Name) -> Result<Arc<Allowance>, AdminFault> {
-    let found = admin.shared.register.allowance(name).filter(|one| may_see(caller, &one.on));
+    let found = admin.shared.register.allowance(name).filter(|one| may_see(admin, caller, &one.on));
     let Some(allowance) = found else {
         not_configured(admin, name)?;
         return Err(no_such(name));

@@ -48,6 +48,9 @@ pub(crate) enum AdminFault {
     /// The body is too long.
     #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
+    /// The body does not come.
+    #[error("the body did not come in time: send the request as a whole")]
+    TooSlow,
     /// What was asked for makes no sense; every reason is given.
     #[error("{}", sentence(.0))]
     Unsound(Vec<Problem>),
@@ -133,6 +136,7 @@ impl AdminFault {
             Self::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request_error"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "invalid_request_error"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
             Self::Unsound(_) | Self::KeyUsed => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request_error"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict_error"),
@@ -154,6 +158,10 @@ impl IntoResponse for AdminFault {
         let problems = if let Self::Unsound(problems) = self { Some(problems) } else { None };
         let error = ErrorBody { kind, message, problems };
         let mut response = (status, Json(Envelope { class: "error", error })).into_response();
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // RFC 9110, section 15.5.9: nobody waits for this connection any longer.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
@@ -229,15 +237,18 @@ impl From<RegisterFault> for AdminFault {
     }
 }
 
+/// The cure of what can not be read.
+const DESCRIBED: &str = "GET /admin/v1/openapi.json describes what it may hold";
+
 impl From<JsonRejection> for AdminFault {
     fn from(rejection: JsonRejection) -> Self {
-        AdminFault::BadRequest(rejection.body_text())
+        AdminFault::BadRequest(format!("{}; {DESCRIBED}", rejection.body_text()))
     }
 }
 
 impl From<QueryRejection> for AdminFault {
     fn from(rejection: QueryRejection) -> Self {
-        AdminFault::BadRequest(rejection.body_text())
+        AdminFault::BadRequest(format!("{}; {DESCRIBED}", rejection.body_text()))
     }
 }
 

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+use tollgate_policy::allowance::Allowance;
 use tollgate_policy::entry::{Entry, Event};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::operator::Role;
@@ -29,7 +30,7 @@ pub(super) const LINES: &str = "application/x-ndjson";
 /// Lines that wait for the caller to take them.
 const QUEUE: usize = 256;
 /// The kinds of entries that can be about a person.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 12] = [
     "admitted",
     "settled",
     "denied",
@@ -39,6 +40,9 @@ const KINDS: [&str; 9] = [
     "key_revoked",
     "session_paused",
     "session_resumed",
+    "allowance_set",
+    "threshold_passed",
+    "operator_set",
 ];
 
 /// One line of an export. The last one is of the kind `end` and says how many lines there are before it: an export
@@ -91,17 +95,14 @@ fn write_all(shared: &Shared, by: &str, org: Name, user: Name, writer: &mut Writ
         writer.line("key", &Key::of(key))?;
     }
     for operator in shared.register.operators() {
-        if operator.role == (Role::Developer { org: person.org.clone(), user: person.user.clone() }) {
+        if person.has(&operator.role) {
             writer.line("operator", &Operator::of(&operator))?;
         }
     }
     let force = shared.in_force();
     let made = shared.register.allowances();
     for allowance in force.config.allowances.iter().chain(made.iter().map(|one| &**one)) {
-        let is_theirs = allowance.on.user.as_ref() == Some(&person.user)
-            && allowance.on.org.as_ref().is_none_or(|org| *org == person.org);
-        let is_of_key = allowance.on.key.is_some_and(|key| person.keys.contains(&key));
-        if is_theirs || is_of_key {
+        if person.is_granted(allowance) {
             writer.line("allowance", allowance)?;
         }
     }
@@ -111,6 +112,9 @@ fn write_all(shared: &Shared, by: &str, org: Name, user: Name, writer: &mut Writ
 fn write_entries(shared: &Shared, person: &Person, writer: &mut Writer) -> io::Result<()> {
     let mut texts = vec![format!("\"user\":\"{}\"", person.user)];
     texts.extend(person.keys.iter().map(|key| format!("\"key\":\"{key}\"")));
+    // As thresholds name whose use it was.
+    texts.push(format!("user {}", person.user));
+    texts.extend(person.keys.iter().map(|key| format!("key {key}")));
     let mut written = Ok(());
     let searched = shared.history.search(&KINDS, &texts, &mut |entry| {
         if person.is_about(&entry) {
@@ -135,8 +139,37 @@ impl Person {
             }
             Event::SessionPaused(pause) => is_mine(&pause.scope),
             Event::SessionResumed(resumed) => self.keys.contains(&resumed.key),
+            Event::AllowanceSet(change) => {
+                change.before.iter().chain(&change.after).any(|one| self.is_granted(one))
+            }
+            Event::ThresholdPassed(passed) => self.is_whose(&passed.whose),
+            Event::OperatorSet(change) => {
+                change.before.iter().chain(&change.after).any(|one| self.has(&one.role))
+            }
             _ => false,
         }
+    }
+
+    /// Whether the role is theirs.
+    fn has(&self, role: &Role) -> bool {
+        matches!(role, Role::Developer { org, user } if *org == self.org && *user == self.user)
+    }
+
+    /// Whether the allowance names them, or one of their keys.
+    fn is_granted(&self, allowance: &Allowance) -> bool {
+        let on = &allowance.on;
+        let is_theirs =
+            on.user.as_ref() == Some(&self.user) && on.org.as_ref().is_none_or(|org| *org == self.org);
+        is_theirs || on.key.is_some_and(|key| self.keys.contains(&key))
+    }
+
+    /// Whether these words say that it was their use: `user ada of org default`, `key key_... of team red`.
+    fn is_whose(&self, words: &str) -> bool {
+        let named = |level: &str| words.split(" of ").find_map(|part| part.strip_prefix(level));
+        let is_theirs = named("user ") == Some(self.user.as_str())
+            && named("org ").is_none_or(|org| org == self.org.as_str());
+        let key = named("key ").and_then(|key| key.parse().ok());
+        is_theirs || key.is_some_and(|key| self.keys.contains(&key))
     }
 }
 

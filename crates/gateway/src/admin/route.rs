@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 use super::caller::{Caller, Rank};
 use super::fault::AdminFault;
 use super::replay::{Begun, Given, KEY_BYTES_MAX, Running};
-use super::{Admin, BODY_BYTES};
+use super::{Admin, whole};
 use crate::now;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -188,7 +188,7 @@ impl Route {
         let (mut parts, body) = request.into_parts();
         let caller = self.admit(&admin, &parts.headers)?;
         let path = path_of(&mut parts).await?;
-        let body = body::to_bytes(body, BODY_BYTES).await.map_err(|_| AdminFault::TooLarge(BODY_BYTES))?;
+        let body = whole(body).await?;
         let expect = self.expectation(&parts.headers)?;
         let running = match self.begin(&admin, caller.as_ref(), &parts, &body)? {
             None => None,

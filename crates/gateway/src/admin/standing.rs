@@ -15,7 +15,7 @@ use crate::Shared;
 /// How one counter of an allowance stands, in the unit of its measure.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CounterStanding {
-    /// Whose use it counts, in words.
+    /// Whose use it counts, in words. Keys that were rotated count as one, by the id of the first.
     whose: String,
     /// Whose use it counts.
     subject: Selector,

@@ -59,7 +59,8 @@ pub(super) struct Statement {
     /// The first instant after it.
     to: UnixMs,
     time_zone: Zone,
-    /// The last entry of the journal that the statement before covers; 0 if there is none.
+    /// The last entry of the journal that the statement before covers; before the first one, the last about months whose
+    /// records were dropped, or 0.
     after: u64,
     /// The last entry that this one covers.
     upto: u64,
@@ -162,13 +163,17 @@ fn state(shared: &Shared, by: &str, period: String, now: UnixMs) -> Result<State
         )));
     }
     let before = closed.iter().max_by_key(|one| one.to);
-    let since = before.map(|one| one.to);
+    let begins = match before {
+        Some(one) => Some((one.to, one.upto)),
+        None => beginning(shared, calendar)?,
+    };
+    let since = begins.map(|(since, _)| since);
     if before.is_some_and(|one| one.period == month_before(&period)) {
         // Each begins where the one before ends, also if the time zone has changed between.
         from = since.unwrap_or(from);
-    } else if let Some(month) = used_month(shared, since, from)? {
+    } else if let Some(day) = booked_day(shared, since, from)? {
         return Err(AdminFault::Conflict(format!(
-            "there is use in {month}, which is not closed; close the periods in their order"
+            "of {day}, in UTC, something is booked that no statement has; close the periods in their order"
         )));
     }
     let upto = match shared.history.settled_before(to)? {
@@ -179,7 +184,7 @@ fn state(shared: &Shared, by: &str, period: String, now: UnixMs) -> Result<State
             )));
         }
     };
-    let after = before.map_or(0, |one| one.upto);
+    let after = begins.map_or(0, |(_, after)| after);
     let figures = shared.ledger.statement(from, to, after, upto)?;
     let cost_centres = cost_centres(&figures);
     let mut total = Sum::default();
@@ -269,17 +274,26 @@ fn month_before(period: &str) -> String {
     }
 }
 
-/// The first month in a time in which there was use.
-fn used_month(shared: &Shared, from: Option<UnixMs>, to: UnixMs) -> Result<Option<String>, AdminFault> {
+/// Where the first statement can begin, and the last entry about what was before: at the first whole month whose records
+/// are kept. None when nothing was dropped.
+fn beginning(shared: &Shared, calendar: &Calendar) -> Result<Option<(UnixMs, u64)>, AdminFault> {
+    let Some(kept) = shared.ledger.kept_from()? else { return Ok(None) };
+    let month = period_of(Period::Month, calendar, kept);
+    let since = if month.start == kept { kept } else { month.end };
+    Ok(Some((since, shared.ledger.last_before(since)?)))
+}
+
+/// The first day in a time on which something was booked: requests, or corrections, which count when they are made.
+fn booked_day(shared: &Shared, from: Option<UnixMs>, to: UnixMs) -> Result<Option<String>, AdminFault> {
     let query = Query {
-        by: vec![Dimension::Month],
+        by: vec![Dimension::Day],
         filter: Filter { from, to: Some(to), only: Vec::new() },
         order: Order::Group,
+        limit: Some(1),
         ..Query::default()
     };
-    let rows = shared.ledger.report(&query)?;
-    let used = rows.into_iter().find(|row| row.requests > 0);
-    Ok(used.and_then(|row| row.group.into_iter().next().flatten()))
+    let first = shared.ledger.report(&query)?.into_iter().next();
+    Ok(first.and_then(|row| row.group.into_iter().next().flatten()))
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ const DIMENSIONS_MAX: usize = 32;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageQuery {
-    /// What to group by, with commas: org, team, project, user, key, endpoint, requested_model, model, upstream, region,
-    /// cost_centre, session, agent, day, month, outcome or tag:NAME. `team` if not given, and the total if empty.
+    /// What to group by, with commas: org, team, project, user, key, endpoint, requested_model, model, further_models,
+    /// upstream, region, cost_centre, session, agent, day, month, outcome or tag:NAME. `team` if not given, and the total if empty.
     by: Option<String>,
     /// The first instant that counts, by the admission of requests.
     from: Option<UnixMs>,
@@ -42,6 +42,8 @@ pub(super) struct UsageQuery {
     requested_model: Option<String>,
     /// Only what this model answered.
     model: Option<String>,
+    /// Only what these further models ran a part of: their ids in order, with commas.
+    further_models: Option<String>,
     /// Only this upstream.
     upstream: Option<String>,
     /// Only this region.
@@ -139,8 +141,10 @@ pub(super) async fn report(
     admin: Admin,
     ask: Ask<UsageQuery, Nothing>,
 ) -> Result<Answer<UsageReport>, AdminFault> {
-    let query = ask.query.into_ledger_query(&ask.caller)?;
+    let mut query = ask.query.into_ledger_query(&ask.caller)?;
     let (by, limit) = (query.by.clone(), query.limit);
+    // One more tells whether there is another page.
+    query.limit = limit.map(|limit| limit + 1);
     let rows = admin.blocking(move |shared| shared.ledger.report(&query)).await?;
     Ok(Answer::ok(UsageReport::of(&by, limit, rows)))
 }
@@ -175,6 +179,7 @@ impl UsageQuery {
             (Dimension::Endpoint, &self.endpoint),
             (Dimension::RequestedModel, &self.requested_model),
             (Dimension::Model, &self.model),
+            (Dimension::FurtherModels, &self.further_models),
             (Dimension::Upstream, &self.upstream),
             (Dimension::Region, &self.region),
             (Dimension::CostCentre, &self.cost_centre),
@@ -229,9 +234,12 @@ fn all_words() -> String {
 }
 
 impl UsageReport {
-    fn of(by: &[Dimension], limit: Option<usize>, rows: Vec<ReportRow>) -> Self {
+    fn of(by: &[Dimension], limit: Option<usize>, mut rows: Vec<ReportRow>) -> Self {
         let by: Vec<_> = by.iter().map(Dimension::to_string).collect();
-        let last = rows.last().filter(|_| limit == Some(rows.len()));
+        let limit = limit.unwrap_or(usize::MAX);
+        let is_last = rows.len() <= limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| !is_last);
         let next = last.and_then(|row| serde_json::to_string(&row.group).ok());
         let rows = rows.into_iter().map(|row| UsageRow::of(&by, row)).collect();
         UsageReport { by, rows, next }
@@ -268,6 +276,23 @@ mod tests {
 
     fn caller(role: Role) -> Caller {
         Caller { name: "ada".into(), role, credential: Hash::of(b"x") }
+    }
+
+    #[test]
+    fn the_last_page_has_no_next() {
+        let row = |team: &str| ReportRow { group: vec![Some(team.to_owned())], ..ReportRow::default() };
+        let rows = [
+            (None, 2, 2, None),
+            (Some(3), 2, 2, None),
+            (Some(2), 2, 2, None),
+            (Some(1), 2, 1, Some(r#"["a"]"#)),
+            (Some(1), 0, 0, None),
+        ];
+        for (limit, found, shown, next) in rows {
+            let found = ["a", "b"][..found].iter().map(|team| row(team)).collect();
+            let report = UsageReport::of(&[Dimension::Team], limit, found);
+            assert_eq!((report.rows.len(), report.next.as_deref()), (shown, next), "{limit:?}");
+        }
     }
 
     #[test]

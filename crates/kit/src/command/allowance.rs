@@ -177,7 +177,7 @@ fn set(wish: &Set, printer: &Printer) -> Result<(), Fault> {
     let (allowance, warnings) =
         load_allowance(&source.text, &source.name, &Calendar::default()).map_err(Fault::Configuration)?;
     for warning in &warnings {
-        printer.warn(&warning.to_string());
+        printer.problem(warning);
     }
     let admin = Admin::reach(&wish.access)?;
     let path = path(allowance.name.as_str());

@@ -3,7 +3,8 @@
 use crate::{fault::Fault, printer::Printer, source::Source, status::Status};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use tollgate_config::{Document, Snapshot, load, load_priced, parse, reference, schema};
+use tollgate_config::{Document, load_priced, parse, reference, schema};
+use tollgate_gateway::price_text;
 
 /// Check a configuration, or show what one may hold.
 #[derive(Debug, Args)]
@@ -58,24 +59,10 @@ impl Config {
     }
 }
 
-/// Judges a configuration, and by the price book that it names the models of its allowances. Where that file can not be
-/// read, which a start would refuse, its models are not looked at.
-///
-/// # Errors
-///
-/// [`Fault::Configuration`].
-pub(crate) fn judge(source: &Source) -> Result<Snapshot, Fault> {
-    let snapshot = load(&source.text, &source.name).map_err(Fault::Configuration)?;
-    match snapshot.price_file.as_deref().map(std::fs::read_to_string) {
-        Some(Ok(prices)) => load_priced(&source.text, &source.name, &prices).map_err(Fault::Configuration),
-        _ => Ok(snapshot),
-    }
-}
-
 fn check(source: &Source, printer: &Printer) -> Result<Status, Fault> {
-    let snapshot = judge(source)?;
+    let snapshot = load_priced(&source.text, &source.name, price_text).map_err(Fault::Configuration)?;
     for warning in &snapshot.warnings {
-        printer.say(&warning.to_string());
+        printer.problem(warning);
     }
     let count = match snapshot.warnings.len() {
         0 => "good".to_owned(),

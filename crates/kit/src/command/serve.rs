@@ -12,6 +12,7 @@ use crate::{
 use clap::Args;
 use std::path::{Path, PathBuf};
 use tokio::sync::Notify;
+use tollgate_config::Problem;
 use tollgate_gateway::{Gateway, Snapshot, Source, follow};
 
 mod wish;
@@ -130,18 +131,20 @@ struct Announcement {
     data: PathBuf,
     scheme: &'static str,
     upstream: String,
-    warnings: Vec<String>,
+    warnings: Vec<Problem>,
+    /// That fewer files may be open than connections, if that is so.
+    shortage: Option<String>,
 }
 
 impl Announcement {
     /// `descriptors` is how many files may be open at once.
     fn of(snapshot: &Snapshot, descriptors: Option<u64>) -> Self {
-        let shortage = descriptors::shortage(descriptors, snapshot.limits.connections);
         Self {
             data: snapshot.data.clone(),
             scheme: if snapshot.listen.tls.is_some() { "https" } else { "http" },
             upstream: snapshot.upstream.url.to_string(),
-            warnings: snapshot.warnings.iter().map(ToString::to_string).chain(shortage).collect(),
+            warnings: snapshot.warnings.clone(),
+            shortage: descriptors::shortage(descriptors, snapshot.limits.connections),
         }
     }
 
@@ -156,6 +159,9 @@ impl Announcement {
                 for warning in &self.warnings {
                     tracing::warn!("{warning}");
                 }
+                if let Some(shortage) = &self.shortage {
+                    tracing::warn!("{shortage}");
+                }
                 if let Some(code) = setup {
                     // Good once, for the first operator; whoever reads this log may become that.
                     tracing::warn!(
@@ -167,7 +173,10 @@ impl Announcement {
             }
             Form::Pretty => {
                 for warning in &self.warnings {
-                    printer.warn(warning);
+                    printer.problem(warning);
+                }
+                if let Some(shortage) = &self.shortage {
+                    printer.warn(shortage);
                 }
                 printer.say(&format!(
                     "the gateway is up; Ctrl-C ends it\n\n  \

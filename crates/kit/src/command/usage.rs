@@ -43,8 +43,8 @@ Examples:
 
 In CSV, a text that a spreadsheet would take for a formula is preceded by an apostrophe.")]
 struct Wish {
-    /// What to group by, outermost first: org, team, project, user, key, cost_centre, model, requested_model, upstream,
-    /// region, endpoint, session, agent, day, month, outcome, or tag:NAME for a tag.
+    /// What to group by, outermost first: org, team, project, user, key, cost_centre, model, requested_model,
+    /// further_models, upstream, region, endpoint, session, agent, day, month, outcome, or tag:NAME for a tag.
     #[arg(long, value_name = "DIMENSION", value_delimiter = ',', default_value = "team,user,model")]
     by: Vec<Dimension>,
     /// The first instant that counts: a date, which begins at midnight UTC, or RFC 3339.

@@ -102,6 +102,7 @@ fn what_is_wrong_with_an_allowance_is_said_with_its_place() {
     assert!(unserved.status != 0 && unserved.err.contains("claude-opsu-5"), "{}", unserved.err);
     let warned = set(&gateway, "{name: b, tokens: 500, per: minute}");
     assert!(warned.status == 0 && warned.err.contains("128000"), "{}", warned.err);
+    assert!(warned.err.starts_with("stdin:1:19: warning: tokens: "), "once: {}", warned.err);
 
     let rows: [(&[&str], i32, &str); 6] = [
         (&["raise", "b", "--to", "0.5", "--until", "2099-01-01"], 2, "--to"),

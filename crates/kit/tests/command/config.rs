@@ -1,6 +1,6 @@
 //! `tollgate config`.
 
-use crate::run::{run, run_with_input, text};
+use crate::run::{HOUSE_BOOK, run, run_with_input, text};
 
 const BAD: &str = "\
 listen:
@@ -68,10 +68,7 @@ fn a_good_configuration_is_said_to_be_good() {
 fn a_limit_on_a_model_that_nobody_serves_is_refused_before_and_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let book = r#"{"version":"own-1","multipliers":{"batch":"0.5","fast":"6","us_inference":"1","regional":"1","contract":"1"},
-        "usd_per_thousand":{"web_search":"10","code_execution":"1"},"models":[{"model":"house-model","periods":[
-        {"usd_per_million":{"input":"1","output":"5","cache_write_5m":"1","cache_write_1h":"1","cache_read":"1"}}]}]}"#;
-    std::fs::write(path("book.json"), book).unwrap();
+    std::fs::write(path("book.json"), HOUSE_BOOK).unwrap();
     let check = |prices: &str, model: &str| {
         let document = format!("{prices}\nallowances: [{{name: a, usd: 5, per: day, models: ['{model}']}}]");
         std::fs::write(path("tollgate.yaml"), document).unwrap();

@@ -15,6 +15,11 @@ use tempfile::TempDir;
 /// Longer than anything here takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A price book whose only model is `house-model`.
+pub(crate) const HOUSE_BOOK: &str = r#"{"version":"own-1","multipliers":{"batch":"0.5","fast":"6","us_inference":"1","regional":"1","contract":"1"},
+    "usd_per_thousand":{"web_search":"10","code_execution":"1"},"models":[{"model":"house-model","periods":[
+    {"usd_per_million":{"input":"1","output":"5","cache_write_5m":"1","cache_write_1h":"1","cache_read":"1"}}]}]}"#;
+
 /// The command without anything of the environment that it would obey.
 pub(crate) fn tollgate(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));

@@ -1,6 +1,6 @@
 //! `tollgate serve`.
 
-use crate::run::{Gateway, Server, Simulator, message, ran, run, send, text, tollgate};
+use crate::run::{self, Gateway, Server, Simulator, message, ran, run, send, text, tollgate};
 use std::{fs, io::Read, net::TcpListener, process::Command};
 
 /// Nothing listens there, and nothing is sent there.
@@ -108,6 +108,29 @@ fn a_changed_file_is_read_again_and_the_command_line_still_holds() {
     gateway.server.line("did you mean");
     fs::write(&path, "limits: { connections: 5 }").unwrap();
     gateway.server.line("limits.connections can change only by a restart");
+    gateway.stop();
+}
+
+#[test]
+fn a_reload_knows_the_models_that_a_start_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("book.json"), run::HOUSE_BOOK).unwrap();
+    let write = |model: &str, usd: &str| {
+        let text = format!(
+            "prices: {{ file: {} }}\nallowances: [{{ name: a, usd: {usd}, per: day, models: ['{model}'] }}]",
+            text(&path("book.json"))
+        );
+        fs::write(path("tollgate.yaml"), text).unwrap();
+    };
+    write("house-model", "5");
+    let gateway = Gateway::start_with(NOWHERE, &["--config", text(&path("tollgate.yaml"))]);
+    write("claude-opus-5", "5");
+    gateway.server.line("`claude-opus-5` fits no model of the price book");
+    gateway.server.line("the one in force stays");
+    write("house-*", "0.5");
+    gateway.server.line("the configuration was reloaded");
+    gateway.server.line("so none ever passes");
     gateway.stop();
 }
 

@@ -5,10 +5,13 @@
 //! `amount` of them and nothing is ever rounded. So in every stretch of `t` milliseconds no more than
 //! `burst + amount * t / per_ms` is charged.
 
-use crate::allowance::Allowance;
+use crate::allowance::{Allowance, ROLLING_MS_MAX};
 use crate::unit::UnixMs;
 
 use super::meter::{Wait, boundaries};
+
+/// How many times its largest debt drains in the time that is recalled of a bucket.
+const DRAINS: u128 = 8;
 
 /// A bucket, as debt.
 #[derive(Debug, Clone)]
@@ -50,8 +53,13 @@ impl Bucket {
 
     /// Charges what was used at an earlier instant, the oldest first. It drains by itself until it meets what is charged
     /// already: two debts that drain side by side are never less than one that had both.
-    pub(super) fn recall(&mut self, allowance: &Allowance, at: UnixMs, units: u64) {
-        let (debt, since) = self.recalled.take().map_or((0, at), |recalled| *recalled);
+    pub(super) fn recall(&mut self, allowance: &Allowance, at: UnixMs, units: u64, now: UnixMs) {
+        let begin = || {
+            let per_ms = i64::try_from(self.per_ms).unwrap_or(i64::MAX);
+            let (since, debt) = recall_from(allowance, per_ms, now);
+            (debt, since)
+        };
+        let (debt, since) = self.recalled.take().map_or_else(begin, |recalled| *recalled);
         let at = at.max(since);
         let debt = debt.saturating_sub(drained(allowance, since, at));
         self.recalled = Some(Box::new((debt.saturating_add(u128::from(units) * self.per_ms), at)));
@@ -148,24 +156,33 @@ fn drained(allowance: &Allowance, from: UnixMs, to: UnixMs) -> u128 {
     drained + u128::from(allowance.amount) * plain_ms
 }
 
-/// The earliest instant whose charges may not have drained by now, if the bucket was never overdrawn.
-pub(super) fn depends_since(allowance: &Allowance, per_ms: i64, now: UnixMs) -> UnixMs {
-    let changes = allowance.raises.iter().rev().flat_map(|raise| [raise.until, raise.from]);
-    let mut end = now;
-    let mut since = now;
-    // From now backwards, stretch by stretch of one pace. At an instant that it may still depend on, the debt was at
-    // most the capacity of then, and less than that has drained since.
-    for start in changes.filter(|change| *change <= now).chain([UnixMs(i64::MIN)]) {
+/// From where a bucket is recalled: an instant before which nothing matters any more but how much debt there was then,
+/// and the most that it can have been.
+///
+/// What was charged long ago may matter as long as the bucket never ran empty since. So this goes back until [`DRAINS`]
+/// times the largest debt has drained, and takes the debt of then at its largest: whoever used less than the pace by
+/// one part in so many has had that drained, and is recalled exactly; others may find more used than there was, never
+/// less.
+pub(super) fn recall_from(allowance: &Allowance, per_ms: i64, now: UnixMs) -> (UnixMs, u128) {
+    let changes = allowance.raises.iter().flat_map(|raise| [raise.from, raise.until]);
+    let starts: Vec<UnixMs> = [UnixMs(i64::MIN)].into_iter().chain(changes.filter(|at| *at <= now)).collect();
+    let ends = starts[1..].iter().copied().chain([now]);
+    let mut most = 0;
+    // Stretch by stretch of one pace, the oldest first. What was held under one amount may be charged under the next:
+    // so the debt was at most the largest capacity until then.
+    for (start, end) in starts.iter().copied().zip(ends).filter(|(start, end)| start < end) {
         let (capacity, pace) = (allowance.capacity_at(start), allowance.amount_at(start));
-        let most = u128::from(capacity) * u128::try_from(per_ms).unwrap_or(0);
-        let left = most.saturating_sub(drained(allowance, end, now));
-        if start < end && left > 0 {
+        let before = most;
+        most = most.max(u128::from(capacity) * u128::try_from(per_ms).unwrap_or(0));
+        let left = (most * DRAINS).saturating_sub(drained(allowance, end, now));
+        if left > 0 {
             let back_ms = left
                 .checked_div(u128::from(pace))
                 .map_or(i64::MAX, |ms| i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(1));
-            since = start.max(end.saturating_add_ms(back_ms.saturating_neg()));
+            let earliest = now.saturating_add_ms(-ROLLING_MS_MAX);
+            let since = end.saturating_add_ms(back_ms.saturating_neg()).max(earliest);
+            return if since <= start { (start.max(earliest), before) } else { (since, most) };
         }
-        end = start;
     }
-    since
+    (now, 0)
 }

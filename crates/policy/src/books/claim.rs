@@ -106,8 +106,8 @@ pub struct Past<'a> {
     pub kind: Kind,
     /// The model that they asked for.
     pub requested: Option<&'a str>,
-    /// The model that answered.
-    pub served: Option<&'a str>,
+    /// The models that ran them: the one that answered, and those of further inferences.
+    pub ran: &'a [&'a str],
     /// When they were admitted.
     pub at: UnixMs,
     /// When they were settled.

@@ -108,8 +108,9 @@ impl Meter {
         }
     }
 
-    /// The amount, the burst or the raises of the allowance change at this instant.
-    pub(super) fn repace(&mut self) {
+    /// The amount or the raises of the allowance, which are still the old ones here, change at this instant.
+    pub(super) fn repace(&mut self, terms: &Terms<'_>) {
+        self.advance(terms);
         if let Self::Bucket(bucket) = self {
             bucket.repace();
         }
@@ -221,7 +222,7 @@ impl Meter {
     /// Charges what was used before, at an earlier instant.
     pub(super) fn recall(&mut self, terms: &Terms<'_>, at: UnixMs, units: u64) {
         if let Self::Bucket(bucket) = self {
-            return bucket.recall(terms.allowance, at, units);
+            return bucket.recall(terms.allowance, at, units, terms.now);
         }
         self.advance(terms);
         if let Some(since) = terms.place(at.max(terms.period.start)) {

@@ -3,9 +3,10 @@
 //! The history comes from the ledger. Only counters of allowances that are new take it in: all of them when the books
 //! are opened, later those that [`Books::replace`] added. [`Books::recalled`] ends that.
 
-use crate::allowance::{Allowance, ROLLING_MS_MAX, Span};
+use crate::allowance::{Allowance, Span};
 use crate::unit::UnixMs;
 
+use super::index::subject;
 use super::{Books, Past, bucket, is_charged_at_once, period, window};
 
 impl Books {
@@ -48,12 +49,24 @@ impl Books {
         self.recall(past, now, |allowance, _| match &allowance.span {
             Span::Rate { .. } => {
                 let models = &allowance.models;
-                let named = models.is_empty() || past.requested.is_some_and(|model| models.allows(model));
+                let named = models.is_empty() || past.requested.is_some_and(|model| models.covers(model));
                 Some(if named && is_charged_at_once(allowance) { past.at } else { past.settled_at })
             }
             Span::Rolling { .. } => Some(past.at),
             Span::Period { .. } | Span::AtOnce => None,
         });
+    }
+
+    /// Takes the thresholds that are passed by now for told: they were, before the books were opened again.
+    pub fn thresholds_told(&mut self, now: UnixMs) {
+        let now = self.tick(now);
+        for (_, counter) in self.counters.iter_mut() {
+            let Some(number) = counter.allowance else { continue };
+            let allowance = &self.allowances[number as usize];
+            let terms = self.entries[number as usize].terms(allowance, now);
+            counter.meter.advance(&terms);
+            let _told = counter.meter.newly_passed(&terms, terms.period.start);
+        }
     }
 
     /// All has been recalled: the counters of the allowances in force go on from here.
@@ -74,13 +87,15 @@ impl Books {
         for number in self.index.candidates(past.scope, past.key) {
             let allowance = &self.allowances[number as usize];
             let entry = &mut self.entries[number as usize];
-            let mut models = past.requested.into_iter().chain(past.served);
+            let mut models = past.requested.iter().chain(past.ran);
             let counts = entry.awaits_recall
                 && past.kind.counts_in(allowance.measure)
-                && (allowance.models.is_empty() || models.any(|model| allowance.models.allows(model)));
+                && (allowance.models.is_empty() || models.any(|model| allowance.models.covers(model)));
             let terms = entry.terms(allowance, now);
             let Some(at) = when(allowance, terms.period.start).filter(|_| counts) else { continue };
-            let place = entry.counter((number, allowance), &mut self.counters, past.scope, past.key);
+            let subject = subject(allowance, past.scope, past.key);
+            let place =
+                subject.map(|subject| entry.counter((number, allowance), &mut self.counters, subject));
             if let Some(counter) = place.and_then(|place| self.counters.at_mut(place)) {
                 counter.meter.recall(&terms, at.min(now), past.count(allowance.measure));
             }
@@ -90,10 +105,9 @@ impl Books {
 
 /// The earliest instant that a rate or a rolling window depends on.
 fn depends_since(allowance: &Allowance, now: UnixMs) -> Option<UnixMs> {
-    let earliest = now.saturating_add_ms(-ROLLING_MS_MAX);
     match allowance.span {
         Span::Rolling { ms } => Some(window::depends_since(ms, now)),
-        Span::Rate { per_ms, .. } => Some(bucket::depends_since(allowance, per_ms, now).max(earliest)),
+        Span::Rate { per_ms, .. } => Some(bucket::recall_from(allowance, per_ms, now).0),
         Span::Period { .. } | Span::AtOnce => None,
     }
 }

@@ -13,6 +13,9 @@ use super::{Books, Counter, Entry, Reservation, period};
 /// Periods shorter run than a hundredth of their length foretell nothing.
 const FORECAST_PARTS: i64 = 100;
 
+/// How many counters [`Books::standing_from`] looks at: requests wait about a millisecond for them.
+const PAGE: u32 = 1_024;
+
 /// How much of an allowance that counts a request is used, for the head of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
@@ -92,26 +95,36 @@ impl Books {
         fullest.into_iter().filter_map(share).collect()
     }
 
-    /// Where the chosen allowances stand, in their order: one line for each that all share, and one for each counter of
-    /// those that have one each.
+    /// Where the chosen allowances stand: one line for each that all share, and one for each counter of those that have
+    /// one each. Looks at `PAGE` places from this one on, and tells from which to go on; from none when all is told.
     #[must_use]
-    pub fn standing(&self, now: UnixMs, filter: impl Fn(&Allowance) -> bool) -> Vec<Standing> {
+    pub fn standing_from(
+        &self,
+        now: UnixMs,
+        place: u32,
+        filter: impl Fn(&Allowance) -> bool,
+    ) -> (Vec<Standing>, Option<u32>) {
         let now = now.max(self.clock);
-        let mut lines = Vec::new();
-        for (allowance, entry) in self.allowances.iter().zip(&self.entries) {
-            if !filter(allowance) {
-                continue;
-            }
-            let terms = terms(allowance, entry, now);
-            let start = lines.len();
-            if allowance.each.is_none() && entry.pool.is_none() {
-                lines.push(standing(&terms, &allowance.on, Meter::new(&allowance.span)));
-            }
-            let counters = entry.counters().filter_map(|place| self.counters.at(place));
-            lines.extend(counters.map(|counter| standing(&terms, &counter.subject, counter.meter.clone())));
-            lines[start..].sort_by(|one, other| one.whose.cmp(&other.whose));
+        let end = place.saturating_add(PAGE);
+        let line = |counter: &Counter| {
+            let number = counter.allowance? as usize;
+            let (allowance, entry) = (&self.allowances[number], &self.entries[number]);
+            let line = || standing(&terms(allowance, entry, now), &counter.subject, counter.meter.clone());
+            filter(allowance).then(line)
+        };
+        let counters = (place..end.min(self.counters.places())).filter_map(|place| self.counters.at(place));
+        let mut lines: Vec<Standing> = counters.filter_map(line).collect();
+        if end < self.counters.places() {
+            return (lines, Some(end));
         }
-        lines
+        // Those that all share and nobody has used.
+        let unused = self.allowances.iter().zip(&self.entries).filter(|(allowance, entry)| {
+            allowance.each.is_none() && entry.pool.is_none() && filter(allowance)
+        });
+        lines.extend(unused.map(|(allowance, entry)| {
+            standing(&terms(allowance, entry, now), &allowance.on, Meter::new(&allowance.span))
+        }));
+        (lines, None)
     }
 }
 

@@ -10,12 +10,18 @@ use crate::scope::Scope;
 use super::Entry;
 use super::index::{Index, subject};
 
-/// The routes of the keys that asked since the last time that all were forgotten.
+/// The routes of the keys that asked.
 #[derive(Debug, Default)]
-pub(super) struct Routes(HashMap<KeyId, Route>);
+pub(super) struct Routes {
+    routes: HashMap<KeyId, Route>,
+    /// How often all were forgotten. Each is found anew when its key asks: to drop all at once would take long.
+    turn: u64,
+}
 
 #[derive(Debug)]
 struct Route {
+    /// The turn in which it was found.
+    turn: u64,
     scope: Scope,
     stops: Vec<Stop>,
 }
@@ -46,10 +52,12 @@ impl Routes {
             let subject = subject(&allowances[number as usize], scope, key)?;
             Some(Stop { number, counter: entries[number as usize].counter_of(&subject) })
         };
-        let find =
-            || Route { scope: scope.clone(), stops: index.candidates(scope, key).filter_map(stop).collect() };
-        let route = self.0.entry(key).or_insert_with(find);
-        if route.scope != *scope {
+        let find = || {
+            let stops = index.candidates(scope, key).filter_map(stop).collect();
+            Route { turn: self.turn, scope: scope.clone(), stops }
+        };
+        let route = self.routes.entry(key).or_insert_with(find);
+        if route.turn != self.turn || route.scope != *scope {
             *route = find();
         }
         &mut route.stops
@@ -57,6 +65,6 @@ impl Routes {
 
     /// Forgets all routes. Due when allowances change and when counters leave, whose places others may take.
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        self.turn += 1;
     }
 }

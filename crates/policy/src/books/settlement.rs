@@ -4,7 +4,7 @@ use crate::allowance::Allowance;
 use crate::entry::ThresholdPassed;
 use crate::unit::UnixMs;
 
-use super::index::whose;
+use super::index::{subject, whose};
 use super::meter::Terms;
 use super::routes::Stop;
 use super::{Amounts, Books, Counter, Hold, Open, Reservation, SWEEP_MAX, TERM_MS};
@@ -13,13 +13,14 @@ impl Books {
     /// Ends a reservation with what the request used. That may be more than was held: then more is used than was
     /// granted, and the next request is refused. Tells which thresholds that passed.
     ///
-    /// `served` is the model that answered, if any did. An allowance that counts certain models counts the request if it
-    /// was asked for one of them, or one of them answered.
+    /// `ran` are the models that ran it: the one that answered, if any did, and those of further inferences, such as an
+    /// advisor's. An allowance that counts certain models counts the whole request if it was asked for one of them, or
+    /// one of them ran any part of it.
     pub fn settle(
         &mut self,
         now: UnixMs,
         reservation: Reservation,
-        served: Option<&str>,
+        ran: &[&str],
         amounts: Amounts,
     ) -> Vec<ThresholdPassed> {
         let now = self.tick(now);
@@ -27,10 +28,10 @@ impl Books {
             return Vec::new();
         };
         let mut passed = Vec::new();
-        let further = self.further(&open, served);
+        let further = self.further(&open, ran);
         for hold in &open.holds {
             self.end(now, hold, &mut passed, |allowance| {
-                let counted = hold.named || served.is_some_and(|model| allowance.models.allows(model));
+                let counted = hold.named || ran.iter().any(|model| allowance.models.covers(model));
                 if counted { amounts.count(allowance.measure) } else { 0 }
             });
         }
@@ -131,10 +132,11 @@ impl Books {
 
     /// The allowances that count a request at its end and held nothing: those of a model that nobody named, and new
     /// ones.
-    fn further(&mut self, open: &Open, served: Option<&str>) -> Vec<u32> {
+    fn further(&mut self, open: &Open, ran: &[&str]) -> Vec<u32> {
         let same_allowances = open.version == self.version;
-        let served_as_asked = served.is_none() || served == open.requested.as_deref();
-        if same_allowances && (served_as_asked || !self.selective) {
+        let requested = open.requested.as_deref();
+        let ran_as_asked = ran.iter().all(|model| Some(*model) == requested);
+        if same_allowances && (ran_as_asked || !self.selective) {
             return Vec::new();
         }
         let Self { index, routes, allowances, entries, .. } = self;
@@ -142,14 +144,14 @@ impl Books {
         let held = |stop: &Stop| {
             stop.counter.is_some_and(|counter| open.holds.iter().any(|hold| hold.counter == counter))
         };
-        let models = open.requested.as_deref().into_iter().chain(served);
+        let models = requested.iter().chain(ran);
         let counts = |stop: &&Stop| {
             let allowance = &allowances[stop.number as usize];
             let of_all_models = allowance.models.is_empty();
             // One that counts all models and was there counted the request from its start.
             !(of_all_models && same_allowances)
                 && open.kind.counts_in(allowance.measure)
-                && (of_all_models || models.clone().any(|model| allowance.models.allows(model)))
+                && (of_all_models || models.clone().any(|model| allowance.models.covers(model)))
                 && !held(stop)
         };
         stops.iter().filter(counts).map(|stop| stop.number).collect()
@@ -165,7 +167,8 @@ impl Books {
     ) {
         let allowance = &self.allowances[number as usize];
         let entry = &mut self.entries[number as usize];
-        let place = entry.counter((number, allowance), &mut self.counters, &open.scope, open.key);
+        let subject = subject(allowance, &open.scope, open.key);
+        let place = subject.map(|subject| entry.counter((number, allowance), &mut self.counters, subject));
         let Some(counter) = place.and_then(|place| self.counters.at_mut(place)) else { return };
         let terms = entry.terms(allowance, now);
         counter.meter.advance(&terms);
@@ -183,7 +186,10 @@ impl Books {
             let Some(counter) = self.counters.at_mut(place).filter(|counter| counter.pins == 0) else {
                 continue;
             };
-            let Some(number) = counter.allowance else { continue };
+            let Some(number) = counter.allowance else {
+                self.counters.remove(place);
+                continue;
+            };
             let entry = &mut self.entries[number as usize];
             counter.meter.advance(&entry.terms(&self.allowances[number as usize], now));
             if counter.meter.is_idle() {

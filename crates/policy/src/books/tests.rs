@@ -6,6 +6,7 @@ use crate::access::Models;
 use crate::allowance::{Calendar, Level, Period, Raise};
 use crate::entry::ThresholdPassed;
 
+mod counted;
 mod laws;
 mod moves;
 mod oracle;
@@ -76,6 +77,21 @@ fn amounts(input_tokens: u64, output_tokens: u64, nano_usd: i64) -> Amounts {
     Amounts { input_tokens, output_tokens, cost: NanoUsd(nano_usd) }
 }
 
+impl Books {
+    /// Where the chosen allowances stand, in their order.
+    fn standing(&self, now: UnixMs, filter: impl Fn(&Allowance) -> bool) -> Vec<Standing> {
+        let (mut lines, mut next) = (Vec::new(), Some(0));
+        while let Some(place) = next {
+            let (more, further) = self.standing_from(now, place, &filter);
+            lines.extend(more);
+            next = further;
+        }
+        let order = |line: &Standing| self.allowances.iter().position(|one| one.name == line.allowance);
+        lines.sort_by(|one, other| (order(one), &one.whose).cmp(&(order(other), &other.whose)));
+        lines
+    }
+}
+
 /// A request of ada of team red, for a message that uses at most this.
 struct Desk {
     books: Books,
@@ -108,7 +124,7 @@ impl Desk {
     }
 
     fn settle(&mut self, at_ms: i64, reservation: Reservation, output_tokens: u64) -> Vec<ThresholdPassed> {
-        self.books.settle(later(at_ms), reservation, None, amounts(0, output_tokens, 0))
+        self.books.settle(later(at_ms), reservation, &[], amounts(0, output_tokens, 0))
     }
 
     /// What is used and held of the only counter.

@@ -26,6 +26,7 @@ fn key_record() -> KeyRecord {
         expires_at: Some(UnixMs(AT.0 + 1)),
         state: KeyState::Grace { until: AT, replaced_by: KeyId::new(AT, [3; 10]) },
         rotated_from: Some(KeyId::new(AT, [4; 10])),
+        first: Some(KeyId::new(AT, [5; 10])),
         note: Some("for the build farm".to_owned()),
     }
 }

@@ -17,18 +17,18 @@
 
 /// A model id taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ModelId<'a> {
+pub(crate) struct ModelId<'a> {
     /// The name of the model, without platform, place, version and date.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
     /// Whether the id binds inference to a place.
-    pub(super) regional: bool,
+    pub(crate) regional: bool,
     /// Whether the id asks for the faster serving.
-    pub(super) fast: bool,
+    pub(crate) fast: bool,
 }
 
 impl<'a> ModelId<'a> {
     /// Takes an id apart by the rules above.
-    pub(super) fn take_apart(id: &'a str) -> Self {
+    pub(crate) fn take_apart(id: &'a str) -> Self {
         let name = id.rsplit('/').next().unwrap_or(id);
         let name =
             name.strip_suffix(']').and_then(|name| name.split_once('[')).map_or(name, |(name, _)| name);

@@ -98,7 +98,8 @@ fn take_off(sums: &mut [PastUse], record: &Record) {
     let of = &record.attribution;
     let is_of = |sum: &&mut PastUse| {
         (&sum.scope, sum.key, Some(&sum.endpoint)) == (&of.scope, of.key, of.endpoint.as_ref())
-            && (&sum.requested_model, &sum.model) == (&of.requested_model, &of.model)
+            && (&sum.requested_model, &sum.model, &sum.further_models)
+                == (&of.requested_model, &of.model, &of.further_models)
     };
     let Some(sum) = sums.iter_mut().find(is_of) else {
         return;

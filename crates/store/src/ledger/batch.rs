@@ -8,7 +8,7 @@ use tollgate_policy::entry::{Adjusted, Event, Settled, StatementClosed};
 use tollgate_policy::unit::UnixMs;
 
 use super::calendar::{Day, Month};
-use super::dims::{self, Dims, Interner};
+use super::dims::{self, Dims, Ids, Interner};
 use super::schema;
 use super::sums::{self, Sums, Tokens};
 use crate::fault::LedgerFault;
@@ -25,8 +25,10 @@ pub(super) struct Batch<'a> {
     /// The month of the day that was booked last.
     month: (Day, Month),
     inserts: BTreeMap<Month, CachedStatement<'a>>,
-    /// Sums by day, dims, session and agent; the others are sums of these.
+    /// Sums by day, dims, session and agent; those of days and months are sums of these.
     sessions: HashMap<(Day, String, String, i64), Sums>,
+    /// Sums by day and coarse dims.
+    coarse: BTreeMap<(Day, i64), Sums>,
     days: BTreeMap<Day, Span>,
 }
 
@@ -116,6 +118,7 @@ impl<'a> Batch<'a> {
             month: (Day(0), schema::records_month(Day(0))),
             inserts: BTreeMap::new(),
             sessions: HashMap::new(),
+            coarse: BTreeMap::new(),
             days: BTreeMap::new(),
         })
     }
@@ -134,21 +137,23 @@ impl<'a> Batch<'a> {
     fn settle(&mut self, seq: u64, at: UnixMs, settled: &Settled) -> Result<(), LedgerFault> {
         let seq = seq_value(seq);
         let day = Day::of(booked_at(at, settled));
-        let dims = self.interner.id(self.transaction, &Dims::of(settled))?;
-        self.insert_record(day, seq, at, settled, dims)?;
+        let ids = self.interner.ids(self.transaction, &Dims::of(settled))?;
+        self.insert_record(day, seq, at, settled, ids.dims)?;
         for (day, span) in spans(seq, at, settled) {
             self.days.entry(day).or_default().add(span);
         }
         let (session, agent) = (settled.session.clone(), settled.agent.clone());
-        self.add(day, dims, session, agent, &Sums::of(settled))
+        self.add(day, ids, session, agent, &Sums::of(settled))
     }
 
     /// Books an adjustment: where the record stands that it corrects, if that is known, else where it says itself.
     fn adjust(&mut self, seq: u64, at: UnixMs, adjusted: &Adjusted) -> Result<(), LedgerFault> {
         let own = Dims::of_adjusted(adjusted);
-        let (dims, session, agent) = match self.record_of(adjusted)? {
-            Some((id, dims, session, agent)) if dims.fits_adjustment(&own) => (id, session, agent),
-            _ => (self.interner.id(self.transaction, &own)?, None, None),
+        let (ids, session, agent) = match self.record_of(adjusted)? {
+            Some((dims, session, agent)) if dims.fits_adjustment(&own) => {
+                (self.interner.ids(self.transaction, &dims)?, session, agent)
+            }
+            _ => (self.interner.ids(self.transaction, &own)?, None, None),
         };
         self.transaction
             .prepare_cached(
@@ -161,7 +166,7 @@ impl<'a> Batch<'a> {
                 adjusted.request.as_bytes(),
                 seq_value(adjusted.settled),
                 adjusted.booked_at.0,
-                dims,
+                ids.dims,
                 session,
                 agent,
                 adjusted.difference.0,
@@ -171,7 +176,7 @@ impl<'a> Batch<'a> {
             ])?;
         let day = Day::of(at);
         self.days.entry(day).or_default();
-        self.add(day, dims, session, agent, &Sums::of_adjustment(adjusted.difference.0))
+        self.add(day, ids, session, agent, &Sums::of_adjustment(adjusted.difference.0))
     }
 
     /// Notes that a statement was closed.
@@ -211,6 +216,10 @@ impl<'a> Batch<'a> {
         let mut table = SumsTable::of(self.transaction, "daily", ["day", "dims"])?;
         for ((day, dims), sums) in &daily {
             table.add([&day.0, dims], sums)?;
+        }
+        let mut table = SumsTable::of(self.transaction, "daily_coarse", ["day", "dims"])?;
+        for ((day, coarse), sums) in std::mem::take(&mut self.coarse) {
+            table.add([&day.0, &coarse], &sums)?;
         }
         let mut table = SumsTable::of(self.transaction, "monthly", ["month", "dims"])?;
         for ((month, dims), sums) in &monthly {
@@ -273,12 +282,13 @@ impl<'a> Batch<'a> {
     fn add(
         &mut self,
         day: Day,
-        dims: i64,
+        ids: Ids,
         session: Option<String>,
         agent: Option<String>,
         sums: &Sums,
     ) -> Result<(), LedgerFault> {
-        let key = (day, session.unwrap_or_default(), agent.unwrap_or_default(), dims);
+        self.coarse.entry((day, ids.coarse)).or_default().add(sums);
+        let key = (day, session.unwrap_or_default(), agent.unwrap_or_default(), ids.dims);
         self.sessions.entry(key).or_default().add(sums);
         if self.sessions.len() >= GATHERED_MAX { self.flush() } else { Ok(()) }
     }
@@ -288,13 +298,13 @@ impl<'a> Batch<'a> {
     fn record_of(
         &self,
         adjusted: &Adjusted,
-    ) -> Result<Option<(i64, Dims<'static>, Option<String>, Option<String>)>, LedgerFault> {
+    ) -> Result<Option<(Dims<'static>, Option<String>, Option<String>)>, LedgerFault> {
         let month = schema::records_month(Day::of(adjusted.booked_at));
         if !schema::has_records(self.transaction, month)? {
             return Ok(None);
         }
         let sql = format!(
-            "SELECT record.dims, record.session, record.agent, {} FROM {} record JOIN dims ON dims.id = record.dims
+            "SELECT record.session, record.agent, {} FROM {} record JOIN dims ON dims.id = record.dims
              WHERE record.seq = ?1 AND record.request = ?2",
             dims::COLUMNS.map(|column| format!("dims.{column}")).join(", "),
             schema::records_table(month)
@@ -302,7 +312,7 @@ impl<'a> Batch<'a> {
         let mut statement = self.transaction.prepare_cached(&sql)?;
         let mut rows = statement.query(params![seq_value(adjusted.settled), adjusted.request.as_bytes()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        Ok(Some((row.get(0)?, Dims::of_row(row, 3)?.into_owned(), row.get(1)?, row.get(2)?)))
+        Ok(Some((Dims::of_row(row, 2)?.into_owned(), row.get(0)?, row.get(1)?)))
     }
 }
 

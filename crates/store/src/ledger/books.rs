@@ -29,8 +29,8 @@ pub(crate) struct Books {
     statements: Rows,
     days: BTreeMap<Day, Span>,
     /// Sums of requests, by all that they have in common; sums of adjustments, by what adjustments name themselves.
-    requests: [Sketch; 3],
-    adjusted: [Sketch; 3],
+    requests: [Sketch; 4],
+    adjusted: [Sketch; 4],
     /// Reused for the names of rows of sums.
     name: Vec<u8>,
 }
@@ -47,17 +47,19 @@ struct Rows {
 #[derive(Clone, Copy)]
 enum Table {
     Daily,
+    DailyCoarse,
     Monthly,
     Sessions,
 }
 
 impl Table {
-    const ALL: [Self; 3] = [Self::Daily, Self::Monthly, Self::Sessions];
+    const ALL: [Self; 4] = [Self::Daily, Self::DailyCoarse, Self::Monthly, Self::Sessions];
 
     /// Its name, its column of time, and its columns of session and agent.
     fn sql(self) -> [&'static str; 3] {
         match self {
             Self::Daily => ["daily", "day", "'', ''"],
+            Self::DailyCoarse => ["daily_coarse", "day", "'', ''"],
             Self::Monthly => ["monthly", "month", "'', ''"],
             Self::Sessions => ["sessions", "day", "s.session, s.agent"],
         }
@@ -112,6 +114,7 @@ impl Books {
         let session = [settled.session.as_deref(), settled.agent.as_deref()].map(Option::unwrap_or_default);
         let sums = Sums::of(settled);
         self.add(Table::Daily, day, ["", ""], &dims, &sums);
+        self.add(Table::DailyCoarse, day, ["", ""], &dims.coarse(), &sums);
         self.add(Table::Monthly, day.month(), ["", ""], &dims, &sums);
         self.add(Table::Sessions, day, session, &dims, &sums);
     }
@@ -140,7 +143,10 @@ impl Books {
         for table in Table::ALL {
             let day = if matches!(table, Table::Monthly) { day.month() } else { day };
             // Which session it belongs to, the adjustment does not say.
-            self.add(table, day, ["", ""], &dims, &sums);
+            match table {
+                Table::DailyCoarse => self.add(table, day, ["", ""], &dims.coarse(), &sums),
+                _ => self.add(table, day, ["", ""], &dims, &sums),
+            }
         }
     }
 

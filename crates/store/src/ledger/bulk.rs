@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tollgate_policy::books::Books;
 use tollgate_policy::entry::Event;
 use tollgate_policy::unit::UnixMs;
 
@@ -11,6 +12,7 @@ use super::record::Record;
 use super::statement::StatementFigures;
 use super::writer::Writer;
 use super::{Filter, past, records, report, schema, statement};
+use crate::counters;
 use crate::fault::LedgerFault;
 
 /// A ledger in a file of its own.
@@ -73,6 +75,25 @@ impl Bulk {
     /// As there.
     pub fn recent(&self, since: UnixMs, visit: &mut dyn FnMut(&PastUse)) -> Result<(), LedgerFault> {
         records::since(&schema::open_to_read(&self.path)?, since, visit)
+    }
+
+    /// Recalls in books that were just opened what was used before, as [`crate::counters::Counters`] do at a start.
+    ///
+    /// # Errors
+    /// As [`super::Ledger::past`].
+    pub fn recall(&self, books: &mut Books, now: UnixMs) -> Result<(), LedgerFault> {
+        for start in books.starts(now) {
+            for past in self.past(start, now.saturating_add_ms(1))? {
+                counters::of_ledger(&past, past.key, |past| books.recall_period(start, past, now));
+            }
+        }
+        if let Some(since) = books.recent_since(now) {
+            self.recent(since, &mut |past| {
+                counters::of_ledger(past, past.key, |past| books.recall_recent(past, now));
+            })?;
+        }
+        books.recalled();
+        Ok(())
     }
 
     /// As [`super::Ledger::records`].

@@ -10,7 +10,7 @@ use tollgate_policy::entry::{Adjusted, Outcome, Settled};
 use crate::fault::LedgerFault;
 
 /// The columns of the table `dims` after its id.
-pub(super) const COLUMNS: [&str; 14] = [
+pub(super) const COLUMNS: [&str; 15] = [
     "key",
     "org",
     "team",
@@ -21,6 +21,7 @@ pub(super) const COLUMNS: [&str; 14] = [
     "upstream",
     "endpoint",
     "requested_model",
+    "further_models",
     "region",
     "tags",
     "outcome",
@@ -30,6 +31,16 @@ pub(super) const COLUMNS: [&str; 14] = [
 /// Of these, the first that an adjustment names too, so that it is booked there even if the record that it corrects is
 /// no longer known.
 pub(super) const OF_ADJUSTMENTS: usize = 8;
+
+/// The columns of coarse dims, the others of which say nothing. They have few values: a company has many people, keys,
+/// projects, cost centres and tags. So there are so few coarse sums of days that a year of them is read at once.
+const COARSE: [&str; 8] =
+    ["org", "team", "model", "upstream", "endpoint", "requested_model", "region", "outcome"];
+
+/// Whether coarse dims tell a column.
+pub(super) fn is_coarse(column: &str) -> bool {
+    COARSE.contains(&column)
+}
 
 /// The most sets of values that are remembered in memory beside the database.
 const KNOWN_MAX: usize = if cfg!(test) { 8 } else { 1 << 17 };
@@ -54,6 +65,7 @@ impl<'a> Dims<'a> {
             Some(settled.upstream.as_str().into()),
             Some(settled.endpoint.as_str().into()),
             settled.model.as_deref().map(Into::into),
+            further_models(settled, model).map(Into::into),
             settled.region.as_deref().map(Into::into),
             tags_text(&settled.tags).map(Into::into),
             Some(outcome_word(settled.outcome).into()),
@@ -89,6 +101,15 @@ impl<'a> Dims<'a> {
                 row.get_ref(first + column)?.as_str_or_null().map_err(rusqlite::Error::from)?.map(Into::into);
         }
         Ok(dims)
+    }
+
+    /// The coarse dims that these belong to.
+    pub(super) fn coarse(&self) -> Dims<'_> {
+        let mut coarse = Dims([const { None }; COLUMNS.len()]);
+        for ((place, value), column) in coarse.0.iter_mut().zip(&self.0).zip(COLUMNS) {
+            *place = value.as_deref().filter(|_| is_coarse(column)).map(Into::into);
+        }
+        coarse
     }
 
     /// The same, borrowing nothing.
@@ -135,6 +156,16 @@ fn write_key(values: &[Option<Cow<'_, str>>], key: &mut Vec<u8>) {
     }
 }
 
+/// The models of iterations but the one that answered, with commas. None where there are none.
+fn further_models(settled: &Settled, model: Option<&str>) -> Option<String> {
+    let mut models = settled.usage.models();
+    if let Some(model) = model {
+        models.remove(model);
+    }
+    let models: Vec<&str> = models.into_iter().collect();
+    Some(models.join(",")).filter(|models| !models.is_empty())
+}
+
 /// The outcome as the journal spells it.
 pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
@@ -168,10 +199,17 @@ pub(super) fn tags_of(text: Option<&str>) -> Result<BTreeMap<String, String>, Le
     })
 }
 
+/// The number of a set of values, and that of its coarse dims.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ids {
+    pub(super) dims: i64,
+    pub(super) coarse: i64,
+}
+
 /// Gives each set of values its number, the same in every ledger of one journal.
 #[derive(Default)]
 pub(super) struct Interner {
-    known: HashMap<Box<[u8]>, i64>,
+    known: HashMap<Box<[u8]>, Ids>,
     key: Vec<u8>,
 }
 
@@ -181,22 +219,26 @@ impl Interner {
         self.known.clear();
     }
 
-    /// The number of a set; a new one if it was not seen before.
-    pub(super) fn id(&mut self, database: &Connection, dims: &Dims<'_>) -> Result<i64, LedgerFault> {
+    /// The numbers of a set and of its coarse dims; new ones if they were not seen before.
+    pub(super) fn ids(&mut self, database: &Connection, dims: &Dims<'_>) -> Result<Ids, LedgerFault> {
         self.key.clear();
         dims.write_key(&mut self.key);
-        if let Some(id) = self.known.get(self.key.as_slice()) {
-            return Ok(*id);
+        if let Some(ids) = self.known.get(self.key.as_slice()) {
+            return Ok(*ids);
         }
-        let id = match find(database, dims)? {
-            Some(id) => id,
-            None => insert(database, dims)?,
-        };
+        let ids = Ids { dims: id(database, dims)?, coarse: id(database, &dims.coarse())? };
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
-        self.known.insert(self.key.as_slice().into(), id);
-        Ok(id)
+        self.known.insert(self.key.as_slice().into(), ids);
+        Ok(ids)
+    }
+}
+
+fn id(database: &Connection, dims: &Dims<'_>) -> Result<i64, LedgerFault> {
+    match find(database, dims)? {
+        Some(id) => Ok(id),
+        None => insert(database, dims),
     }
 }
 

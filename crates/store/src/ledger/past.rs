@@ -11,7 +11,7 @@ use super::report;
 use crate::fault::LedgerFault;
 
 /// What past use is added up by.
-const BY: [Dimension; 8] = [
+const BY: [Dimension; 9] = [
     Dimension::Org,
     Dimension::Team,
     Dimension::Project,
@@ -20,6 +20,7 @@ const BY: [Dimension; 8] = [
     Dimension::Endpoint,
     Dimension::RequestedModel,
     Dimension::Model,
+    Dimension::FurtherModels,
 ];
 
 /// The use of a range of time, added up.
@@ -32,7 +33,9 @@ pub(super) fn between(database: &Connection, from: UnixMs, to: UnixMs) -> Result
 }
 
 fn past_use(row: &ReportRow, from: UnixMs) -> Result<PastUse, LedgerFault> {
-    let [org, team, project, user, key, endpoint, requested_model, model] = row.group.as_slice() else {
+    let [org, team, project, user, key, endpoint, requested_model, model, further_models] =
+        row.group.as_slice()
+    else {
         return Err(odd());
     };
     Ok(PastUse {
@@ -47,6 +50,7 @@ fn past_use(row: &ReportRow, from: UnixMs) -> Result<PastUse, LedgerFault> {
         endpoint: endpoint.clone().unwrap_or_default(),
         requested_model: requested_model.clone(),
         model: model.clone(),
+        further_models: further_models.clone(),
         at: from,
         settled_at: from,
         requests: row.requests,

@@ -30,6 +30,8 @@ pub enum Dimension {
     RequestedModel,
     /// The model that answered, else the one that was asked for.
     Model,
+    /// The further models that ran a part of it, such as an advisor: their ids with commas; absent when none did.
+    FurtherModels,
     /// The name of the upstream.
     Upstream,
     /// Where the upstream ran it; absent when it did not say.
@@ -55,7 +57,7 @@ const TAG: &str = "tag:";
 
 impl Dimension {
     /// All dimensions but tags, of which there are as many as the operator wishes.
-    pub const PLAIN: [Self; 16] = [
+    pub const PLAIN: [Self; 17] = [
         Self::Org,
         Self::Team,
         Self::Project,
@@ -64,6 +66,7 @@ impl Dimension {
         Self::Endpoint,
         Self::RequestedModel,
         Self::Model,
+        Self::FurtherModels,
         Self::Upstream,
         Self::Region,
         Self::CostCentre,
@@ -107,6 +110,7 @@ impl Dimension {
             Self::Endpoint => "endpoint",
             Self::RequestedModel => "requested_model",
             Self::Model => "model",
+            Self::FurtherModels => "further_models",
             Self::Upstream => "upstream",
             Self::Region => "region",
             Self::CostCentre => "cost_centre",
@@ -301,6 +305,8 @@ pub struct PastUse {
     pub requested_model: Option<String>,
     /// The model that answered, else the one that was asked for.
     pub model: Option<String>,
+    /// The further models that ran a part of it, with commas.
+    pub further_models: Option<String>,
     /// When it was admitted; for use that was added up, the beginning of the range of time.
     pub at: UnixMs,
     /// When it was settled; for use that was added up, the beginning of the range of time.

@@ -68,6 +68,8 @@ pub struct Attribution {
     pub requested_model: Option<String>,
     /// The model that answered, else the one that was asked for.
     pub model: Option<String>,
+    /// The further models that ran a part of it, such as an advisor: their ids with commas.
+    pub further_models: Option<String>,
     /// The name of the upstream.
     pub upstream: String,
     /// Where the upstream ran it, if known.

@@ -1,6 +1,7 @@
 //! Single records, read back from the tables of their months.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 
 use rusqlite::{Connection, Row, ToSql, params};
@@ -29,6 +30,13 @@ const RECORD_COLUMNS: usize = 17;
 const ADJUSTMENT: &str = "r.seq, r.at, r.\"by\", r.request, r.settled, r.booked_at, r.session, r.agent,
     r.difference_nano_usd, r.cost_nano_usd, r.price_version, r.reason, r.dims";
 const ADJUSTMENT_COLUMNS: usize = 13;
+
+/// The figures of past use.
+const PAST_USE: &str = "r.seq, r.dims, r.at, r.settled_at, r.input_tokens, r.cache_write_5m_tokens,
+    r.cache_write_1h_tokens, r.output_tokens, r.cost_nano_usd";
+
+/// Of so many sets of dims at most, past use is kept in memory while it is read.
+const DIMS_MAX: usize = if cfg!(test) { 2 } else { 1 << 16 };
 
 /// What is known of one request.
 pub(super) fn of_request(database: &Connection, request: RequestId) -> Result<RequestRecord, LedgerFault> {
@@ -107,7 +115,8 @@ pub(super) fn adjustments(
     Ok(page)
 }
 
-/// The records that were settled at or after an instant, in the order of the journal.
+/// The use of each request that was settled at or after an instant, in the order of the journal. A start waits for it,
+/// so what requests have in common is read once.
 pub(super) fn since(
     database: &Connection,
     since: UnixMs,
@@ -119,27 +128,53 @@ pub(super) fn since(
     let sql = "SELECT min(settled_from) FROM days WHERE day >= ?1";
     let first: Option<i64> = database.query_row(sql, [Day::of(since).0], |row| row.get(0))?;
     let Some(first) = first else { return Ok(()) };
-    let months = schema::records_months(database)?;
-    in_order(database, &months, "r.seq >= ?1 AND r.settled_at >= ?2", params![first, since.0], &mut |row| {
-        let record = record_of(row)?;
-        visit(&PastUse {
-            seq: record.seq,
-            scope: record.attribution.scope,
-            key: record.attribution.key,
-            endpoint: record.attribution.endpoint.unwrap_or_default(),
-            requested_model: record.attribution.requested_model,
-            model: record.attribution.model,
-            at: record.at,
-            settled_at: record.settled_at,
-            requests: 1,
-            input_tokens: record
-                .input_tokens
-                .saturating_add(record.cache_write_5m_tokens)
-                .saturating_add(record.cache_write_1h_tokens),
-            output_tokens: record.output_tokens,
-            cost: record.cost,
-        });
+    let of_month = |month: &Month| {
+        let table = schema::records_table(*month);
+        format!("SELECT {PAST_USE} FROM {table} r WHERE r.seq >= ?1 AND r.settled_at >= ?2")
+    };
+    let selects = schema::records_months(database)?.iter().map(of_month).collect();
+    let mut known: HashMap<i64, PastUse> = HashMap::new();
+    merged(database, selects, params![first, since.0], &mut |row| {
+        let dims = row.get(1)?;
+        if known.len() >= DIMS_MAX && !known.contains_key(&dims) {
+            known.clear();
+        }
+        let past = match known.entry(dims) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(past_use_of(database, dims)?),
+        };
+        let count = |column: usize| row.get::<_, u64>(column);
+        past.seq = row.get(0)?;
+        (past.at, past.settled_at) = (UnixMs(row.get(2)?), UnixMs(row.get(3)?));
+        past.input_tokens = count(4)?.saturating_add(count(5)?).saturating_add(count(6)?);
+        past.output_tokens = count(7)?;
+        past.cost = NanoUsd(row.get(8)?);
+        visit(past);
         Ok(true)
+    })
+}
+
+/// The use of one request of these dims, but for its figures.
+fn past_use_of(database: &Connection, dims: i64) -> Result<PastUse, LedgerFault> {
+    let columns = dims::COLUMNS.join(", ");
+    let mut statement = database.prepare_cached(&format!("SELECT {columns} FROM dims WHERE id = ?1"))?;
+    let mut rows = statement.query([dims])?;
+    let row = rows.next()?.ok_or_else(|| odd("dims"))?;
+    let common = Common { row, first: 0 }.attribution()?;
+    Ok(PastUse {
+        seq: 0,
+        scope: common.scope,
+        key: common.key,
+        endpoint: common.endpoint.unwrap_or_default(),
+        requested_model: common.requested_model,
+        model: common.model,
+        further_models: common.further_models,
+        at: UnixMs(0),
+        settled_at: UnixMs(0),
+        requests: 1,
+        input_tokens: 0,
+        output_tokens: 0,
+        cost: NanoUsd(0),
     })
 }
 
@@ -176,12 +211,21 @@ pub(super) fn in_order(
 ) -> Result<(), LedgerFault> {
     let condition = format!("WHERE {condition}");
     let of_month = |month: &Month| select(RECORD, &schema::records_table(*month), &condition);
-    let all: Vec<_> = months.iter().map(of_month).collect();
-    if all.is_empty() {
+    merged(database, months.iter().map(of_month).collect(), params, visit)
+}
+
+/// Visits the rows of some months, each selected in the order of its first column, in this order.
+fn merged(
+    database: &Connection,
+    selects: Vec<String>,
+    params: &[&dyn ToSql],
+    visit: &mut Visit<'_>,
+) -> Result<(), LedgerFault> {
+    if selects.is_empty() {
         return Ok(());
     }
     // Each table is in the order of the journal already; SQLite merges them as they are read.
-    each(database, &format!("{} ORDER BY 1", all.join(" UNION ALL ")), params, visit)
+    each(database, &format!("{} ORDER BY 1", selects.join(" UNION ALL ")), params, visit)
 }
 
 fn select(columns: &str, table: &str, rest: &str) -> String {
@@ -269,6 +313,7 @@ impl<'r> Common<'r> {
             endpoint: self.owned("endpoint")?,
             requested_model: self.owned("requested_model")?,
             model: self.owned("model")?,
+            further_models: self.owned("further_models")?,
             upstream: self.owned("upstream")?.ok_or_else(|| odd("upstream"))?,
             region: self.owned("region")?,
             cost_centre: self.parsed("cost_centre")?,

@@ -9,6 +9,7 @@ use tollgate_policy::unit::{NanoUsd, UnixMs};
 
 use super::batch::span_of_row;
 use super::calendar::{Day, Piece, bounds, cover};
+use super::dims;
 use super::query::{Dimension, Filter, Order, Query, ReportRow, named};
 use super::schema;
 use super::sieve::{End, Sieve};
@@ -24,7 +25,8 @@ const FEW: usize = if cfg!(test) { 8 } else { 64 };
 pub(super) fn read(database: &Connection, query: &Query) -> Result<Vec<ReportRow>, LedgerFault> {
     let sieve = Sieve::read(database, &query.by, &query.filter.only)?;
     let mut groups = Groups::of(query, &sieve);
-    let source = Source { database, filter: &query.filter, few: sieve.few(FEW) };
+    let is_coarse = !needs(query, |by| by.is_common() && !by.column().is_some_and(dims::is_coarse));
+    let source = Source { database, filter: &query.filter, few: sieve.few(FEW), is_coarse };
     let (from, to) = bounds(query.filter.from, query.filter.to);
     let use_months = !groups.needs_sessions && !needs(query, |by| *by == Dimension::Day);
     for piece in cover(from, to, use_months) {
@@ -67,6 +69,8 @@ struct Source<'a> {
     filter: &'a Filter,
     /// The dims that count, if they are few.
     few: Option<Vec<i64>>,
+    /// Coarse dims tell all that is asked for.
+    is_coarse: bool,
 }
 
 type Visit<'v> = dyn FnMut(&Row<'_>) -> Result<(), LedgerFault> + 'v;
@@ -79,6 +83,10 @@ impl Source<'_> {
                 self.rows(&sql, params![from.0, to.0], visit)
             }
             Piece::Days(from, to) if needs_sessions => self.sessions(from, to, visit),
+            Piece::Days(from, to) if self.is_coarse => {
+                let sql = sums_sql("day", "NULL, NULL", "daily_coarse s WHERE s.day >= ?1 AND s.day < ?2");
+                self.rows(&sql, params![from.0, to.0], visit)
+            }
             Piece::Days(from, to) => self.days(from, to, visit),
             Piece::Part(day, from, to) => self.part(day, from, to, visit),
         }

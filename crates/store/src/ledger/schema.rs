@@ -15,13 +15,19 @@ use crate::folder::make_private;
 use crate::projection::Place;
 
 /// The layout below. A database with another one is made again.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// The tables that are always there, but for columns that have a list of their own.
 const TABLES: &str = "
 CREATE TABLE dims (id INTEGER PRIMARY KEY, {dims}) STRICT;
 CREATE INDEX dims_by_value ON dims ({dims_index});
 CREATE TABLE daily (
+    day INTEGER NOT NULL,
+    dims INTEGER NOT NULL,
+    {sums},
+    PRIMARY KEY (day, dims)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE daily_coarse (
     day INTEGER NOT NULL,
     dims INTEGER NOT NULL,
     {sums},

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use rusqlite::{Connection, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tollgate_policy::scope::Name;
@@ -118,9 +118,34 @@ pub(super) fn read(
 /// Refuses when records were dropped that the statement needs: of the period, or settled after the statement before.
 fn check_kept(database: &Connection, from: UnixMs, after: i64) -> Result<(), LedgerFault> {
     schema::check_kept(database, schema::records_month(Day::of(from)))?;
+    first_after(database, after)?.map_or(Ok(()), |month| schema::check_kept(database, month))
+}
+
+/// The first month of whose records the next statement needs some: the one in which the last closed period ended, or one
+/// before of which something was settled since. None while no period is closed: it may be that none ever will be.
+pub(super) fn needed_from(database: &Connection) -> Result<Option<Month>, LedgerFault> {
+    let sql = "SELECT to_at, upto FROM statements ORDER BY to_at DESC LIMIT 1";
+    let last = database.query_row(sql, [], |row| Ok((UnixMs(row.get(0)?), row.get(1)?))).optional()?;
+    let Some((to, upto)) = last else { return Ok(None) };
+    let next = schema::records_month(Day::of(to));
+    Ok(Some(first_after(database, upto)?.map_or(next, |late| late.min(next))))
+}
+
+/// The last entry about what was booked before an instant, or on the day that it ends; 0 if nothing was.
+pub(super) fn last_before(database: &Connection, instant: UnixMs) -> Result<u64, LedgerFault> {
+    let (_, instant) = bounds(None, Some(instant));
+    let sql = "SELECT max(seq) FROM (SELECT max(booked_upto) AS seq FROM days WHERE day <= ?1
+               UNION ALL SELECT max(seq) FROM adjustments WHERE at < ?2)";
+    let day = Day::of(UnixMs(instant.0 - 1));
+    let seq: Option<i64> = database.query_row(sql, params![day.0, instant.0], |row| row.get(0))?;
+    Ok(seq.map_or(0, i64::unsigned_abs))
+}
+
+/// The first month of which something was settled after this entry.
+fn first_after(database: &Connection, after: i64) -> Result<Option<Month>, LedgerFault> {
     let sql = "SELECT min(day) FROM days WHERE booked_upto > ?1";
     let day: Option<i64> = database.query_row(sql, [after], |row| row.get(0))?;
-    day.map_or(Ok(()), |day| schema::check_kept(database, schema::records_month(Day(day))))
+    Ok(day.map(|day| schema::records_month(Day(day))))
 }
 
 /// Lines while they are added up.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::batch::Batch;
 use super::calendar::Month;
 use super::dims::Interner;
-use super::schema;
+use super::{schema, statement};
 use crate::fault::LedgerFault;
 use crate::projection::Place;
 
@@ -69,10 +69,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops the records of all months before this one; sums, adjustments and statements stay. Later settlements of
-    /// requests of those months go to the sums alone. Gives how many months were dropped.
+    /// Drops the records of all months before this one, but for those that the next statement needs; sums, adjustments
+    /// and statements stay. Later settlements of requests of those months go to the sums alone. Gives how many months
+    /// were dropped.
     pub(super) fn drop_records_before(&mut self, month: Month) -> Result<usize, LedgerFault> {
         let transaction = self.database.transaction()?;
+        let month = statement::needed_from(&transaction)?.map_or(month, |needed| needed.min(month));
         if schema::kept_from(&transaction)?.is_some_and(|kept| kept >= month) {
             return Ok(0);
         }

@@ -9,7 +9,9 @@ use tollgate_policy::entry::{AllowanceChange, Event};
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
 
-use super::{ALLOWANCES_MAX, Maker, Register, RegisterFault, as_recorded, expected, room};
+use super::{
+    ALLOWANCES_MAX, ALLOWANCES_OF_TEAM_MAX, Maker, Register, RegisterFault, as_recorded, expected, room,
+};
 use crate::expect::Expect;
 
 impl Register {
@@ -120,6 +122,12 @@ impl Register {
         let is_new = before.is_none();
         if is_new {
             room("allowances", allowances.len(), ALLOWANCES_MAX)?;
+            let team = after.on.team.as_ref().map(|team| (after.on.org.as_ref(), team));
+            let is_of_team = |other: &&Arc<Allowance>| {
+                other.on.team.as_ref().map(|team| (other.on.org.as_ref(), team)) == team
+            };
+            let of_team = team.map_or(0, |_| allowances.iter().filter(is_of_team).count());
+            room("allowances of this team", of_team, ALLOWANCES_OF_TEAM_MAX)?;
         }
         let change = AllowanceChange {
             by: by.to_owned(),

@@ -7,7 +7,9 @@ use tollgate_policy::entry::{Adjusted, Event, SessionPaused, SessionResumed};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::unit::UnixMs;
 
-use super::{PAUSES_MAX, Pauses, Register, RegisterFault, TEXT_CHARS_MAX, room};
+use super::{
+    PAUSES_MAX, PAUSES_OF_KEY_MAX, PAUSES_OF_TEAM_MAX, Pauses, Register, RegisterFault, TEXT_CHARS_MAX, room,
+};
 
 impl Register {
     /// The sessions that are paused at this instant, those that end first before the others.
@@ -39,9 +41,10 @@ impl Register {
         }
         let _turn = self.turn();
         let mut pauses = self.running(now);
-        let others = pauses.values().map(HashMap::len).sum::<usize>();
         let is_new = pauses.get(&pause.key).is_none_or(|sessions| !sessions.contains_key(&pause.session));
-        room("paused sessions", others - usize::from(!is_new), PAUSES_MAX)?;
+        if is_new {
+            room_for(&pause, &pauses)?;
+        }
         self.record(Event::SessionPaused(pause.clone()), now)?;
         let pause = Arc::new(pause);
         pauses.entry(pause.key).or_default().insert(pause.session.clone(), Arc::clone(&pause));
@@ -92,4 +95,15 @@ impl Register {
         }
         Ok(())
     }
+}
+
+/// Whether one pause more may be remembered.
+fn room_for(pause: &SessionPaused, pauses: &Pauses) -> Result<(), RegisterFault> {
+    let of_key = pauses.get(&pause.key).map_or(0, HashMap::len);
+    room("paused sessions of this key", of_key, PAUSES_OF_KEY_MAX)?;
+    let team = (&pause.scope.org, &pause.scope.team);
+    let of_team = pauses.values().flat_map(HashMap::values);
+    let of_team = of_team.filter(|other| (&other.scope.org, &other.scope.team) == team).count();
+    room("paused sessions of this team", of_team, PAUSES_OF_TEAM_MAX)?;
+    room("paused sessions", pauses.values().map(HashMap::len).sum(), PAUSES_MAX)
 }

@@ -302,6 +302,38 @@ fn changes_from_many_threads_all_count() {
 }
 
 #[test]
+fn nobody_takes_the_room_of_others() {
+    let folder = folder();
+    let store = open(&options(folder.path()));
+    let end = UnixMs(NOW.0 + 1_000);
+    let paused = |number: u8, session: &str, team: &str| {
+        let mut pause = pause(number, session, end);
+        pause.scope.team = name(team);
+        store.register.pause(pause, NOW).map(drop)
+    };
+    let full = |what, most| Err(RegisterFault::Full { what, most });
+    for session in ["a", "b", "c"] {
+        paused(1, session, "red").unwrap();
+    }
+    assert_eq!(paused(1, "d", "red"), full("paused sessions of this key", 3));
+    assert_eq!(paused(1, "a", "red"), Ok(()), "another end of a pause is not one more");
+    assert_eq!((paused(2, "a", "red"), paused(3, "a", "red")), (Ok(()), Ok(())));
+    assert_eq!(paused(4, "a", "red"), full("paused sessions of this team", 5));
+    assert_eq!(paused(5, "a", "blue"), Ok(()));
+
+    let set = |text: &str, team: Option<&str>| {
+        let mut wish = allowance(text, 1);
+        wish.on.team = team.map(name);
+        store.register.set_allowance("ada", wish, Expect::Absent, NOW).map(drop)
+    };
+    for number in 0..40 {
+        set(&format!("red-{number}"), Some("red")).unwrap();
+    }
+    assert_eq!(set("more", Some("red")), full("allowances of this team", 40));
+    assert_eq!((set("blue", Some("blue")), set("all", None)), (Ok(()), Ok(())));
+}
+
+#[test]
 fn counts_have_a_bound() {
     assert_eq!(super::room("things", 9, 10), Ok(()));
     assert_eq!(super::room("things", 10, 10), Err(RegisterFault::Full { what: "things", most: 10 }));

@@ -1,14 +1,15 @@
 //! What is wished of a gateway: the configuration file and what the command line says instead.
 
-use crate::{command::config::judge, fault::Fault, source::Source};
+use crate::{fault::Fault, source::Source};
 use clap::{Args, ValueEnum};
 use std::path::Path;
 use tollgate_config::{
-    Address, Document, Snapshot, Url, compile,
+    Address, Document, Snapshot, Url, compile_priced,
     document::{LogFormat, LogLevel},
     file::FilePath,
-    parse,
+    load_priced, parse,
 };
+use tollgate_gateway::price_text;
 
 /// What the command line says in place of the file. It holds over reloads.
 #[derive(Debug, Args)]
@@ -76,11 +77,11 @@ impl Wish {
             Some(file) => Source::read(file)?,
             None => Source { name: "built-in defaults".to_owned(), text: Document::default().to_yaml() },
         };
-        judge(&source)?;
         let Source { name, text } = source;
+        load_priced(&text, &name, price_text).map_err(Fault::Configuration)?;
         let mut document = parse(&text, &name).map_err(Fault::Configuration)?;
         overrides.rewrite(&mut document);
-        let snapshot = compile(&document).map_err(Fault::Configuration)?;
+        let snapshot = compile_priced(&document, price_text).map_err(Fault::Configuration)?;
         Ok(Self { name, text, snapshot })
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 /// The dimensions that every request has, or may have.
-pub(super) const WORDS: [&str; 16] = [
+pub(super) const WORDS: [&str; 17] = [
     "org",
     "team",
     "project",
@@ -12,6 +12,7 @@ pub(super) const WORDS: [&str; 16] = [
     "cost_centre",
     "model",
     "requested_model",
+    "further_models",
     "upstream",
     "region",
     "endpoint",

@@ -72,7 +72,8 @@ prop_compose! {
     }
 }
 
-pub(super) fn any_move(scale: u64) -> impl Strategy<Value = Move> {
+/// A move after which the ledger knows all that the books know.
+pub(super) fn any_settled_move(scale: u64) -> impl Strategy<Value = Move> {
     let amount = || prop_oneof![3 => 0..=scale / 4 + 1, 1 => 0..=2 * scale];
     const KINDS: [Kind; 6] =
         [Kind::Messages, Kind::Messages, Kind::Messages, Kind::Messages, Kind::CountTokens, Kind::Other];
@@ -86,8 +87,19 @@ pub(super) fn any_move(scale: u64) -> impl Strategy<Value = Move> {
             let full = amounts(input, output, i64::try_from(cost).unwrap());
             Move::Ask { person, kind, models, full }
         }),
-        3 => (any::<Pick>(), prop::option::of(any::<Pick>()), [0..=1000_u64, 0..=1000, 0..=1000])
-            .prop_map(|(which, served, permille)| Move::Settle { which, served, permille }),
+        3 => (any::<Pick>(), any_models(), [0..=1000_u64, 0..=1000, 0..=1000])
+            .prop_map(|(which, ran, permille)| Move::Settle { which, ran, permille }),
+    ]
+}
+
+/// The models that ran a request: none, one, or a second one for a part of it.
+fn any_models() -> impl Strategy<Value = Vec<Pick>> {
+    prop::collection::vec(any::<Pick>(), 0..=2)
+}
+
+fn any_move(scale: u64) -> impl Strategy<Value = Move> {
+    prop_oneof![
+        12 => any_settled_move(scale),
         1 => any::<Pick>().prop_map(|which| Move::Release { which }),
         1 => Just(Move::Expire),
     ]
@@ -96,8 +108,8 @@ pub(super) fn any_move(scale: u64) -> impl Strategy<Value = Move> {
 fn any_wild_move(scale: u64) -> impl Strategy<Value = Move> {
     prop_oneof![
         12 => any_move(scale),
-        1 => (any::<Pick>(), prop::option::of(any::<Pick>()), [0..=3000_u64, 0..=3000, 0..=3000])
-            .prop_map(|(which, served, permille)| Move::Settle { which, served, permille }),
+        1 => (any::<Pick>(), any_models(), [0..=3000_u64, 0..=3000, 0..=3000])
+            .prop_map(|(which, ran, permille)| Move::Settle { which, ran, permille }),
         1 => (any::<Pick>(), 0..=scale, 1..=scale)
             .prop_map(|(which, amount, burst)| Move::Change { which, amount, burst }),
     ]

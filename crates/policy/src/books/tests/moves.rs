@@ -326,7 +326,7 @@ fn a_model_counts_if_it_was_asked_for_or_answered() {
             lines.iter().map(|line| (line.used, line.held)).collect::<Vec<_>>()
         };
         assert_eq!(levels(&desk), [(0, 50), (0, 50), (0, 0)]);
-        desk.books.settle(NOW, reservation, served, amounts(0, 40, 0));
+        desk.books.settle(NOW, reservation, served.as_slice(), amounts(0, 40, 0));
         assert_eq!(levels(&desk), expected.map(|used| (used, 0)), "{served:?}");
     }
 }
@@ -379,7 +379,7 @@ fn what_was_learned_lets_more_requests_in() {
     desk.books.release(NOW, reservation);
     for _ in 0..50 {
         let reservation = desk.ask(0, full).unwrap();
-        desk.books.settle(NOW, reservation, Some("claude-opus-5"), amounts(0, 7, 0));
+        desk.books.settle(NOW, reservation, &["claude-opus-5"], amounts(0, 7, 0));
     }
     let reservation = desk.ask(0, full).unwrap();
     // 107 of 1000 tokens, so 107 of 1000 parts of the money, rounded up.

@@ -31,10 +31,10 @@ pub(super) struct Request {
     pub(super) ended: Option<(When, End)>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum End {
     Released,
-    Settled(Option<&'static str>, Amounts),
+    Settled(Vec<&'static str>, Amounts),
 }
 
 /// What a request means to one allowance.
@@ -81,7 +81,7 @@ impl Oracle {
         self.subject(number, request.person)?;
         let models = &allowance.models;
         let counts = in_measure(request.kind, allowance.measure)
-            && (models.is_empty() || request.models.iter().any(|model| models.allows(model)));
+            && (models.is_empty() || request.models.iter().any(|model| models.covers(model)));
         counts.then(|| units(allowance.measure, &request.full))
     }
 
@@ -94,16 +94,17 @@ impl Oracle {
         let requests = self.requests.iter().filter(of_subject);
         let part = |request: &Request| {
             let models = &allowance.models;
-            let requested = request.models.first().is_some_and(|model| models.allows(model));
-            let used = |end: End| match end {
-                End::Settled(served, amounts)
-                    if models.is_empty() || requested || served.is_some_and(|model| models.allows(model)) =>
+            let requested = request.models.first().is_some_and(|model| models.covers(model));
+            let used = |end: &End| match end {
+                End::Settled(ran, amounts)
+                    if models.is_empty() || requested || ran.iter().any(|model| models.covers(model)) =>
                 {
-                    units(allowance.measure, &amounts)
+                    units(allowance.measure, amounts)
                 }
                 End::Settled(..) | End::Released => 0,
             };
-            let ended = request.ended.filter(|_| !request.forgotten).map(|(when, end)| (when, used(end)));
+            let ended = request.ended.as_ref().filter(|_| !request.forgotten);
+            let ended = ended.map(|(when, end)| (*when, used(end)));
             Part { at: request.at, asked: self.asked(number, request), expired: request.expired, ended }
         };
         requests.map(part).collect()

@@ -24,7 +24,7 @@ pub(super) fn people() -> Vec<(Scope, KeyId)> {
 pub(super) enum Move {
     Wait(i64),
     Ask { person: usize, kind: Kind, models: Vec<&'static str>, full: Amounts },
-    Settle { which: Pick, served: Option<Pick>, permille: [u64; 3] },
+    Settle { which: Pick, ran: Vec<Pick>, permille: [u64; 3] },
     Release { which: Pick },
     Expire,
     Change { which: Pick, amount: u64, burst: u64 },
@@ -46,7 +46,8 @@ pub(super) struct Play {
 impl Play {
     pub(super) fn new(allowances: Vec<Allowance>, people: Vec<(Scope, KeyId)>, tame: bool) -> Self {
         let oracle = Oracle::new(&allowances, people);
-        Self { books: Books::new(allowances, NOW), oracle, open: Vec::new(), clock: NOW, now: NOW, tame }
+        let books = Books::new(allowances, NOW);
+        Self { books, oracle, open: Vec::new(), clock: NOW, now: NOW, tame }
     }
 
     pub(super) fn run(mut self, moves: Vec<Move>) {
@@ -61,14 +62,14 @@ impl Play {
         match step {
             Move::Wait(ms) => self.clock = self.clock.saturating_add_ms(ms),
             Move::Ask { person, kind, models, full } => self.ask(person, kind, models, full),
-            Move::Settle { which, served, permille } => {
+            Move::Settle { which, ran, permille } => {
                 if !self.open.is_empty() {
                     let which = which.index(self.open.len());
                     // A tame upstream serves what was asked for.
                     let models = &self.oracle.requests[self.open[which].0].models;
                     let servers = if self.tame { &models[..] } else { &MODELS };
-                    let served = served.filter(|_| !servers.is_empty()).map(|pick| *pick.get(servers));
-                    self.settle(which, served, permille);
+                    let ran = ran.iter().filter(|_| !servers.is_empty()).map(|pick| *pick.get(servers));
+                    self.settle(which, ran.collect(), permille);
                 }
             }
             Move::Release { which } => {
@@ -154,7 +155,7 @@ impl Play {
         }
     }
 
-    pub(super) fn settle(&mut self, which: usize, served: Option<&'static str>, permille: [u64; 3]) {
+    pub(super) fn settle(&mut self, which: usize, ran: Vec<&'static str>, permille: [u64; 3]) {
         let (number, reservation) = self.open.remove(which);
         let when = self.step();
         let request = &mut self.oracle.requests[number];
@@ -165,8 +166,8 @@ impl Play {
             part(request.full.output_tokens, permille[1]),
             i64::try_from(cost).unwrap(),
         );
-        request.ended = Some((when, End::Settled(served, used)));
-        self.books.settle(self.clock, reservation, served, used);
+        self.books.settle(self.clock, reservation, &ran, used);
+        request.ended = Some((when, End::Settled(ran, used)));
     }
 
     pub(super) fn release(&mut self, which: usize) {
@@ -244,7 +245,7 @@ impl Play {
     /// When all has ended nothing is held, and when all is past no counter is left.
     pub(super) fn finish(mut self) {
         for turn in 0..self.open.len() {
-            if turn % 2 == 0 { self.settle(0, None, [500; 3]) } else { self.release(0) }
+            if turn % 2 == 0 { self.settle(0, Vec::new(), [500; 3]) } else { self.release(0) }
         }
         self.compare();
         if self.tame {

@@ -75,7 +75,7 @@ fn a_refusal_says_what_is_used_up_and_what_to_do() {
         let mut desk = Desk::new(vec![allowance]);
         if let Some(used) = used {
             let reservation = desk.ask(0, used).unwrap();
-            desk.books.settle(NOW, reservation, None, used);
+            desk.books.settle(NOW, reservation, &[], used);
         }
         let running = running.then(|| desk.ask(0, full).unwrap());
         assert_eq!(desk.ask(0, full).unwrap_err().sentence(), sentence);

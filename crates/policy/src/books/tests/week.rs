@@ -84,7 +84,7 @@ fn a_week_of_traffic_drifts_by_nothing_and_refuses_nobody_without_cause() {
                 }
                 _ => {
                     let permille = [(); 3].map(|()| numbers.below(1_100));
-                    play.settle(which, Some(numbers.one_of(&MODELS)), permille);
+                    play.settle(which, vec![numbers.one_of(&MODELS)], permille);
                 }
             }
         }
@@ -107,7 +107,7 @@ fn a_week_of_traffic_drifts_by_nothing_and_refuses_nobody_without_cause() {
     for person in 0..30 {
         play.ask(person, Kind::Messages, vec![MODELS[0]], amounts(1, 1, 1));
         assert_eq!(play.open.len(), 1, "person {person} was refused");
-        play.settle(0, Some(MODELS[0]), [1_000; 3]);
+        play.settle(0, vec![MODELS[0]], [1_000; 3]);
     }
     play.finish();
 }

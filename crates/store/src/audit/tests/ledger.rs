@@ -24,6 +24,8 @@ fn whatever_is_altered_in_the_ledger_shows() {
             "INSERT INTO daily SELECT 7, dims, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM daily",
             "the daily sums",
         ),
+        ("UPDATE daily_coarse SET cost_low = cost_low - 1", "the daily_coarse sums of requests"),
+        ("UPDATE daily_coarse SET adjusted_low = 0", "the daily_coarse sums of adjustments"),
         ("UPDATE monthly SET output_tokens = 0", "the monthly sums of requests"),
         ("UPDATE sessions SET session = 'mine'", "the sessions sums of requests"),
         ("DELETE FROM sessions", "the sessions sums of requests"),

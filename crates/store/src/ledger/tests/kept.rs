@@ -87,6 +87,45 @@ fn a_ledger_made_again_in_one_step_has_the_rows_of_one_made_in_many() {
 }
 
 #[test]
+fn records_that_the_next_statement_needs_are_not_old() {
+    let folder = folder();
+    let options = options(folder.path());
+    let store = open(&options);
+    for (number, booked_at) in (1..).zip(["2026-07-15T00:00:00.000Z", "2026-09-30T22:30:00.000Z"]) {
+        book(&store, at(booked_at), number, |_| {});
+    }
+    // In Berlin, where it is October already half past ten in the evening.
+    let [from, to, end] =
+        ["2026-08-31T22:00:00.000Z", "2026-09-30T22:00:00.000Z", "2026-10-31T23:00:00.000Z"].map(at);
+    let upto = store.journal.state().written_seq;
+    let closed = StatementClosed {
+        by: "finance".into(),
+        period: "2026-09".into(),
+        from,
+        to,
+        upto,
+        total: NanoUsd(0),
+        statement: tollgate_policy::entry::Hash::of(b"text"),
+    };
+    store.journal.append_synced(NOW, Event::StatementClosed(closed)).wait().unwrap();
+    report(&store, &[]);
+    assert_eq!(store.ledger.drop_raw_before(month("2026-11")), Ok(1));
+    assert_eq!(tables(&options), ["usage_2026_09"], "its last hours are of the next period");
+    let october = store.ledger.statement(to, end, upto, upto + 1).unwrap();
+    assert_eq!(october.lines.iter().map(|line| line.requests).sum::<u64>(), 1);
+
+    // Late for a period that is closed: it comes into the next statement too.
+    let folder = crate::fixture::folder();
+    let options = crate::fixture::options(folder.path());
+    let store = open(&options);
+    four_months(&store);
+    book(&store, at("2026-09-15T00:00:00.000Z"), 20, |_| {});
+    report(&store, &[]);
+    assert_eq!(store.ledger.drop_raw_before(month("2026-11")), Ok(1));
+    assert_eq!(tables(&options), ["usage_2026_09", "usage_2026_10", "usage_2026_11"]);
+}
+
+#[test]
 fn records_of_old_months_go_and_their_sums_stay() {
     let folder = folder();
     let options = options(folder.path());

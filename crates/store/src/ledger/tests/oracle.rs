@@ -143,6 +143,14 @@ fn value(dimension: &Dimension, at: UnixMs, settled: &Settled) -> Option<String>
         Dimension::Endpoint => Some(settled.endpoint.clone()),
         Dimension::RequestedModel => settled.model.clone(),
         Dimension::Model => settled.served_model.clone().or(settled.model.clone()),
+        Dimension::FurtherModels => {
+            let mut models: Vec<_> =
+                settled.usage.iterations.iter().filter_map(|one| one.model.clone()).collect();
+            models.retain(|model| Some(model) != settled.served_model.as_ref().or(settled.model.as_ref()));
+            models.sort();
+            models.dedup();
+            (!models.is_empty()).then(|| models.join(","))
+        }
         Dimension::Upstream => Some(settled.upstream.clone()),
         Dimension::Region => settled.region.clone(),
         Dimension::CostCentre => settled.cost_centre.as_ref().map(ToString::to_string),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tollgate_policy::allowance::Selector;
 use tollgate_policy::entry::{Event, Outcome, Settled};
 use tollgate_policy::operator::Role;
+use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::Usage;
 
@@ -230,6 +231,11 @@ fn recent(store: &Store, since: UnixMs) -> Vec<PastUse> {
     found
 }
 
+/// Some requests have all dims in common with another one.
+fn team(number: u64) -> Name {
+    format!("team-{}", number % 4).parse().unwrap()
+}
+
 #[test]
 fn recent_use_is_what_was_settled_since_an_instant() {
     let folder = folder();
@@ -240,9 +246,10 @@ fn recent_use_is_what_was_settled_since_an_instant() {
         let seq = store.journal.admit(NOW, admitted(number)).wait().unwrap();
         let mut settled = settled(number, seq);
         settled.admitted_at = Some(NOW.saturating_add_ms(admitted_day * DAY_MS));
+        settled.scope.team = team(number);
         settled.usage = Usage {
             input_tokens: 1,
-            output_tokens: 2,
+            output_tokens: number,
             cache_write_5m_tokens: 4,
             cache_write_1h_tokens: 8,
             cache_read_tokens: 16,
@@ -261,29 +268,29 @@ fn recent_use_is_what_was_settled_since_an_instant() {
     ];
     for (since, numbers) in expected {
         let found = recent(&store, NOW.saturating_add_ms(since * DAY_MS));
-        let settled: Vec<_> = found.iter().map(|past| (past.at, past.settled_at)).collect();
+        let facts = |past: &PastUse| (past.at, past.settled_at, past.scope.team.clone(), past.output_tokens);
         let day = |days: i64| NOW.saturating_add_ms(days * DAY_MS);
-        let expected: Vec<_> = numbers.iter().map(|number: &usize| rows[*number]).collect();
-        assert_eq!(
-            settled,
-            expected.iter().map(|row| (day(row.0), day(row.1))).collect::<Vec<_>>(),
-            "{since}"
-        );
+        let expected = numbers.iter().map(|number: &u64| {
+            let (admitted_day, settled_day) = rows[*number as usize];
+            (day(admitted_day), day(settled_day), team(*number), *number)
+        });
+        assert_eq!(found.iter().map(facts).collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{since}");
     }
     let last = recent(&store, NOW).pop().unwrap();
     let entry = settled(4, 0);
     let expected = PastUse {
         seq: last.seq,
-        scope: entry.scope,
+        scope: Scope { team: team(4), ..entry.scope },
         key: entry.key,
         endpoint: "messages".into(),
         requested_model: entry.model,
         model: entry.served_model,
+        further_models: None,
         at: NOW,
         settled_at: NOW,
         requests: 1,
         input_tokens: 13,
-        output_tokens: 2,
+        output_tokens: 4,
         cost: entry.cost,
     };
     assert_eq!(last, expected);
