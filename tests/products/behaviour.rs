@@ -66,7 +66,7 @@ pub(crate) async fn faults(serving: &Serving, api: &Running) -> Faults {
 }
 
 /// Nobody without a key is served, nor does the API hear of them.
-async fn strangers(serving: &Serving, api: &Running) -> Faults {
+pub(crate) async fn strangers(serving: &Serving, api: &Running) -> BTreeSet<&'static str> {
     let mut found = Faults::new();
     let upper = ADA.to_ascii_uppercase();
     let others = [
@@ -158,7 +158,7 @@ fn arrival(seen: &Seen, beta: &str) -> Faults {
     let is_noise = |(name, _): &&(String, String)| {
         let is_removed =
             request_action(name.as_bytes()) == Action::Drop && !is_of_one_hop(&name.to_ascii_lowercase());
-        is_removed && name.to_ascii_lowercase() != "x-api-key"
+        is_removed && !name.eq_ignore_ascii_case("x-api-key")
     };
     if seen.headers.iter().any(|header| is_noise(&header)) {
         found.insert("headers.removed");
@@ -372,10 +372,10 @@ pub(crate) async fn tls_door(certificate: &Certificate, api: SocketAddr) -> u16 
             tokio::spawn(async move {
                 // A client that does not trust the certificate hangs up here.
                 let Ok(mut tls) = acceptor.accept(tcp).await else { return };
-                if tls.get_ref().1.server_name() == Some("localhost") {
-                    if let Ok(mut api) = TcpStream::connect(api).await {
-                        let _ = copy_bidirectional(&mut tls, &mut api).await;
-                    }
+                if tls.get_ref().1.server_name() == Some("localhost")
+                    && let Ok(mut api) = TcpStream::connect(api).await
+                {
+                    let _ = copy_bidirectional(&mut tls, &mut api).await;
                 }
             });
         }

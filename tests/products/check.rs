@@ -40,7 +40,7 @@ async fn what_is_generated_is_proven_by_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_in_it_fails_the_check() {
-    let added = ("http-request set-header x-api-key", "http-request add-header x-api-key");
+    const ADDED: (&str, &str) = ("http-request set-header x-api-key", "http-request add-header x-api-key");
     let rows: [Break; 9] = [
         (&NGINX, "nginx.conf", &[("proxy_buffering off;", "")], &["stream.close"]),
         (&NGINX, "nginx.conf", &[("client_max_body_size 32m;", "")], &["body.large"]),
@@ -60,14 +60,14 @@ async fn what_is_broken_in_it_fails_the_check() {
         (
             &HAPROXY,
             "haproxy.cfg",
-            &[("http-request del-header x-api-key", ""), added],
+            &[("http-request del-header x-api-key", ""), ADDED],
             &["auth.leak", "auth.two"],
         ),
         (&CADDY, "Caddyfile", &[("header_up -authorization", "")], &["auth.leak", "auth.two"]),
         (
             &ENVOY,
             "envoy.yaml",
-            &[("OVERWRITE_IF_EXISTS_OR_ADD", "APPEND_IF_EXISTS_OR_ADD")],
+            &[("hide_credentials: true", "hide_credentials: false"), ("OVERWRITE_IF", "APPEND_IF")],
             &["auth.leak", "auth.two"],
         ),
         (&ENVOY, "envoy.yaml", &[("timeout: 0s", "timeout: 1s")], &["stream.silence"]),

@@ -10,5 +10,6 @@ mod caddy;
 mod check;
 mod envoy;
 mod haproxy;
+mod issuer;
 mod nginx;
 mod stage;

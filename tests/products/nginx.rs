@@ -1,7 +1,7 @@
 //! nginx.
 
 use crate::behaviour::{self, faults};
-use crate::stage::{Product, api, make};
+use crate::stage::{ADA, Product, api, make};
 
 pub(crate) static NGINX: Product = Product {
     target: "nginx",
@@ -32,6 +32,16 @@ async fn nginx_limits_each_member() {
 async fn nginx_trusts_the_right_certificate_only() {
     behaviour::trusts_the_right_certificate_only(&NGINX).await;
     behaviour::is_found_without_sni(&NGINX, "proxy_ssl_server_name on;").await;
+}
+
+/// `envsubst` makes an empty text of a variable that is not set.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_key_admits_nobody_to_nginx() {
+    let api = api().await;
+    let made = make(&NGINX, &api.url(), "");
+    made.change("secrets/members.map", ADA, "");
+    let found = behaviour::strangers(&made.serve().await, &api).await;
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,7 @@ fn with_secrets(command: &mut Command) {
 }
 
 /// A plan with two members. `upstream` is a URL, and `more` holds further lines.
-pub(crate) fn plan(listen: SocketAddr, upstream: &str, more: &str) -> String {
+fn plan(listen: SocketAddr, upstream: &str, more: &str) -> String {
     format!(
         "listen: {listen}\nupstream:\n  url: {upstream}\n{more}\nauth:\n  keys:\n    - {{ name: ada, key: env:ADA_KEY }}\n    \
          - {{ name: bob, key: env:BOB_KEY }}\n"
@@ -69,10 +69,15 @@ pub(crate) struct Made {
 
 /// Makes them by the command itself, as people do, with their secrets.
 pub(crate) fn make(product: &'static Product, upstream: &str, more: &str) -> Made {
-    let folder = tempfile::tempdir().unwrap();
     let listen = free_address();
+    make_of(product, listen, &plan(listen, upstream, more))
+}
+
+/// Makes them of a plan.
+pub(crate) fn make_of(product: &'static Product, listen: SocketAddr, plan: &str) -> Made {
+    let folder = tempfile::tempdir().unwrap();
     let plan_file = folder.path().join("plan.yaml");
-    std::fs::write(&plan_file, plan(listen, upstream, more)).unwrap();
+    std::fs::write(&plan_file, plan).unwrap();
     let mut command = Command::new(tollgate());
     command.args(["generate", product.target, "--fill", "--plan"]).arg(&plan_file);
     with_secrets(command.arg("--out").arg(folder.path()));

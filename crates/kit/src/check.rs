@@ -23,6 +23,8 @@ mod scene;
 mod streams;
 pub(crate) mod table;
 mod tls;
+#[cfg(test)]
+mod zoo;
 
 pub(crate) use inferred::{Bound, cheapest, discovered};
 pub(crate) use print::print;

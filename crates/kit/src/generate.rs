@@ -39,6 +39,11 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// What the makers of the product call it.
+    pub(crate) fn product_name(self) -> &'static str {
+        self.product().name
+    }
+
     /// The product.
     fn product(self) -> Product {
         match self {

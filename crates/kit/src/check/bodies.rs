@@ -1,5 +1,7 @@
 //! Looks at what becomes of bodies, on both ways.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use tollgate_simulator::{MAX_BODY_BYTES, Seen};
@@ -9,7 +11,7 @@ use super::{
     scene::{Scene, Trial},
 };
 use crate::{
-    exchange::Answer,
+    exchange::{Answer, ExchangeFault},
     finding::{Finding, Ground, Ground::Proven},
 };
 
@@ -141,8 +143,15 @@ fn padded(scene: &Scene, bytes: usize) -> super::question::Question {
     let text = String::from_utf8_lossy(question.text()).into_owned();
     let padding = "a line of source code; ".repeat(bytes / 20);
     let padding = &padding[..bytes.saturating_sub(text.len())];
-    question.body(text.replace("Say hello.", &format!("Say hello.{padding}")))
+    let question = question.body(text.replace("Say hello.", &format!("Say hello.{padding}")));
+    let silence = UPLOAD.max(scene.patience);
+    question.silence(silence)
 }
+
+/// How long an upload of 32 MiB may take: 10 Mbit/s need half of it.
+const UPLOAD: Duration = Duration::from_secs(60);
+/// How often a request is sent that is refused before it is read. The refusal and the broken connection race each other.
+const REFUSED_TRIES: usize = 4;
 
 /// The largest request that the API takes.
 pub(super) async fn large(scene: &Scene) -> Finding {
@@ -168,7 +177,13 @@ pub(super) async fn large(scene: &Scene) -> Finding {
 
 /// A request that is larger.
 pub(super) async fn over(scene: &Scene) -> Finding {
-    let trial = scene.ask(padded(scene, MAX_BODY_BYTES as usize + 1024)).await;
+    let mut trial = scene.ask(padded(scene, MAX_BODY_BYTES as usize + 1024)).await;
+    for _ in 1..REFUSED_TRIES {
+        if !matches!(trial.answer, Err(ExchangeFault::Broken(_))) {
+            break;
+        }
+        trial = scene.ask(padded(scene, MAX_BODY_BYTES as usize + 1024)).await;
+    }
     let finding = match &trial.answer {
         Ok(answer) if answer.status != 413 => {
             Finding::fail(&OVER, Proven, format!("it is answered with status {}", answer.status))

@@ -250,6 +250,29 @@ mod tests {
         assert_eq!(cheapest(&[], at), "claude-haiku-5-5");
     }
 
+    #[tokio::test]
+    async fn what_may_be_billed_stays_within_the_bound() {
+        let provider =
+            tollgate_simulator::Simulator::start(tollgate_simulator::Config::default()).await.unwrap();
+        let way = crate::dial::Way::to(provider.url().parse().unwrap());
+        let token = "a-credential-of-a-client".parse().ok();
+        let scene = Scene::new(way, token, "claude-haiku-5-5".to_owned(), Duration::from_secs(10), 1);
+        super::super::check(&scene, None).await;
+        let asked = provider.record().requests();
+        let billed: Vec<_> = asked.iter().filter(|seen| seen.target.starts_with("/v1/messages?")).collect();
+        assert!((8..=BILLED_AT_MOST as usize).contains(&billed.len()), "{}", billed.len());
+        for seen in billed {
+            assert!(seen.body_bytes <= BODY_BYTES, "{seen:?}");
+            let body: Value = serde_json::from_slice(&seen.body).unwrap();
+            assert!(body["max_tokens"].as_u64().unwrap_or(0) <= OUTPUT_TOKENS, "{body}");
+            assert!(!body.to_string().contains("[[sim:"), "a live provider gets no directives: {body}");
+        }
+        let once = Bound::of("claude-haiku-5-5", UnixMs(1_795_000_000_000));
+        assert!(
+            once.cost > NanoUsd(0) && once.cost < Bound::of("unheard-of", UnixMs(1_795_000_000_000)).cost
+        );
+    }
+
     #[test]
     fn headers_are_forwarded_only_where_a_difference_shows_it() {
         let fail = |rule| Finding::fail(rule, Inferred, "");

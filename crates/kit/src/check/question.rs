@@ -131,7 +131,7 @@ impl Question {
 
     /// Waits so long for the next byte, and a little longer for all.
     pub(crate) fn silence(mut self, silence: Duration) -> Self {
-        self.ask.silence = silence;
+        self.ask = self.ask.silence(silence);
         self.limit = self.limit.max(silence + Duration::from_secs(5));
         self
     }

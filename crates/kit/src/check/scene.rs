@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -27,7 +27,7 @@ const PLACES: usize = 8;
 /// How long the probe may take to note the end of an exchange whose end we have seen.
 const NOTED_WITHIN: Duration = Duration::from_secs(3);
 /// How often a request is sent that a limit of the gateway refuses, and how long its `retry-after` is obeyed.
-const TRIES: usize = 3;
+const TRIES: usize = 6;
 const WAIT_AT_MOST: Duration = Duration::from_secs(20);
 /// Bodies of answers up to this length are searched for credentials.
 const SEARCHED_BYTES: usize = 1 << 20;
@@ -48,6 +48,7 @@ pub(crate) struct Scene {
     run: u64,
     count: AtomicU32,
     places: Semaphore,
+    is_patient: AtomicBool,
     notes: Mutex<Notes>,
 }
 
@@ -77,7 +78,8 @@ impl Scene {
     /// A scene without a probe. `run` tells one run from another; it is no secret.
     pub(crate) fn new(way: Way, token: Option<Token>, model: String, patience: Duration, run: u64) -> Self {
         let (count, places, notes) = (AtomicU32::new(0), Semaphore::new(PLACES), Mutex::default());
-        Self { way, token, model, patience, probe: None, run, count, places, notes }
+        let is_patient = AtomicBool::new(true);
+        Self { way, token, model, patience, probe: None, run, count, places, is_patient, notes }
     }
 
     /// Starts the probe, to which the gateway's upstream must point.
@@ -127,9 +129,13 @@ impl Scene {
     /// Asks, and looks at what reached the probe. What a limit of the gateway refuses is asked again when it says.
     pub(crate) async fn ask(&self, question: Question) -> Trial {
         let mut trial = self.once(&question).await;
-        for _ in 1..TRIES {
+        for tried in 1..=TRIES {
             let Some(wait) = self.limited(&trial) else { break };
-            if wait > WAIT_AT_MOST {
+            // What had no room after all these tries tells that the next will have none either.
+            if tried == TRIES || wait > WAIT_AT_MOST {
+                self.is_patient.store(false, Ordering::Relaxed);
+            }
+            if !self.is_patient.load(Ordering::Relaxed) {
                 break;
             }
             tokio::time::sleep(wait).await;

@@ -43,7 +43,9 @@ pub(super) async fn certificate(scene: &Scene, first: &Trial) -> Option<Vec<Find
     match (&first.answer, scene.way.dial().await) {
         (_, Ok(dialed)) => {
             let seen = dialed.tls.unwrap_or_default();
-            Some(vec![version(&scene.way, &seen).await, chain(&seen)])
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let now = i64::try_from(now).unwrap_or(i64::MAX);
+            Some(vec![version(&scene.way, &seen).await, chain(&seen, now)])
         }
         (Err(ExchangeFault::Dial(_)), Err(DialFault { seen: Some(seen), says, .. }))
             if seen.distrust.is_some() =>
@@ -55,15 +57,15 @@ pub(super) async fn certificate(scene: &Scene, first: &Trial) -> Option<Vec<Find
     }
 }
 
-fn chain(seen: &Seen) -> Finding {
+/// A chain that is trusted, at this Unix second.
+fn chain(seen: &Seen, now: i64) -> Finding {
     let Some((_, until)) = seen.chain.first().and_then(validity) else {
         return Finding::unknown(
             &TLS_CHAIN,
             "the certificate does not say in a known form until when it is valid",
         );
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let days = (until - i64::try_from(now).unwrap_or(i64::MAX)).div_euclid(DAY_SECONDS);
+    let days = (until - now).div_euclid(DAY_SECONDS);
     let finding = if days < LEFT_DAYS {
         Finding::fail(&TLS_CHAIN, Proven, format!("the certificate expires in {days} days"))
     } else {
@@ -197,6 +199,7 @@ fn time(tag: u8, text: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Outcome::{Fail, Pass, Unknown};
 
     #[test]
     fn the_validity_of_a_certificate_is_read() {
@@ -208,9 +211,46 @@ mod tests {
         let (from, until) = validity(certificate.der()).unwrap();
         assert_eq!(
             (instant(from).as_str(), instant(until).as_str()),
-            ("2024-02-29T00:00:00Z", "2051-01-02T00:00:00Z")
+            ("2024-02-29T00:00:00.000Z", "2051-01-02T00:00:00.000Z")
         );
         assert_eq!(validity(&CertificateDer::from(vec![0x30, 0x82, 0xff])), None);
+    }
+
+    #[test]
+    fn a_certificate_is_well_until_three_weeks_before_its_end() {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2027, 1, 31);
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let seen = Seen { chain: vec![certificate.der().clone()], ..Seen::default() };
+        let end = validity(certificate.der()).unwrap().1;
+        let outcome = |days: i64| chain(&seen, end - days * DAY_SECONDS).outcome;
+        assert_eq!((outcome(22), outcome(21), outcome(20)), (Pass(Proven), Pass(Proven), Fail(Proven)));
+        assert_eq!(chain(&Seen::default(), end).outcome, Unknown);
+    }
+
+    /// Servers that answer the old hello with these bytes and close.
+    #[tokio::test]
+    async fn a_server_that_agrees_to_an_old_version_is_told_from_one_that_refuses() {
+        let rows: [(&[u8], Result<bool, ()>); 3] = [
+            (&[22, 3, 2, 0, 4, 2, 0, 0, 0], Ok(true)),
+            (&[21, 3, 2, 0, 2, 2, 70], Ok(false)),
+            (&[], Ok(false)),
+        ];
+        for (says, expected) in rows {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("https://{}", listener.local_addr().unwrap());
+            let server = tokio::spawn(async move {
+                let (mut tcp, _) = listener.accept().await.unwrap();
+                let mut head = [0; 5];
+                tcp.read_exact(&mut head).await.unwrap();
+                let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+                tcp.read_exact(&mut hello).await.unwrap();
+                tcp.write_all(says).await.unwrap();
+            });
+            let told = old_hello(&Way::to(url.parse().unwrap())).await;
+            assert_eq!(told.map_err(drop), expected, "{says:?}");
+            server.await.unwrap();
+        }
     }
 
     #[test]

@@ -146,6 +146,9 @@ impl Check {
                 let bound = Bound::of(&scene.model, began_at);
                 bound_is_borne(bound, self.max_cost.0, &scene.model, printer)?;
             }
+            if let Some(idle) = idle {
+                printer.say(&format!("a pause of {} s will be waited for", idle.as_secs()));
+            }
             let Checked { findings, product, is_unreachable } = check::check(&scene, idle).await;
             let secrets = check::secrets(&scene);
             let mut report = Report {

@@ -69,7 +69,7 @@ impl Generate {
             }
             None => printer.answer(&shown(&output))?,
         }
-        tell("it does not do:", &output.cannot, printer);
+        tell(&format!("{} does not do here:", target.product_name()), &output.cannot, printer);
         tell("next:", &output.next, printer);
         Ok(Status::Done)
     }

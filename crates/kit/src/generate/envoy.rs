@@ -153,8 +153,9 @@ fn descriptor(member: Option<&Member>, bucket: &str) -> String {
 }
 
 fn errors() -> String {
-    // Envoy answers 503 where no connection to the API comes about, and 408 where a client is silent.
-    [(400, 400), (401, 401), (404, 404), (408, 504), (413, 413), (429, 429), (503, 502), (504, 504)]
+    // Envoy answers 503 where no connection to the API comes about, 408 where a client is silent, and 403 where a token
+    // is meant for somebody else.
+    [(400, 400), (401, 401), (403, 401), (404, 404), (408, 504), (413, 413), (429, 429), (503, 502), (504, 504)]
         .map(|(status, of)| {
             // Claude Code asks again after a 401, for minutes, unless it is told not to.
             let more =

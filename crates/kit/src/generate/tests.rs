@@ -69,89 +69,83 @@ fn every_file_tells_whose_product_it_is_for_and_what_that_can_not_do() {
     }
 }
 
-/// The mistakes of `reference/vendors.md` and of the configurations that go round, as texts that must be in a file or
-/// must not.
+/// The mistakes of configurations that go round, as texts that must be in a file and texts that must not.
+static MISTAKES: [(Target, &str, &[&str], &[&str]); 4] = [
+    (
+        Target::Nginx,
+        "nginx.conf",
+        &[
+            "proxy_buffering off;",
+            "proxy_request_buffering off;",
+            "gzip off;",
+            "proxy_http_version 1.1;",
+            "proxy_ssl_server_name on;",
+            "proxy_ssl_verify on;",
+            "client_max_body_size 32m;",
+            "proxy_read_timeout 600s;",
+            "proxy_next_upstream off;",
+            "proxy_set_header authorization \"\";",
+            "location = /v1/messages {",
+            "/v1/messages/count_tokens",
+            "location = /health {",
+            "location = /api/hello {",
+            "proxy_set_header Host api.example.com;",
+            "limit_req_zone $member",
+        ],
+        &["${", "anthropic-client-version", "Bearer $", "proxy_pass_request_headers", "$binary_remote_addr"],
+    ),
+    (
+        Target::Haproxy,
+        "haproxy.cfg",
+        &[
+            "del-header authorization",
+            "del-header x-api-key",
+            "set-header x-api-key \"${ANTHROPIC_API_KEY}\"",
+            "sni str(api.example.com)",
+            "verify required",
+            "verifyhost api.example.com",
+            "timeout server 600s",
+            "retries 0",
+            "option abortonclose",
+            "path /v1/messages",
+            "33554432",
+        ],
+        &["verify none", "add-header authorization", "option http-buffer-request"],
+    ),
+    (
+        Target::Caddy,
+        "Caddyfile",
+        &[
+            "header_up -authorization",
+            "header_up x-api-key {$ANTHROPIC_API_KEY}",
+            "tls_server_name api.example.com",
+            "response_header_timeout 600s",
+            "compression off",
+            "33554432",
+        ],
+        &["tls_insecure_skip_verify", "header_up Authorization"],
+    ),
+    (
+        Target::Envoy,
+        "envoy.yaml.template",
+        &[
+            "sni: api.example.com",
+            "match_typed_subject_alt_names",
+            "timeout: 0s",
+            "stream_idle_timeout: 600s",
+            "OVERWRITE_IF_EXISTS_OR_ADD",
+            "- authorization",
+            "hide_credentials: true",
+            "33554433",
+        ],
+        &["envoy.filters.http.buffer", "APPEND_IF_EXISTS_OR_ADD", "retry_policy"],
+    ),
+];
+
 #[test]
 fn known_mistakes_are_not_made() {
     let https = "upstream: { url: 'https://api.example.com' }";
-    let rows: [(Target, &str, &[&str], &[&str]); 4] = [
-        (
-            Target::Nginx,
-            "nginx.conf",
-            &[
-                "proxy_buffering off;",
-                "proxy_request_buffering off;",
-                "gzip off;",
-                "proxy_http_version 1.1;",
-                "proxy_ssl_server_name on;",
-                "proxy_ssl_verify on;",
-                "client_max_body_size 32m;",
-                "proxy_read_timeout 600s;",
-                "proxy_next_upstream off;",
-                "proxy_set_header authorization \"\";",
-                "location = /v1/messages {",
-                "/v1/messages/count_tokens",
-                "location = /health {",
-                "location = /api/hello {",
-                "proxy_set_header Host api.example.com;",
-                "limit_req_zone $member",
-            ],
-            &[
-                "${",
-                "anthropic-client-version",
-                "Bearer $",
-                "proxy_pass_request_headers",
-                "$binary_remote_addr",
-            ],
-        ),
-        (
-            Target::Haproxy,
-            "haproxy.cfg",
-            &[
-                "del-header authorization",
-                "del-header x-api-key",
-                "set-header x-api-key \"${ANTHROPIC_API_KEY}\"",
-                "sni str(api.example.com)",
-                "verify required",
-                "verifyhost api.example.com",
-                "timeout server 600s",
-                "retries 0",
-                "option abortonclose",
-                "path /v1/messages",
-                "33554432",
-            ],
-            &["verify none", "add-header authorization", "option http-buffer-request"],
-        ),
-        (
-            Target::Caddy,
-            "Caddyfile",
-            &[
-                "header_up -authorization",
-                "header_up x-api-key {$ANTHROPIC_API_KEY}",
-                "tls_server_name api.example.com",
-                "response_header_timeout 600s",
-                "compression off",
-                "33554432",
-            ],
-            &["tls_insecure_skip_verify", "header_up Authorization"],
-        ),
-        (
-            Target::Envoy,
-            "envoy.yaml.template",
-            &[
-                "sni: api.example.com",
-                "match_typed_subject_alt_names",
-                "timeout: 0s",
-                "stream_idle_timeout: 600s",
-                "OVERWRITE_IF_EXISTS_OR_ADD",
-                "- authorization",
-                "hide_credentials: true",
-                "33554433",
-            ],
-            &["envoy.filters.http.buffer", "APPEND_IF_EXISTS_OR_ADD", "retry_policy"],
-        ),
-    ];
-    for (target, path, wanted, unwanted) in rows {
+    for (target, path, wanted, unwanted) in MISTAKES {
         let files = made(target, https);
         for text in wanted {
             assert!(files[path].contains(text), "{path} lacks {text}");

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::run::{Gateway, Ran, Server, ran, tollgate};
 
 const TOKEN: &str = "canary-client-token-51";
+const UPSTREAM_KEY: &str = "sk-ant-canary-upstream-52";
 
 /// A port where nothing listens, for a probe to take.
 fn free_port() -> u16 {
@@ -276,7 +277,7 @@ fn an_expired_certificate_is_named_with_its_days() {
     let checked = check(&url, TOKEN, &more);
     assert_eq!(checked.status, 1, "{}{}", checked.out, checked.err);
     assert!(
-        checked.out.contains("valid: from 2020-01-01T00:00:00Z to 2021-01-01T00:00:00Z"),
+        checked.out.contains("valid: from 2020-01-01T00:00:00.000Z to 2021-01-01T00:00:00.000Z"),
         "{}",
         checked.out
     );
@@ -289,4 +290,63 @@ fn shake_hands(mut tcp: TcpStream, config: &Arc<rustls::ServerConfig>) {
     let mut stream = rustls::Stream::new(&mut connection, &mut tcp);
     let _ = stream.read(&mut [0; 1]);
     let _ = stream.flush();
+}
+
+#[test]
+fn no_form_of_the_report_shows_what_a_leaking_gateway_gave_away() {
+    for animal in ["keeps-authorization", "leaks-upstream-key"] {
+        let probe = format!("127.0.0.1:{}", free_port());
+        let upstream = format!("http://{probe}");
+        let mut command = tollgate(&["simulate", "--animal", animal, "--upstream", &upstream]);
+        command.args(["--listen", "127.0.0.1:0", "--api-key-env", "KEY", "--upstream-key-env", "UPSTREAM"]);
+        command.env("KEY", TOKEN).env("UPSTREAM", UPSTREAM_KEY);
+        let server = Server::start(command);
+        let url = server.line("http://");
+        for format in ["text", "json", "junit", "sarif", "markdown"] {
+            let checked = check(&url, TOKEN, &["--probe-listen", &probe, "--format", format, "--verbose"]);
+            assert_eq!(checked.status, 1, "{}", checked.out);
+            for secret in [TOKEN, UPSTREAM_KEY] {
+                assert!(!checked.out.contains(secret) && !checked.err.contains(secret), "{animal} {format}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_form_of_the_report_shows_a_credential_that_an_answer_quotes() {
+    let script = format!(r#"{{"rules":[{{"do":"status=403; message=\"{TOKEN} may not\""}}]}}"#);
+    let (_server, url, _folder) = keyed_provider(&script);
+    for format in ["text", "json", "junit", "sarif", "markdown"] {
+        let checked = check(&url, TOKEN, &["--format", format, "--verbose"]);
+        assert_eq!(checked.status, 1, "{}", checked.out);
+        assert!(checked.out.contains("hidden") && !checked.out.contains(TOKEN), "{format}: {}", checked.out);
+    }
+}
+
+#[test]
+fn a_gateway_with_tls_is_looked_at_for_its_version_and_its_certificate() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (cert, key) = (file("cert.pem", certificate.pem()), file("key.pem", key.serialize_pem()));
+    let config = file("tollgate.yaml", format!("listen:\n  tls: {{ cert: {cert}, key: {key} }}\n"));
+    let probe = format!("127.0.0.1:{}", free_port());
+    let gateway = Gateway::start_with(&format!("http://{probe}"), &["--config", &config]);
+    let token = gateway.key("platform");
+    let port = gateway.clients.rsplit(':').next().unwrap().to_owned();
+    let url = format!("https://localhost:{port}");
+    let checked = check(&url, &token, &["--probe-listen", &probe, "--ca-file", &cert, "--format", "json"]);
+    assert_eq!(checked.status, 0, "{}{}", checked.out, checked.err);
+    for rule in ["tls.used", "tls.version", "tls.chain"] {
+        assert_eq!(outcome(&checked.out, rule), "pass", "{rule}");
+    }
+    let stranger = check(&url, &token, &["--probe-listen", &probe]);
+    assert_eq!(stranger.status, 1, "{}", stranger.out);
+    assert!(stranger.out.contains("NODE_EXTRA_CA_CERTS"), "{}", stranger.out);
 }

@@ -227,23 +227,26 @@ pub(super) fn flatten_system(outgoing: &mut Outgoing, _: &Terms) {
 
 /// Writes `\uXXXX` as the character that it stands for, and leaves everything else as it is.
 pub(super) fn unescape(outgoing: &mut Outgoing, _: &Terms) {
-    let body = &outgoing.body;
-    let mut text = Vec::with_capacity(body.len());
-    let mut at = 0;
-    while at < body.len() {
-        match escaped(&body[at..]) {
+    let mut rest = outgoing.body.as_ref();
+    let mut text = Vec::with_capacity(rest.len());
+    while let Some(plain) = rest.iter().position(|byte| *byte == b'\\') {
+        text.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
+        let length = match escaped(rest) {
             Some(character) => {
                 text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                at += 6;
+                6
             }
             None => {
                 // The byte behind a backslash belongs to it.
-                let length = if body[at] == b'\\' { 2.min(body.len() - at) } else { 1 };
-                text.extend_from_slice(&body[at..at + length]);
-                at += length;
+                let length = rest.len().min(2);
+                text.extend_from_slice(&rest[..length]);
+                length
             }
-        }
+        };
+        rest = &rest[length..];
     }
+    text.extend_from_slice(rest);
     outgoing.body = text.into();
 }
 
@@ -255,5 +258,13 @@ fn escaped(text: &[u8]) -> Option<char> {
 }
 
 pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+    let Some(first) = part.first() else { return true };
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| byte == first) {
+        if rest[at..].starts_with(part) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
 }

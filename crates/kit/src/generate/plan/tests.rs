@@ -49,3 +49,10 @@ fn files_of_secrets_get_variables() {
         assert_eq!(variable(&secret.parse().unwrap()), named, "{secret}");
     }
 }
+
+#[test]
+fn the_plan_of_the_guide_is_one() {
+    let guide = include_str!("../../../../../docs/guide/generating.md");
+    let text = guide.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(read(text).unwrap().secrets().len(), 3);
+}
