@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod secret;
 pub mod size;
 pub mod snapshot;
+pub mod tree;
 pub mod url;
 pub mod window;
 
@@ -32,7 +33,6 @@ mod compile;
 mod leaf;
 mod reference;
 mod schema;
-mod tree;
 
 pub use address::Address;
 pub use compile::{compile, compile_priced, unserved};

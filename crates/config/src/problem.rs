@@ -1,6 +1,6 @@
 //! What is wrong with a document, where, and how to repair it.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// How much a problem matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,9 +111,11 @@ impl std::error::Error for Problem {}
 
 /// A place in a text: line and column, both from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
+pub struct Place {
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
 }
 
 /// Whether the text holds something that looks like a secret.
@@ -122,22 +124,32 @@ pub(crate) fn holds_secret(text: &str) -> bool {
 }
 
 /// The text with every run that looks like a secret, or like a PEM body, replaced by `(hidden)`.
-pub(crate) fn conceal(text: &str) -> String {
+#[must_use]
+pub fn conceal(text: &str) -> String {
     if text.contains("PRIVATE KEY") {
         return "(hidden)".to_owned();
     }
     let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(is_secret_char) {
-        let run = &rest[start..];
-        let end = run.find(|c| !is_secret_char(c)).unwrap_or(run.len());
-        let (run, after) = run.split_at(end);
-        shown.push_str(&rest[..start]);
-        shown.push_str(if looks_secret(run) { "(hidden)" } else { run });
-        rest = after;
+    let mut end = 0;
+    for secret in secrets(text) {
+        shown.push_str(&text[end..secret.start]);
+        shown.push_str("(hidden)");
+        end = secret.end;
     }
-    shown.push_str(rest);
+    shown.push_str(&text[end..]);
     shown
+}
+
+/// Where runs are that look like secrets, in bytes.
+pub fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + text[from..].find(is_secret_char)?;
+        let run = &text[start..];
+        from = start + run.find(|c| !is_secret_char(c)).unwrap_or(run.len());
+        Some(start..from)
+    })
+    .filter(|run| looks_secret(&text[run.clone()]))
 }
 
 fn is_secret_char(c: char) -> bool {

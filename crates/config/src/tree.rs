@@ -2,7 +2,7 @@
 //!
 //! The library that reads YAML is used here and nowhere else. Reading into a tree first, not
 //! straight into the document, is what lets the loader report all problems at once: a typed
-//! reader stops at the first.
+//! reader stops at the first. The linter of other products' files reads them in the same way.
 
 use crate::problem::{Place, Problem};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -11,22 +11,29 @@ use std::fmt;
 
 /// A value and where it starts.
 #[derive(Debug)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
+pub struct Node {
+    /// Where it starts.
+    pub place: Place,
     /// Where its text is: the offset and the length in bytes, where the reader knows them.
     bytes: Option<(u64, u64)>,
-    pub(crate) value: Value,
+    /// The value.
+    pub value: Value,
 }
 
 /// A YAML value.
 #[derive(Debug)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing, or `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number of 64 bits.
     Integer(i64),
     /// A number with a fraction, or too large for 64 bits, as it is written.
     OtherNumber(String),
+    /// A text, without its quotes and its tag.
     Text(String),
+    /// A sequence.
     List(Vec<Node>),
     /// Keys in the order of the text; a key may appear twice, which the reader of the tree judges.
     Map(Vec<(Key, Node)>),
@@ -34,14 +41,47 @@ pub(crate) enum Value {
 
 /// The name of a field and where it starts.
 #[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) place: Place,
-    pub(crate) name: String,
+pub struct Key {
+    /// Where it starts.
+    pub place: Place,
+    /// The name.
+    pub name: String,
 }
 
 impl Node {
+    /// The fields of a map; none of anything else.
+    #[must_use]
+    pub fn fields(&self) -> &[(Key, Node)] {
+        if let Value::Map(fields) = &self.value { fields } else { &[] }
+    }
+
+    /// The items of a list; none of anything else.
+    #[must_use]
+    pub fn items(&self) -> &[Node] {
+        if let Value::List(items) = &self.value { items } else { &[] }
+    }
+
+    /// The value of this field of a map, the first of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.fields().iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+    }
+
+    /// The value that these names lead to, one map inside the other.
+    #[must_use]
+    pub fn find(&self, path: &[&str]) -> Option<&Node> {
+        path.iter().try_fold(self, |node, name| node.get(name))
+    }
+
+    /// The text, of a text.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
     /// What kind of value it is, with its article, for a sentence.
-    pub(crate) fn noun(&self) -> &'static str {
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
         match &self.value {
             Value::Null => "empty",
             Value::Bool(_) => "a flag",
@@ -88,19 +128,39 @@ pub(crate) fn read(text: &str) -> Result<Node, Problem> {
         let place = Place { line: 1, column: 1 };
         return Ok(Node { place, bytes: None, value: Value::Null });
     }
-    let options = serde_saphyr::options! {
+    let mut tree = serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options())
+        .map(Node::from)
+        .map_err(|error| unreadable(&error))?;
+    tree.spell_numbers(text);
+    Ok(tree)
+}
+
+/// The trees of a text with any number of documents, empty ones left out. A text without any value has none.
+///
+/// # Errors
+///
+/// The one problem that makes the text unreadable as YAML. Also where it is nested deeper than 64 levels, or has more
+/// than 250,000 nodes, counting those that aliases repeat.
+pub fn read_all(text: &str) -> Result<Vec<Node>, Problem> {
+    if is_blank(text) {
+        return Ok(Vec::new());
+    }
+    let trees = serde_saphyr::from_multiple_with_options::<Spanned<Value>>(text, options());
+    let mut trees: Vec<Node> =
+        trees.map_err(|error| unreadable(&error))?.into_iter().map(Node::from).collect();
+    trees.iter_mut().for_each(|tree| tree.spell_numbers(text));
+    Ok(trees)
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
         with_snippet: false,
         strict_booleans: true,
         // Repeated keys and merge keys become ordinary problems, reported with the others.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-    };
-    let mut tree = serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
-        .map(Node::from)
-        .map_err(|error| unreadable(&error))?;
-    tree.spell_numbers(text);
-    Ok(tree)
+    }
 }
 
 /// Whether there is nothing but white space, comments and document markers.

@@ -2,8 +2,8 @@
 
 use crate::{
     command::{
-        Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Key, Operator, Price, Reconcile, Serve,
-        Session, Setup, Simulate, Statement, Usage, User,
+        Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Key, Lint, Operator, Price,
+        Reconcile, Serve, Session, Setup, Simulate, Statement, Usage, User,
     },
     fault::Fault,
     printer::Printer,
@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Audit(Audit),
     Config(Config),
     Generate(Generate),
+    Lint(Lint),
     Setup(Setup),
     Operator(Operator),
     User(User),
@@ -81,6 +82,7 @@ impl Command {
             Self::Audit(command) => command.run(printer),
             Self::Config(command) => command.run(printer),
             Self::Generate(command) => command.run(printer),
+            Self::Lint(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
             Self::User(command) => command.run(printer),

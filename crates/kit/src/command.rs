@@ -2,13 +2,14 @@
 
 mod allowance;
 pub(crate) mod audit;
-mod check;
+pub(crate) mod check;
 mod client;
 pub(crate) mod config;
 mod demo;
 mod doctor;
 mod generate;
 pub(crate) mod key;
+mod lint;
 mod operator;
 mod price;
 mod reconcile;
@@ -29,6 +30,7 @@ pub(crate) use demo::Demo;
 pub(crate) use doctor::Doctor;
 pub(crate) use generate::Generate;
 pub(crate) use key::Key;
+pub(crate) use lint::Lint;
 pub(crate) use operator::Operator;
 pub(crate) use price::Price;
 pub(crate) use reconcile::Reconcile;

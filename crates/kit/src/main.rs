@@ -19,6 +19,7 @@ mod finding;
 mod generate;
 mod http;
 mod json;
+mod lint;
 mod log;
 mod memory;
 mod money;

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, env, fmt::Write, fs, path::Path};
 
 use super::{Rule, Severity};
-use crate::{check, doctor};
+use crate::{check, doctor, lint};
 
 const HEAD: &str = "\
 # Rules
 
 <!-- Made from crates/kit. To renew it: TOLLGATE_UPDATE=1 cargo test -p tollgate the_reference_is_current -->
 
-What `tollgate check` and `tollgate doctor` look at. A report names each rule by its id, and says
+What `tollgate check`, `tollgate doctor` and `tollgate lint` look at. A report names each rule by its id, and says
 whether it holds, does not hold or could not be told, and whether that is proven (both sides were seen) or inferred.
 
 A rule that is an error makes the verdict bad. A warning is something that clients can do without, or that will hurt
@@ -27,8 +27,17 @@ const DOCTOR: &str = "\
 What must hold between a client and a gateway.
 ";
 
-const TABLES: [(&str, &str, &[&Rule]); 2] =
-    [("tollgate check", CHECK, check::rules::TABLE), ("tollgate doctor", DOCTOR, doctor::rules::TABLE)];
+const LINT: &str = "\
+What must hold of the configuration of a gateway, as far as its files show it. Those whose ids begin with `lint` are
+about every product in whose files the fault can be seen, the others about one. [The guide](../guide/linting.md) says
+how to go about it.
+";
+
+const TABLES: [(&str, &str, &[&Rule]); 3] = [
+    ("tollgate check", CHECK, check::rules::TABLE),
+    ("tollgate doctor", DOCTOR, doctor::rules::TABLE),
+    ("tollgate lint", LINT, lint::rules::TABLE),
+];
 
 #[test]
 fn the_reference_is_current() {

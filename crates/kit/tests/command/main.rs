@@ -12,6 +12,7 @@ mod doctor;
 mod focus;
 mod generate;
 mod key;
+mod lint;
 mod listener;
 mod operator;
 mod price;

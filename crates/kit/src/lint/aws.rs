@@ -1,0 +1,239 @@
+//! What is wrong with an API of AWS API Gateway: a template of CloudFormation, or an OpenAPI document with integrations.
+
+use super::{
+    Kind, Notes,
+    headers::{CREDENTIALS, Set, is_open, judge},
+    listed, rules,
+};
+use std::collections::BTreeSet;
+use tollgate_config::{
+    problem::Place,
+    tree::{Key, Node, Value},
+};
+
+const KEEP: &str = "# Remove the mapping: HTTP_PROXY passes all headers of the client by itself.";
+const API_KEY: &str = "integration.request.header.x-api-key: context.authorizer.apiKey";
+
+/// The silence that Claude Code bears, and the longest that AWS lets an integration take, in milliseconds.
+const TIMEOUT_MS: std::ops::RangeInclusive<i64> = 300_000..=900_000;
+
+/// Looks at one document.
+pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
+    open_api(tree, notes);
+    for (_, resource) in tree.get("Resources").map(Node::fields).unwrap_or_default() {
+        let kind = resource.get("Type").and_then(Node::text).unwrap_or_default();
+        let Some(properties) = resource.get("Properties") else { continue };
+        match kind {
+            "AWS::ApiGateway::RestApi" => rest_api(resource, properties, notes),
+            "AWS::ApiGateway::Method" => method(properties, notes),
+            "AWS::Serverless::HttpApi" => http_api(resource.place, notes),
+            "AWS::ApiGatewayV2::Api"
+                if properties.get("ProtocolType").and_then(Node::text) != Some("WEBSOCKET") =>
+            {
+                http_api(resource.place, notes);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn http_api(place: Place, notes: &mut Notes<'_>) {
+    let says = "an HTTP API ends every request after 30 s and does not stream";
+    notes.add(&rules::AWS_HTTP_API, place, says, "Type: AWS::ApiGateway::RestApi");
+}
+
+fn rest_api(resource: &Node, properties: &Node, notes: &mut Notes<'_>) {
+    let types = properties.find(&["EndpointConfiguration", "Types"]);
+    let is_near = |node: &Node| matches!(node.text(), Some("REGIONAL" | "PRIVATE"));
+    if !types.is_some_and(|types| types.items().iter().any(is_near)) {
+        let says = "the endpoint is edge-optimised, the default, which ends streams after 30 s of silence";
+        let place = types.map_or(resource.place, |types| types.place);
+        notes.add(&rules::AWS_EDGE, place, says, "EndpointConfiguration:\n  Types: [REGIONAL]");
+    }
+    compression(properties.get("MinimumCompressionSize"), notes);
+    if let Some(body) = properties.get("Body") {
+        open_api(body, notes);
+    }
+}
+
+fn compression(size: Option<&Node>, notes: &mut Notes<'_>) {
+    if let Some(size) = size {
+        let says = "answers are compressed, which can not be with streams";
+        notes.add(&rules::COMPRESSION, size.place, says, "# Remove it.");
+    }
+}
+
+/// An OpenAPI document.
+fn open_api(document: &Node, notes: &mut Notes<'_>) {
+    compression(document.get("x-amazon-apigateway-minimum-compression-size"), notes);
+    let paths = document.get("paths").map(Node::fields).unwrap_or_default();
+    let mut served = Vec::new();
+    for (path, item) in paths {
+        for (_, operation) in item.fields() {
+            let Some(node) = operation.get("x-amazon-apigateway-integration") else { continue };
+            if !mentions(node, "anthropic") && !path.name.contains("/v1/") {
+                continue;
+            }
+            served.push(path);
+            let parameters = [item, operation].into_iter().filter_map(|one| one.get("parameters"));
+            let names = parameters.flat_map(Node::items).filter_map(|one| one.get("name")?.text());
+            let security = operation.get("security").or(document.get("security"));
+            let integration = Integration {
+                place: node.place,
+                kind: node.get("type"),
+                mode: node.get("responseTransferMode"),
+                timeout: node.get("timeoutInMillis"),
+                mappings: node.get("requestParameters").map(Node::fields).unwrap_or_default(),
+                declared: names.map(str::to_ascii_lowercase).collect(),
+                // A requirement without a scheme asks for nothing (OpenAPI 3.0, security requirement object).
+                is_open: security
+                    .is_none_or(|security| security.items().iter().all(|one| one.fields().is_empty())),
+            };
+            if let Some(format) = node.get("payloadFormatVersion") {
+                http_api(format.place, notes);
+            } else {
+                integration.lint(("responseTransferMode", "timeoutInMillis"), notes);
+            }
+        }
+    }
+    endpoints(&served, notes);
+}
+
+/// A method of CloudFormation.
+fn method(properties: &Node, notes: &mut Notes<'_>) {
+    let Some(node) = properties.get("Integration").filter(|node| mentions(node, "anthropic")) else { return };
+    let declared = properties.get("RequestParameters").map(Node::fields).unwrap_or_default();
+    let names = declared.iter().filter_map(|(key, _)| key.name.strip_prefix("method.request.header."));
+    let needs_key =
+        matches!(properties.get("ApiKeyRequired").map(|node| &node.value), Some(Value::Bool(true)));
+    let authorization = properties.get("AuthorizationType").and_then(Node::text);
+    let integration = Integration {
+        place: node.place,
+        kind: node.get("Type"),
+        mode: node.get("ResponseTransferMode"),
+        timeout: node.get("TimeoutInMillis"),
+        mappings: node.get("RequestParameters").map(Node::fields).unwrap_or_default(),
+        declared: names.map(str::to_ascii_lowercase).collect(),
+        is_open: !needs_key && matches!(authorization, None | Some("NONE")),
+    };
+    integration.lint(("ResponseTransferMode", "TimeoutInMillis"), notes);
+}
+
+/// What the two forms say about an integration.
+struct Integration<'a> {
+    place: Place,
+    kind: Option<&'a Node>,
+    mode: Option<&'a Node>,
+    timeout: Option<&'a Node>,
+    mappings: &'a [(Key, Node)],
+    /// Headers that the method declares, in lower case.
+    declared: BTreeSet<String>,
+    /// Whether nobody is asked for a credential.
+    is_open: bool,
+}
+
+impl Integration<'_> {
+    fn lint(&self, (mode, timeout): (&str, &str), notes: &mut Notes<'_>) {
+        let text = |node: Option<&Node>| node.and_then(Node::text).unwrap_or_default().to_ascii_uppercase();
+        let place = |node: Option<&Node>| node.map_or(self.place, |node| node.place);
+        if text(self.kind) != "HTTP_PROXY" {
+            let says = match self.kind.and_then(Node::text) {
+                Some(kind) => format!("`{kind}` rewrites bodies, and can not stream"),
+                None => "the integration has no type".to_owned(),
+            };
+            notes.add(&rules::AWS_INTEGRATION, place(self.kind), says, "type: http_proxy");
+        }
+        if text(self.mode) != "STREAM" {
+            let says = "the answer is held back whole, for 29 s at most";
+            notes.add(&rules::AWS_STREAM, place(self.mode), says, format!("{mode}: STREAM"));
+        }
+        let cure = format!("{timeout}: 900000");
+        match self.timeout.map(|node| &node.value) {
+            None => {
+                let says = "a request ends after 29 s, the default of the timeout";
+                notes.add(&rules::TIMEOUT, self.place, says, cure);
+            }
+            Some(Value::Integer(ms)) if !TIMEOUT_MS.contains(ms) => {
+                let says = format!(
+                    "a timeout of {ms} ms is shorter than the patience of clients, or longer than AWS allows"
+                );
+                notes.add(&rules::TIMEOUT, place(self.timeout), says, cure);
+            }
+            Some(_) => {}
+        }
+        self.headers(notes);
+        self.credentials(notes);
+    }
+
+    fn headers(&self, notes: &mut Notes<'_>) {
+        for (key, value) in self.mappings {
+            let Some(name) = key.name.strip_prefix("integration.request.header.") else { continue };
+            let text = value.text().unwrap_or_default();
+            let place = key.place;
+            let set = Set { kind: Kind::Aws, name, value: text, place, keep: KEEP, api_key: API_KEY };
+            judge(&set, notes);
+            let Some(from) = text.strip_prefix("method.request.header.") else { continue };
+            if from.eq_ignore_ascii_case(name) && is_open(name) {
+                let says = "this does what happens anyway: all headers of the client pass";
+                notes.add(&rules::DEFAULT, place, says, KEEP);
+            }
+            if !self.declared.contains(&from.to_ascii_lowercase()) {
+                let says =
+                    format!("the method does not declare the header `{from}`, so the import is refused");
+                notes.add(
+                    &rules::AWS_DECLARED,
+                    value.place,
+                    says,
+                    format!("method.request.header.{from}: false"),
+                );
+            }
+        }
+    }
+
+    fn credentials(&self, notes: &mut Notes<'_>) {
+        let maps = |name: &str| {
+            self.mappings.iter().any(|(key, value)| {
+                let header = key.name.strip_prefix("integration.request.header.");
+                // The client's own credential in its own header is no other one.
+                header.is_some_and(|header| header.eq_ignore_ascii_case(name))
+                    && !value.text().is_some_and(|text| text.starts_with("method.request.header."))
+            })
+        };
+        if !CREDENTIALS.iter().any(|name| maps(name)) {
+            let says = "no credential of the API is set: the client's own one goes upstream";
+            notes.add(&rules::CREDENTIAL, self.place, says, API_KEY);
+            return;
+        }
+        for name in CREDENTIALS.iter().filter(|name| !maps(name)) {
+            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
+            notes.add(&rules::LEAK, self.place, says, format!("integration.request.header.{name}: \"''\""));
+        }
+        if self.is_open {
+            let says = "nobody is asked for a credential, and the gateway's own is spent";
+            notes.add(&rules::AUTH, self.place, says, "security:\n  - api_key: []");
+        }
+    }
+}
+
+fn endpoints(served: &[&Key], notes: &mut Notes<'_>) {
+    let Some(first) = served.first() else { return };
+    let serves = |wanted: &str| {
+        served.iter().any(|path| match path.name.split_once("/{") {
+            Some((start, rest)) if rest.contains("+}") => wanted.starts_with(start),
+            _ => path.name == wanted,
+        })
+    };
+    let missing: Vec<&str> =
+        ["/v1/messages/count_tokens", "/v1/models"].into_iter().filter(|path| !serves(path)).collect();
+    if !missing.is_empty() {
+        let says = format!("there is no path {}", listed(&missing));
+        notes.add(&rules::ENDPOINTS, first.place, says, missing.join(":\n") + ":");
+    }
+}
+
+/// Whether a text in it holds this one.
+fn mentions(node: &Node, part: &str) -> bool {
+    node.text().is_some_and(|text| text.contains(part))
+        || node.items().iter().any(|item| mentions(item, part))
+        || node.fields().iter().any(|(key, value)| key.name.contains(part) || mentions(value, part))
+}

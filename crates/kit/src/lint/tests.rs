@@ -1,0 +1,242 @@
+//! The guide's own snippets, good files of every kind, and a faulty and a good form for each rule.
+
+use super::*;
+use crate::finding::Finding;
+use proptest::prelude::*;
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+mod rows;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/lint")
+}
+
+/// What is found in a text.
+fn found(name: &str, text: &str, policies: Option<&str>) -> Vec<Finding> {
+    let kind = Kind::of(name, text).unwrap_or_else(|| panic!("{name}: its kind can not be told"));
+    lint(&Subject { name, text, is_private: false, policies }, kind)
+}
+
+/// `line rule`, in the order of the lines.
+fn lines(findings: &[Finding]) -> Vec<String> {
+    let line = |finding: &Finding| finding.place.as_ref().map_or(0, |place| place.line);
+    findings.iter().map(|finding| format!("{} {}", line(finding), finding.rule.id)).collect()
+}
+
+/// The guide's snippets, and at which line which rule is broken.
+const GUIDE: [(&str, &[&str]); 11] = [
+    (
+        "nginx.conf",
+        &[
+            "1 lint.notice",
+            "1 lint.upstream",
+            "1 lint.buffering",
+            "1 lint.request_buffering",
+            "1 lint.timeout",
+            "1 lint.body_size",
+            "1 lint.prefix",
+            "1 lint.leak",
+            "1 lint.auth",
+            "1 lint.tls",
+            "1 lint.verify",
+            "1 nginx.http_version",
+            "1 lint.endpoints",
+            "2 lint.default",
+            "3 lint.default",
+            "4 lint.default",
+            "5 lint.reference",
+            "5 lint.bearer",
+        ],
+    ),
+    ("nginx-streaming.conf", &[]),
+    (
+        "kong-headers.yaml",
+        &[
+            "1 lint.notice",
+            "1 kong.format",
+            "1 lint.upstream",
+            "2 lint.leak",
+            "2 lint.leak",
+            "6 lint.default",
+            "7 lint.reference",
+            "7 lint.append",
+            "7 lint.bearer",
+            "8 kong.pass",
+            "10 lint.header",
+        ],
+    ),
+    ("kong-limits.yaml", &["1 kong.format", "1 lint.upstream", "2 lint.limit_key", "5 lint.limit_shared"]),
+    ("kong-streaming.yaml", &["1 kong.format", "1 lint.upstream", "2 kong.plugin"]),
+    (
+        "routes.oas.json",
+        &[
+            "1 zuplo.openapi",
+            "3 lint.endpoints",
+            "5 zuplo.cors",
+            "6 zuplo.handler",
+            "13 lint.credential",
+            "13 zuplo.undefined",
+            "13 zuplo.undefined",
+        ],
+    ),
+    (
+        "rate-limit.json",
+        &["1 zuplo.policy", "3 zuplo.option", "3 zuplo.option", "4 zuplo.option", "5 zuplo.option"],
+    ),
+    ("zuplo-config.yaml", &["1 lint.notice", "1 zuplo.file"]),
+    (
+        "truefoundry-config.yaml",
+        &["1 lint.notice", "2 truefoundry.type", "5 lint.reference", "7 lint.model", "8 lint.model"],
+    ),
+    ("truefoundry-limits.yaml", &["1 truefoundry.limits"]),
+    (
+        "aws.yaml",
+        &[
+            "1 lint.notice",
+            "6 lint.endpoints",
+            "9 aws.stream",
+            "9 lint.timeout",
+            "9 lint.credential",
+            "13 lint.version",
+            "14 lint.default",
+            "14 aws.declared",
+        ],
+    ),
+];
+
+/// Every mistake of the guide that its snippets show is found at its line, and nothing else.
+#[test]
+fn the_mistakes_of_the_guide_are_found() {
+    let mut wrong = Vec::new();
+    for (file, expected) in GUIDE {
+        let text = fs::read_to_string(folder().join("guide").join(file)).unwrap();
+        let findings = lines(&found(file, &text, None));
+        if findings != expected {
+            wrong.push(format!("{file}: {findings:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn good_files_of_every_kind_are_let_be() {
+    let policies = fs::read_to_string(folder().join("good/zuplo/policies.json")).unwrap();
+    let files = gather::below(&folder().join("good")).unwrap();
+    let mut kinds = BTreeSet::new();
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.display().to_string();
+        let findings = found(&name, &text, Some(&policies));
+        assert!(findings.is_empty(), "{name}: {findings:#?}");
+        kinds.extend(Kind::of(&name, &text).map(Kind::product));
+    }
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
+}
+
+#[test]
+fn private_files_of_nginx_may_hold_secrets() {
+    let text = "proxy_set_header X-Api-Key sk-ant-api03-0123456789abcdef;\n";
+    let ids = |is_private| {
+        let subject = Subject { name: "upstream.conf", text, is_private, policies: None };
+        lint(&subject, Kind::Nginx).iter().map(|finding| finding.rule.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(false), ["lint.secret"]);
+    assert!(ids(true).is_empty());
+}
+
+#[test]
+fn a_secret_is_found_and_never_repeated() {
+    let canary = "sk-ant-api03-canary0123456789";
+    let rows = [
+        (
+            Kind::Nginx,
+            format!("location /v1/messages {{ proxy_set_header Authorization \"Bearer {canary}\"; }}"),
+        ),
+        (
+            Kind::Haproxy,
+            format!("backend anthropic\n  server a b:1\n  http-request set-header x-api-key {canary}\n"),
+        ),
+        (Kind::Kong, format!("plugins:\n  - name: {canary}\n    {canary}: {canary}\n")),
+        (Kind::Envoy, format!("static_resources: {{ a: \"${{{canary}}}\" }}\n")),
+        (
+            Kind::Zuplo,
+            format!(
+                "{{\"export\": \"RateLimitInboundPolicy\", \"options\": {{\"{canary}\": \"{canary}\"}}}}"
+            ),
+        ),
+        (
+            Kind::Truefoundry,
+            format!("type: provider-account/anthropic\n{canary}: 1\nauth_data: {{ api_key: {canary} }}\n"),
+        ),
+        (
+            Kind::Aws,
+            format!(
+                "paths: {{ /v1/: {{ get: {{ x-amazon-apigateway-integration: {{ type: {canary} }} }} }} }}\n"
+            ),
+        ),
+    ];
+    for (kind, text) in rows {
+        let findings = lint(&Subject { name: "f", text: &text, is_private: false, policies: None }, kind);
+        assert!(findings.iter().any(|finding| finding.rule.id == "lint.secret"), "{kind:?}: {findings:#?}");
+        let shown = format!("{findings:?}").to_lowercase();
+        assert!(!shown.contains("canary"), "{kind:?}: {shown}");
+    }
+}
+
+proptest! {
+    /// Any text, and any part of a good one, of any kind.
+    #[test]
+    fn no_text_is_too_odd(
+        text in "[ -~\\n\u{e9}]{0,120}",
+        file in prop::sample::select(vec!["nginx.conf", "haproxy.cfg", "kong.yaml", "envoy.yaml", "truefoundry.yaml",
+            "aws.yaml", "aws-openapi.json", "zuplo/routes.oas.json", "zuplo/policies.json"]),
+        cut in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let good = fs::read_to_string(folder().join("good").join(file)).unwrap();
+        // The files are in ASCII, so every byte is the border of a character.
+        let (cut, at) = (cut.index(good.len()), at.index(good.len()));
+        let mixed = format!("{}{text}{}", &good[..at], &good[cut..]);
+        for text in [&text, &good[..cut], &mixed] {
+            let _ = Kind::of(file, text);
+            for kind in <Kind as clap::ValueEnum>::value_variants() {
+                lint(&Subject { name: file, text, is_private: false, policies: Some(text) }, *kind);
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_and_repeated_texts_are_bounded() {
+    let bomb = (0..30).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
+        format!("{text}a{}: &a{} [*a{n}, *a{n}]\n", n + 1, n + 1)
+    });
+    let rows = [
+        (Kind::Nginx, "a {".repeat(100_000)),
+        (Kind::Kong, "[".repeat(100_000)),
+        (Kind::Envoy, format!("static_resources: {{}}\n{bomb}")),
+        (Kind::Haproxy, "http-request set-header anthropic-beta x\n".repeat(5_000)),
+    ];
+    for (kind, text) in rows {
+        let findings = lint(&Subject { name: "f", text: &text, is_private: false, policies: None }, kind);
+        assert!((1..=PER_RULE_MAX + 10).contains(&findings.len()), "{kind:?}: {}", findings.len());
+    }
+}
+
+/// What `tollgate generate` makes is what its linter asks for.
+#[test]
+fn generated_files_are_let_be() {
+    let templates = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../templates/enterprise");
+    let mut kinds = BTreeSet::new();
+    for path in gather::below(&templates).unwrap() {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.display().to_string();
+        let Some(kind) = Kind::of(&name, &text) else { continue };
+        let policies = fs::read_to_string(path.with_file_name("policies.json")).ok();
+        let subject = Subject { name: &name, text: &text, is_private: false, policies: policies.as_deref() };
+        let findings = lint(&subject, kind);
+        assert!(findings.is_empty(), "{findings:#?}");
+        kinds.insert(kind.product());
+    }
+    assert!(["nginx", "HAProxy", "Envoy"].iter().all(|product| kinds.contains(product)), "{kinds:?}");
+}

@@ -1,0 +1,85 @@
+//! What any file is looked at for, whatever its grammar.
+
+use super::{Kind, Notes, Subject, rules};
+use tollgate_config::problem::{Place, secrets};
+
+/// Models that the API has retired (docs.claude.com, model deprecations, as of November 2026): what their ids begin
+/// with.
+const RETIRED: [&str; 6] =
+    ["claude-1", "claude-2", "claude-instant", "claude-3-5-", "claude-3-sonnet", "claude-3-opus"];
+
+/// Looks at every line.
+pub(super) fn lint(subject: &Subject<'_>, kind: Kind, notes: &mut Notes<'_>) {
+    for (number, line) in (1..).zip(subject.text.lines()) {
+        let at = |byte: usize| Place { line: number, column: column(line, byte) };
+        let is_kept = kind == Kind::Nginx && subject.is_private;
+        if let Some(secret) = secrets(line).next()
+            && !is_kept
+        {
+            let says = "a secret stands here in clear text";
+            notes.add(&rules::SECRET, at(secret.start), says, secret_cure(kind));
+        }
+        if is_comment(line, kind) {
+            continue;
+        }
+        for model in RETIRED {
+            if let Some(byte) = line.find(model) {
+                let id = line[byte..].split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next();
+                let says = format!("`{}` is retired: the API answers 404", id.unwrap_or(model));
+                notes.add(&rules::MODEL, at(byte), says, "claude-sonnet-5-5");
+                break;
+            }
+        }
+        if let Some(byte) = line.to_ascii_lowercase().find("anthropic-client-version") {
+            let says =
+                "no client sends `anthropic-client-version`, and no rule about single headers is needed";
+            notes.add(&rules::HEADER, at(byte), says, "remove this line: all headers pass by themselves.");
+        }
+        if let Some(byte) = line.find(".okta.com/oauth2/v1") {
+            let says = "this is Okta's own authorization server, which refuses custom scopes";
+            notes.add(&rules::ISSUER, at(byte), says, "https://YOUR-ORG.okta.com/oauth2/default/v1/token");
+        }
+    }
+    notice(subject, kind, notes);
+}
+
+/// Files in JSON have no place for it; a README stands beside those.
+fn notice(subject: &Subject<'_>, kind: Kind, notes: &mut Notes<'_>) {
+    let text = subject.text.trim_start();
+    let has_notice = text.to_ascii_lowercase().contains("third-party");
+    // The part that is read beside a whole configuration, such as a list of keys, is not one.
+    let is_part = !["anthropic", "/v1/messages", "/v1/"].iter().any(|mark| text.contains(mark));
+    if has_notice || is_part || text.starts_with('{') {
+        return;
+    }
+    let says = "nothing here says that the gateway is a third party's";
+    let cure = format!(
+        "# Notice: {} is a third-party gateway. Anthropic neither makes nor supports it. For help, turn to those who make it.",
+        kind.product()
+    );
+    notes.add(&rules::NOTICE, Place { line: 1, column: 1 }, says, cure);
+}
+
+fn is_comment(line: &str, kind: Kind) -> bool {
+    let line = line.trim_start();
+    // JSON has none, and a `#` there begins nothing.
+    line.starts_with('#') && kind != Kind::Zuplo
+}
+
+/// The column of a byte, in characters.
+fn column(line: &str, byte: usize) -> u32 {
+    u32::try_from(line[..byte].chars().count() + 1).unwrap_or(u32::MAX)
+}
+
+/// How the product refers to a secret.
+pub(super) fn secret_cure(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Nginx => "include secrets/upstream.conf;  # with the line in it, and mode 0600",
+        Kind::Haproxy => "http-request set-header x-api-key \"${ANTHROPIC_API_KEY}\"",
+        Kind::Kong => "${{ env \"DECK_ANTHROPIC_API_KEY\" }}",
+        Kind::Envoy => "%ENVIRONMENT(ANTHROPIC_API_KEY)%",
+        Kind::Zuplo => "$env(ANTHROPIC_API_KEY)",
+        Kind::Truefoundry => "tfy-secret://TENANT:GROUP:KEY",
+        Kind::Aws => "\"stageVariables.anthropicApiKey\"",
+    }
+}
