@@ -111,7 +111,7 @@ install_python() { # what, folder, pins
     echo "$stamp" >"$folder/installed"
 }
 
-# What checks files for products that can not be run here: apigeelint from npm, cfn-lint from PyPI.
+# What checks files for products that can not be run here: apigeelint (Node 20 and later) from npm, cfn-lint from PyPI.
 install_linters() {
     local pins=tests/products/linters folder=target/linters stamp
     stamp=$(cat "$pins/package-lock.json" "$pins/requirements.txt" <(python3 --version) | sha256sum)
