@@ -84,7 +84,7 @@ rules! {
          find help.";
 
     NGINX_HTTP_VERSION = "nginx.http_version" "HTTP/1.1 to the API" Warning false
-        "`proxy_http_version 1.1`: before nginx 1.29.7 the default is 1.0, which has neither chunks nor connections that \
+        "`proxy_http_version 1.1`: the default of most versions in use is 1.0, which has neither chunks nor connections that \
          are kept.";
 
     HAPROXY_MODE = "haproxy.mode" "HTTP Mode" Error false
