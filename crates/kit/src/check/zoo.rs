@@ -60,7 +60,7 @@ fn failed(checked: &Checked) -> BTreeSet<&'static str> {
 fn each_animal_fails_as_it_should_and_the_reference_is_current() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().unwrap();
-    let checked = runtime.block_on(async {
+    let mut checked = runtime.block_on(async {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut runs = JoinSet::new();
         for animal in ANIMALS {
@@ -72,6 +72,12 @@ fn each_animal_fails_as_it_should_and_the_reference_is_current() {
         }
         runs.join_all().await.into_iter().collect::<BTreeMap<_, _>>()
     });
+    // Streams are judged by the clock, which a machine that does much else at the same time may spoil.
+    for animal in ANIMALS {
+        if expected(animal) != failed(&checked[animal.name]) {
+            checked.insert(animal.name, runtime.block_on(run(animal)));
+        }
+    }
     let mut wrong = String::new();
     for animal in ANIMALS {
         let checked = &checked[animal.name];

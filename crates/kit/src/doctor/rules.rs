@@ -26,7 +26,7 @@ rules! {
         "The clocks of this machine and of the gateway differ by less than a minute: tokens and certificates are \
          judged by them.";
 
-    ENDPOINT = "auth.endpoint" "Endpoint" Error true
+    ENDPOINT = "access.endpoint" "Endpoint" Error true
         "`POST /v1/messages` is there: it is not answered like a path that does not exist.";
     TOKEN = "token.shape" "Token" Error false
         "The credential looks like one that a gateway gave out: no provider's key, no prefix pasted along, whole.";
@@ -41,18 +41,18 @@ rules! {
          (OpenID Connect Discovery 1.0, section 4.3).";
     JWT_SIGNATURE = "token.signature" "Token Signature" Error false
         "The signature of the token is by a key that its issuer publishes (RFC 7515, section 5.2).";
-    CREDENTIAL = "auth.credential" "Credential" Error true
+    CREDENTIAL = "access.credential" "Credential" Error true
         "The gateway knows the credential, and the provider takes the one that the gateway presents.";
-    ROUTE = "auth.upstream" "Behind The Gateway" Error false
+    ROUTE = "access.upstream" "Behind The Gateway" Error false
         "A request that the gateway accepts is carried to the provider and answered.";
-    BEARER = "auth.bearer" "Authorization: Bearer" Warning false
+    BEARER = "access.bearer" "Authorization: Bearer" Warning false
         "The credential is taken as `Authorization: Bearer`, where `ANTHROPIC_AUTH_TOKEN` goes.";
-    API_KEY = "auth.api_key" "x-api-key" Warning false
+    API_KEY = "access.api_key" "x-api-key" Warning false
         "The credential is taken as `x-api-key`, where `ANTHROPIC_API_KEY` goes, and an `apiKeyHelper` when models are \
          listed.";
-    BOTH = "auth.both" "Both Headers" Warning false
+    BOTH = "access.both" "Both Headers" Warning false
         "The credential is taken when it stands in both headers, where an `apiKeyHelper` puts it.";
-    REFUSAL = "auth.refused" "Refusal" Error false
+    REFUSAL = "access.refused" "Refusal" Error false
         "A request without a credential, and one with a made-up credential, is refused with 401 or 403.";
 
     SETTINGS = "client.settings" "Settings" Error false

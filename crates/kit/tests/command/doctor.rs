@@ -68,9 +68,9 @@ fn each_stage_of_the_line_has_its_own_fault() {
     });
     fails(&auth(&format!("https://{plain}"), JSON), "line.tls", "does not speak TLS");
     let page = http(|_| answer(404, "content-type: text/html", "<html><title>Not here</title>"));
-    fails(&auth(&format!("http://{page}"), JSON), "auth.endpoint", "no /v1/messages below");
+    fails(&auth(&format!("http://{page}"), JSON), "access.endpoint", "no /v1/messages below");
     let login = http(|_| answer(302, "location: https://login.example/?t=1", ""));
-    fails(&auth(&format!("http://{login}"), JSON), "auth.endpoint", "redirect (302)");
+    fails(&auth(&format!("http://{login}"), JSON), "access.endpoint", "redirect (302)");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn certificates_are_shown_and_their_faults_are_told_apart() {
     fails(&auth(&url, JSON), "line.tls", "does not know CN=House CA");
     let trusted = auth(&url, &["--ca", &ca, "--format", "json"]);
     assert_eq!(finding(&trusted, "line.tls").0, "pass");
-    fails(&trusted, "auth.credential", "the gateway refuses it");
+    fails(&trusted, "access.credential", "the gateway refuses it");
     let expired = Arc::new(Identity::new("House CA", (2020, 2024)));
     let ca = trust(&expired, "expired.pem");
     let shown = auth(&secure(expired), &["--ca", &ca]);
@@ -116,27 +116,27 @@ fn a_refusal_is_told_to_be_the_gateways_the_providers_or_a_pages() {
         false => answer(401, "server: kong/3.9.1", r#"{"message":"No API key found"}"#),
     });
     let ran = auth(&format!("http://{behind}"), JSON);
-    fails(&ran, "auth.credential", "the provider refuses the credential of the gateway itself");
-    assert!(finding(&ran, "auth.credential").1.contains("Whoever runs Kong"));
+    fails(&ran, "access.credential", "the provider refuses the credential of the gateway itself");
+    assert!(finding(&ran, "access.credential").1.contains("Whoever runs Kong"));
 
     let through = http(move |_| provider());
-    fails(&auth(&format!("http://{through}"), JSON), "auth.credential", "it went through to the provider");
+    fails(&auth(&format!("http://{through}"), JSON), "access.credential", "it went through to the provider");
     let page = http(|_| answer(401, "content-type: text/html", "<html><title>Sign in</title></html>"));
-    fails(&auth(&format!("http://{page}"), JSON), "auth.credential", "a page for browsers");
+    fails(&auth(&format!("http://{page}"), JSON), "access.credential", "a page for browsers");
     // What repeats the credential to us must not get it into our report.
     let echo = http(|request| answer(401, "", &json!({"message": request}).to_string()));
-    fails(&auth(&format!("http://{echo}"), JSON), "auth.credential", "the gateway refuses it");
+    fails(&auth(&format!("http://{echo}"), JSON), "access.credential", "the gateway refuses it");
     // One header alone is read.
     let picky = http(|request| match request.to_ascii_lowercase().contains(&format!("x-api-key: {TOKEN}")) {
         true => answer(404, "request-id: req_01B", &envelope("not_found_error", "model: no-such-model")),
         false => answer(401, "", r#"{"message":"no"}"#),
     });
     let ran = auth(&format!("http://{picky}"), JSON);
-    assert_eq!((ran.status, finding(&ran, "auth.credential").0.as_str()), (0, "pass"));
-    assert_eq!(finding(&ran, "auth.bearer").0, "fail");
-    assert_eq!(finding(&ran, "auth.api_key").0, "pass");
+    assert_eq!((ran.status, finding(&ran, "access.credential").0.as_str()), (0, "pass"));
+    assert_eq!(finding(&ran, "access.bearer").0, "fail");
+    assert_eq!(finding(&ran, "access.api_key").0, "pass");
     let open = http(|_| answer(200, "", "{}"));
-    fails(&auth(&format!("http://{open}"), JSON), "auth.refused", "everybody who reaches it");
+    fails(&auth(&format!("http://{open}"), JSON), "access.refused", "everybody who reaches it");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn the_gateway_itself_is_told_from_its_provider() {
     assert!(!good.out.contains(&key));
     let report: Value = serde_json::from_str(&good.out).unwrap();
     assert_eq!((report["product"].as_str(), report["verdict"].as_str()), (Some("Tollgate"), Some("good")));
-    fails(&auth(&url, JSON), "auth.credential", "the provider was not asked");
+    fails(&auth(&url, JSON), "access.credential", "the provider was not asked");
 
     let mut command = tollgate(&["simulate", "--listen", "127.0.0.1:0", "--api-key-env", "KEY"]);
     command.env("KEY", "sk-ant-another");
@@ -163,8 +163,8 @@ fn the_gateway_itself_is_told_from_its_provider() {
     let (url, key) = (format!("http://{}", gateway.clients), gateway.key("platform"));
     let args = ["doctor", "auth", "--url", &url, "--token-env", "KEY", "--format", "json"];
     let refused = doctor(&args, &[("KEY", &key)]);
-    assert_eq!(finding(&refused, "auth.credential").0, "pass", "{}", refused.out);
-    fails(&refused, "auth.upstream", "does not get through to the provider");
+    assert_eq!(finding(&refused, "access.credential").0, "pass", "{}", refused.out);
+    fails(&refused, "access.upstream", "does not get through to the provider");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_gateway_on_ipv6_is_reached() {
     let at = listen("[::1]:0", move |mut stream| exchange(&mut stream, &refuse));
     let ran = auth(&format!("http://{at}"), JSON);
     assert_eq!(finding(&ran, "line.port").0, "pass");
-    fails(&ran, "auth.credential", "the gateway refuses it");
+    fails(&ran, "access.credential", "the gateway refuses it");
 }
 
 /// An issuer with one key, and tokens of it.
