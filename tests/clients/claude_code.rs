@@ -85,16 +85,16 @@ fn a_tool_loop_runs_to_its_end() {
 }
 
 #[test]
-fn a_subagent_is_booked_apart_in_the_same_session() {
+fn an_agent_below_is_booked_apart_in_the_same_session() {
     loopback::run(async {
         let house = House::open().await;
         let claude = claude(&house).with("ANTHROPIC_AUTH_TOKEN", &house.key("red").await);
-        let tool = r#"[[sim: tool=Agent:{"description":"count","prompt":"Please count.","subagent_type":"general-purpose"}]]"#;
+        let tool = r#"[[sim: tool=Agent:{"description":"count","prompt":"Please count."}]]"#;
         let said = claude.arguments(&["--allowedTools", "Agent"]).ask_for_json(tool).await;
         assert_eq!(said["is_error"], false, "{said:#}");
         let seen = books::seen(&house).await;
         let agent = seen.iter().find_map(|seen| seen.header("x-claude-code-agent-id"));
-        let agent = agent.unwrap_or_else(|| panic!("no request of a subagent: {said:#}"));
+        let agent = agent.unwrap_or_else(|| panic!("no request of an agent below: {said:#}"));
         books::agree(&house, Books { settled: seen.len(), denied: 0 }).await;
         let report = house.usage("session,agent").await;
         assert!(report.iter().all(|row| row["session"] == said["session_id"]), "{report:#?}");

@@ -109,17 +109,18 @@ fn claude_code_waits_out_a_rate_limit_in_the_middle_of_its_tool_loop() {
 }
 
 #[test]
-fn subagents_of_claude_code_take_turns_where_one_request_may_run() {
+fn agents_below_claude_code_take_turns_where_one_request_may_run() {
     loopback::run(async {
         let house = house(ONE_AT_ONCE).await;
         let claude = claude(&house, &house.key("red").await).arguments(&["--allowedTools", "Agent"]);
-        let agent = r#"tool=Agent:{"description":"count","prompt":"\u005b[sim: first_byte_ms=400;text=counted]]","subagent_type":"general-purpose"}"#;
+        let agent =
+            r#"tool=Agent:{"description":"count","prompt":"\u005b[sim: first_byte_ms=400;text=counted]]"}"#;
         let lines = claude.ask_for_lines(&format!("[[sim: {agent};{agent}]]")).await;
         let end = lines.last().unwrap();
         assert_eq!((&end["type"], &end["is_error"]), (&json!("result"), &json!(false)), "{end:#}");
         let done = lines.iter().filter(|line| line["subtype"] == "task_notification");
         let done: Vec<_> = done.map(|line| (&line["status"], &line["summary"])).collect();
-        assert_eq!(done, [(&json!("completed"), &json!("counted")); 2], "both subagents did their work");
+        assert_eq!(done, [(&json!("completed"), &json!("counted")); 2], "both agents did their work");
         let refused = codes(&house);
         assert!(!refused.is_empty() && refused.iter().all(|code| code == "too_many_at_once"), "{refused:?}");
         let admitted = house.entries("admitted").len();

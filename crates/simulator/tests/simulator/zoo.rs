@@ -132,13 +132,19 @@ async fn flood(name: &str) -> Flood {
 #[tokio::test]
 async fn a_shorter_minute_is_over_sooner() {
     let simulator = simulator().await;
-    let terms = Terms { rpm: 1, minute: Duration::from_millis(100), ..Terms::default() };
+    let terms = Terms { rpm: 1, minute: Duration::from_millis(500), ..Terms::default() };
     let cage = Cage::start_on(Animal::named("fixed-window").unwrap(), simulator.addr(), terms).await.unwrap();
     let mut client = Client::connect_to(cage.addr()).await;
     let ask = Ask::message("").credentials([None, Some(cage.client_token())]).bytes();
     assert_eq!(client.ask(&ask).await.status, 200);
     assert_eq!(client.ask(&ask).await.status, 429);
-    tokio::time::sleep(Duration::from_millis(110)).await;
-    assert_eq!(client.ask(&ask).await.status, 200);
+    let let_in = async {
+        while client.ask(&ask).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), let_in)
+        .await
+        .expect("it is let in long before a real minute is over");
     cage.stop().await;
 }
