@@ -15,6 +15,7 @@ mod endpoints;
 mod errors;
 mod headers;
 mod inferred;
+pub(crate) mod limits;
 mod print;
 mod product;
 mod question;

@@ -10,7 +10,7 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::dial::{DialFault, Way};
 
@@ -120,24 +120,7 @@ impl Ask {
     ///
     /// [`ExchangeFault`]. A body that breaks off is none; see [`End`].
     pub(crate) async fn send(self, way: &Way) -> Result<Answer, ExchangeFault> {
-        let request = self.request(way)?;
-        let dialed = way.dial().await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(dialed.stream)).await?;
-        // Ends with the exchange; what breaks it is told to the reader.
-        let running = tokio::spawn(connection);
-        let began = Instant::now();
-        let answer = timeout(self.silence, sender.send_request(request)).await;
-        let (head, body) = answer.map_err(|_| ExchangeFault::Silent(self.silence))??.into_parts();
-        let head_at = began.elapsed();
-        let text = |value: &hyper::header::HeaderValue| match std::str::from_utf8(value.as_bytes()) {
-            Ok(text) => text.to_owned(),
-            Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
-        };
-        let headers =
-            head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let (pieces, end) = self.read(body, began).await;
-        running.abort();
-        Ok(Answer { status: head.status.as_u16(), headers, head_at, pieces, end })
+        Line::open(way).await?.send(&self, way).await
     }
 
     fn request(&self, way: &Way) -> Result<Request<Full<Bytes>>, ExchangeFault> {
@@ -173,6 +156,55 @@ impl Ask {
                 return (pieces, End::Left);
             }
         }
+    }
+}
+
+/// An open connection. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Line {
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// What breaks it is told to the reader.
+    running: JoinHandle<Result<(), hyper::Error>>,
+}
+
+impl Line {
+    /// Opens one.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeFault::Dial`], [`ExchangeFault::Broken`].
+    pub(crate) async fn open(way: &Way) -> Result<Self, ExchangeFault> {
+        let dialed = way.dial().await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(dialed.stream)).await?;
+        Ok(Self { sender, running: tokio::spawn(connection) })
+    }
+
+    /// Asks, and reads the answer to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ask::send`], and [`ExchangeFault::Broken`] where the other side has closed the connection.
+    pub(crate) async fn send(&mut self, ask: &Ask, way: &Way) -> Result<Answer, ExchangeFault> {
+        let request = ask.request(way)?;
+        self.sender.ready().await?;
+        let began = Instant::now();
+        let answer = timeout(ask.silence, self.sender.send_request(request)).await;
+        let (head, body) = answer.map_err(|_| ExchangeFault::Silent(ask.silence))??.into_parts();
+        let head_at = began.elapsed();
+        let text = |value: &hyper::header::HeaderValue| match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => text.to_owned(),
+            Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
+        };
+        let headers =
+            head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let (pieces, end) = ask.read(body, began).await;
+        Ok(Answer { status: head.status.as_u16(), headers, head_at, pieces, end })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.running.abort();
     }
 }
 

@@ -1,6 +1,7 @@
 //! `tollgate check`: prove a gateway fit for Claude Code, or find what it breaks.
 
 mod headers;
+mod rate_limit;
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -55,7 +56,8 @@ pub(crate) struct Check {
 /// What can be checked by itself.
 #[derive(Debug, Subcommand)]
 enum Part {
-    Headers(headers::Headers),
+    Headers(Box<headers::Headers>),
+    RateLimit(Box<rate_limit::RateLimit>),
 }
 
 const EXAMPLES: &str = "\
@@ -69,6 +71,8 @@ Examples:
                                     for continuous integration
   tollgate check headers --url https://gateway.example --token-env GATEWAY_KEY --probe-listen 0.0.0.0:9099
                                     what becomes of each header
+  tollgate check rate-limit --url https://gateway.example --token-env GATEWAY_KEY --rpm 100 --probe-listen 0.0.0.0:9099
+                                    how often it lets a client in
 
 Exit status:
   0  compatible
@@ -127,6 +131,7 @@ impl Check {
     pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
         let ended = match self.part {
             Some(Part::Headers(headers)) => headers.run(printer),
+            Some(Part::RateLimit(rate_limit)) => rate_limit.run(printer),
             None => self.whole(printer),
         };
         // A fault keeps its sentence, but here 2 is a verdict.

@@ -23,6 +23,10 @@ apply where TLS is spoken, `limit.shape` where a limit was met, `stream.idle` wi
 of the report.
 ";
 
+const RATE_LIMIT: &str = "\
+What must hold of the limit that a client meets. `limit.shape` above is looked at, too.
+";
+
 const DOCTOR: &str = "\
 What must hold between a client and a gateway.
 ";
@@ -33,8 +37,9 @@ about every product in whose files the fault can be seen, the others about one. 
 how to go about it.
 ";
 
-const TABLES: [(&str, &str, &[&Rule]); 3] = [
+const TABLES: [(&str, &str, &[&Rule]); 4] = [
     ("tollgate check", CHECK, check::rules::TABLE),
+    ("tollgate check rate-limit", RATE_LIMIT, check::limits::rules::TABLE),
     ("tollgate doctor", DOCTOR, doctor::rules::TABLE),
     ("tollgate lint", LINT, lint::rules::TABLE),
 ];

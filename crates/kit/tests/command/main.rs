@@ -16,6 +16,7 @@ mod lint;
 mod listener;
 mod operator;
 mod price;
+mod rate_limit;
 mod reconcile;
 mod run;
 mod serve;
