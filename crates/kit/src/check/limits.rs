@@ -12,7 +12,7 @@ use tollgate_policy::{
 mod drive;
 mod estimate;
 mod judge;
-pub(super) mod rules;
+pub(crate) mod rules;
 
 pub(crate) use drive::survey;
 pub(crate) use judge::judge;
