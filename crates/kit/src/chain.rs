@@ -267,6 +267,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_end_is_one_that_is_still_to_come() {
+        let one = |year| Certificate::read(&chain(&["gw.example"], (2010, year), true)[0]).unwrap();
+        let shown = [one(2031), one(2021), one(2029)];
+        let (first, days) = first_to_end(&shown, NOW).unwrap();
+        assert_eq!((day(first.good_until).as_str(), days), ("2029-01-01", 716));
+        assert_eq!(first_to_end(&[], NOW), None);
+    }
+
+    #[test]
     fn a_certificate_is_shown_in_one_line() {
         let read = read(&chain(&["gw.example"], (2020, 2031), false));
         assert_eq!(read[0].line(), "CN=gateway; issued by CN=House CA; until 2031-01-01; EC 256");
