@@ -240,12 +240,18 @@ fn xml_fault(text: &str) -> Option<String> {
 fn what_can_not_work_is_refused_with_the_reason() {
     let oidc =
         "auth: { oidc: { issuer: 'https://a.example/', audience: b, jwks: 'https://a.example/keys' } }";
+    let many: Vec<String> = (0..201).map(|one| format!("{{ name: m{one}, key: env:K{one} }}")).collect();
+    let many = format!("auth: {{ keys: [{}] }}", many.join(", "));
     let rows = [
         (Target::AwsHttpApi, ""),
         (Target::Kong, oidc),
         (Target::AwsApiGateway, oidc),
         (Target::Litellm, oidc),
         (Target::Truefoundry, "models: [claude-*]"),
+        (Target::AzureApim, "auth: { keys: [{ name: a.b, key: env:A }, { name: A-b, key: env:B }] }"),
+        (Target::AwsApiGateway, &many),
+        (Target::Nginx, "upstream: { url: 'https://10.0.0.1' }"),
+        (Target::Haproxy, "upstream: { url: 'https://[::1]' }"),
     ];
     let refusals = rows.map(|(target, text)| {
         let fault = target.generate(&plan(text), false).unwrap_err();
