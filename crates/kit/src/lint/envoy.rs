@@ -26,15 +26,16 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     let mut managers = Vec::new();
     with_field(tree, "route_config", &mut managers);
     for manager in managers {
-        filters(manager, notes);
+        let mut is_of_api = false;
         let Some(config) = manager.get("route_config") else { continue };
         for host in config.get("virtual_hosts").map(Node::items).unwrap_or_default() {
             let routes = host.get("routes").map(Node::items).unwrap_or_default();
-            let is_of_api = |route: &&Node| {
+            let leads_to_api = |route: &&Node| {
                 let cluster = route.find(&["route", "cluster"]).and_then(Node::text);
                 cluster.is_some_and(|cluster| apis.contains(cluster))
             };
-            let mine: Vec<&Node> = routes.iter().filter(is_of_api).take(ROUTES_MAX).collect();
+            let mine: Vec<&Node> = routes.iter().filter(leads_to_api).take(ROUTES_MAX).collect();
+            is_of_api |= !mine.is_empty();
             for route in &mine {
                 self::route(
                     &Way { manager, config, host, route, has_certificates: has_certificates(tree) },
@@ -42,6 +43,10 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
                 );
             }
             endpoints(host, &mine, notes);
+        }
+        // What serves something else follows other rules.
+        if is_of_api {
+            filters(manager, notes);
         }
     }
 }

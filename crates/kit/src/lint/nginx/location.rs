@@ -36,14 +36,11 @@ pub(super) fn lint(location: &Directive, scope: &Scope<'_>, names: &Names, notes
         }
         return;
     };
-    let address = pass.arg(0);
-    let leads = names.upstream(address);
-    let is_of_api = leads == Some(true)
-        || address.contains("anthropic")
-        || (matches(location, "/v1/messages") && (names.is_fragment || !matches(location, "/v1/other")));
-    if !is_of_api {
+    if !is_of_api(location, names) {
         return;
     }
+    let address = pass.arg(0);
+    let leads = names.upstream(address);
     if address.contains("$uri") && !address.contains("args") {
         let says = "`$uri` has no query, so `?beta=true` is lost";
         notes.add(&rules::QUERY, pass.place, says, "proxy_pass https://api.anthropic.com;");
@@ -51,6 +48,26 @@ pub(super) fn lint(location: &Directive, scope: &Scope<'_>, names: &Names, notes
     carried(location, scope, notes);
     credentials(location, scope, notes);
     upstream(pass, scope, leads.is_some(), notes);
+}
+
+/// Whether the location serves the API: by where it leads to, or else by the path that it serves.
+pub(super) fn is_of_api(location: &Directive, names: &Names) -> bool {
+    let is_alone = !matches(location, "/v1/other");
+    match location.inner().iter().find(|directive| directive.name == "proxy_pass") {
+        Some(pass) => {
+            names.upstream(pass.arg(0)) == Some(true)
+                || pass.arg(0).contains("anthropic")
+                || (matches(location, "/v1/messages") && (names.is_fragment || is_alone))
+        }
+        None => {
+            (matches(location, "/v1/messages") && is_alone)
+                || location.inner().iter().any(|one| {
+                    one.inner()
+                        .iter()
+                        .any(|pass| pass.name == "proxy_pass" && pass.arg(0).contains("anthropic"))
+                })
+        }
+    }
 }
 
 /// How bytes are carried.
