@@ -30,8 +30,8 @@ Examples:
   envsubst < kong.yaml.template | tollgate lint - --kind kong
 
 It ends with 0 if there are no errors, with 1 if there are, with 2 if the command line is wrong, the kind of a file can
-not be told or a folder holds none of a known kind, and with 3 if a file can not be read. Warnings and notes do not count. The rules are listed in
-docs/reference/rules.md.")]
+not be told or a folder holds none of a known kind, and with 3 if a file can not be read. Warnings and notes do not
+count. The rules are listed in docs/reference/rules.md.")]
 pub(crate) struct Lint {
     /// Files, folders, or - for standard input. Of a folder, those files are looked at whose kind can be told.
     #[arg(required = true, value_name = "FILE")]

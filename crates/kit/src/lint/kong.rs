@@ -5,6 +5,8 @@ mod plugin;
 mod schema;
 mod shape;
 
+pub(super) use schema::is_plugin;
+
 use super::{Kind, Notes, headers::refers, rules, text::secret_cure};
 use plugin::{Plugin, Surroundings};
 use tollgate_config::{
