@@ -13,4 +13,5 @@ mod haproxy;
 mod issuer;
 mod linters;
 mod nginx;
+mod odd;
 mod stage;
