@@ -51,6 +51,27 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     }
 }
 
+/// Gives the fields the names that the documentation has: JSON may write them in camel case
+/// (<https://protobuf.dev/programming-guides/json/>).
+pub(super) fn rename(node: &mut Node) {
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(rename),
+        Value::Map(fields) => {
+            for (key, value) in fields {
+                key.name = key.name.chars().fold(String::new(), |mut name, c| {
+                    if c.is_ascii_uppercase() {
+                        name.push('_');
+                    }
+                    name.push(c.to_ascii_lowercase());
+                    name
+                });
+                rename(value);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The nodes in which a field of this name stands.
 fn with_field<'a>(node: &'a Node, name: &str, found: &mut Vec<&'a Node>) {
     if node.get(name).is_some() {

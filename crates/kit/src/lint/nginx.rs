@@ -35,6 +35,8 @@ struct Names {
     upstreams: BTreeMap<String, bool>,
     /// The variables that it sets, in lower case.
     variables: BTreeSet<String>,
+    /// What those hold that hold an address of the API, as in `set $api https://api.anthropic.com;`.
+    addresses: BTreeMap<String, String>,
     /// Whether all that the file serves is the API, because it names it and no other site.
     is_fragment: bool,
     /// Whether there are locations, so that some may serve the API and others something else.
@@ -50,6 +52,7 @@ impl Names {
         let mut names = Self {
             upstreams: BTreeMap::new(),
             variables: BTreeSet::new(),
+            addresses: BTreeMap::new(),
             is_fragment,
             has_locations: false,
             used: BTreeSet::new(),
@@ -116,6 +119,9 @@ impl Names {
                 // `auth_request_set`, `js_set`, `set_by_lua_block` and the like, of modules that nobody can list.
                 name if name.contains("set") && directive.arg(0).starts_with('$') => {
                     self.variables.insert(variable(directive.arg(0)));
+                    if directive.arg(1).contains("anthropic.com") {
+                        self.addresses.insert(variable(directive.arg(0)), directive.arg(1).to_owned());
+                    }
                 }
                 "map" | "geo" | "split_clients" => {
                     self.variables.extend(directive.args.last().map(|name| variable(name)));
@@ -125,6 +131,18 @@ impl Names {
             let words = std::iter::once(&directive.name).chain(&directive.args);
             self.variables.extend(words.flat_map(|word| captures(word)));
             self.collect(directive.inner());
+        }
+    }
+
+    /// The address of a `proxy_pass`, with the variable that holds it or its host put in.
+    fn resolved(&self, address: &str) -> String {
+        let Some((before, rest)) = address.split_once('$') else { return address.to_owned() };
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        match self.addresses.get(&variable(name)) {
+            Some(value) => format!("{before}{value}{}", after.strip_prefix('}').unwrap_or(after)),
+            None => address.to_owned(),
         }
     }
 

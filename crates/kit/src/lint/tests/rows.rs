@@ -56,6 +56,12 @@ const NGINX: &[Row] = &[
         &["lint.accept"],
     ),
     ("sites/nginx.conf", "proxy_buffering off", "proxy_buffering on", &["lint.buffering"]),
+    (
+        "sites/nginx.conf",
+        "proxy_pass https://api.anthropic.com;",
+        "set $api api.anthropic.com; proxy_pass https://${api}$request_uri; proxy_intercept_errors on;",
+        &["lint.errors"],
+    ),
     ("sites/nginx.conf", "X-User $USER", "X-User $PERSON", &["lint.reference"]),
     ("nginx.conf", "$uri $status", "$http_x_api_key $status", &["lint.log"]),
     ("nginx.conf", "keepalive 64", "keepalive 64; set $model claude-3-5-haiku-20241022", &["lint.model"]),
@@ -273,6 +279,8 @@ const ENVOY: &[Row] = &[
         &["lint.compression"],
     ),
     ("envoy.yaml", "timeout: 0s", "timeout: 60s", &["lint.timeout"]),
+    ("envoy.yaml", "stream_idle_timeout: 600s", "streamIdleTimeout: 60s", &["envoy.idle"]),
+    ("envoy.yaml", "validation_context:", "validationContext:", &[]),
     ("envoy.yaml", "                            timeout: 0s\n", "", &["lint.timeout"]),
     (
         "envoy.yaml",
