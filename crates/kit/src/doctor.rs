@@ -7,7 +7,7 @@ mod chain;
 pub(crate) mod client;
 mod issuer;
 mod jwt;
-mod line;
+pub(crate) mod line;
 pub(crate) mod proxy;
 mod refusal;
 mod reply;

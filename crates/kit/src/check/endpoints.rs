@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     question::Credential,
+    reach::Barrier,
     rules::{AUTH, CONTROL, COUNT_TOKENS, ENDPOINT, HELLO, MODELS, REDIRECT},
     scene::{Scene, Trial},
 };
@@ -16,7 +17,12 @@ use crate::finding::{Finding, Ground};
 const PROMPT: Duration = Duration::from_secs(3);
 
 /// What the first request says: about the endpoint, and about the credential it carried.
-pub(super) fn first(trial: &Trial, ground: Ground) -> Vec<Finding> {
+pub(super) fn first(trial: &Trial, barrier: Option<&Barrier>, ground: Ground) -> Vec<Finding> {
+    if let Some(Barrier { says, cure }) = barrier {
+        let endpoint = Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {says}"));
+        let auth = Finding::unknown(&AUTH, "the gateway gives no answer");
+        return vec![trial.explain(endpoint.cure(cure)), auth];
+    }
     let (endpoint, auth) = match &trial.answer {
         Err(fault) => (
             Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {fault}")),
@@ -60,6 +66,7 @@ pub(super) async fn control(scene: &Scene, ground: Ground) -> Finding {
     let target = format!("/v1/{}?beta=true", question.nonce);
     let trial = scene.ask(question.target(target)).await;
     let finding = match &trial.answer {
+        Ok(answer) if answer.status == 429 => Finding::unknown(&CONTROL, "a limit refuses the request"),
         Ok(answer) if answer.status < 300 => {
             let says = format!("a path that does not exist is answered with status {}", answer.status);
             Finding::fail(&CONTROL, ground, says)
@@ -80,6 +87,7 @@ pub(super) async fn count_tokens(scene: &Scene, ground: Ground) -> Finding {
     let body = String::from_utf8_lossy(question.text()).replace("\"max_tokens\":16,", "");
     let trial = scene.ask(question.body(body)).await;
     let finding = match &trial.answer {
+        Ok(answer) if answer.status == 429 => Finding::unknown(&COUNT_TOKENS, "a limit refuses the request"),
         Ok(answer) => match serde_json::from_slice::<Value>(&answer.body()) {
             Ok(value) if answer.status == 200 && value["input_tokens"].is_u64() => {
                 Finding::pass(&COUNT_TOKENS, ground, "tokens are counted")
