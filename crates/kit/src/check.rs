@@ -34,6 +34,7 @@ pub(crate) use scene::Scene;
 
 use crate::{
     dial::Stage,
+    doctor::line,
     exchange::ExchangeFault,
     finding::{Finding, Ground, Outcome},
     time::Instant,
@@ -62,7 +63,12 @@ pub(crate) async fn check(scene: &Scene, idle: Option<Duration>) -> Checked {
     if let Some(secured) = tls::certificate(scene, &first).await {
         findings.extend(secured);
     }
-    findings.extend(endpoints::first(&first, barrier.as_ref(), ground));
+    let mut answered = endpoints::first(&first, barrier.as_ref(), ground);
+    if first.status() == Some(404) {
+        // A URL that ends in /v1 is the commonest reason.
+        answered[0].cure = line::url(&scene.way.url).swap_remove(0).cure;
+    }
+    findings.extend(answered);
     let works = works(scene, &first);
     if is_reached {
         findings.extend(credentials::refusals(scene, &first, ground).await);

@@ -133,6 +133,19 @@ fn what_is_not_there_is_told_with_its_own_cure() {
 }
 
 #[test]
+fn a_url_that_repeats_the_path_is_told_so() {
+    let address = server(|_| answer(404, "text/plain", "no such page"));
+    let checked = check(&format!("{address}/v1"), &[]);
+    assert_eq!(checked.status, 1);
+    let cure = format!("cure: Leave that out: http://{address}\n");
+    assert!(
+        checked.out.contains(&cure) && !checked.out.contains("route POST /v1/messages,"),
+        "{}",
+        checked.out
+    );
+}
+
+#[test]
 fn a_proxy_is_not_taken_for_the_gateway_behind_it() {
     let refusing = server(|_| answer(407, "text/html", "who are you?"));
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
