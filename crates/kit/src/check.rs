@@ -56,13 +56,11 @@ pub(crate) struct Checked {
 pub(crate) async fn check(scene: &Scene, idle: Option<Duration>) -> Checked {
     let ground = if scene.is_proven() { Ground::Proven } else { Ground::Inferred };
     let first = scene.ask(scene.message(&first_directives())).await;
-    let mut findings = tls::used(scene).into_iter().collect::<Vec<_>>();
+    let mut findings = vec![tls::used(&scene.way.url)];
     let barrier = reach::barrier(scene, &first, Instant::now().unix_ms());
     let is_reached = barrier.is_none();
     let is_unreachable = !is_reached && !first.answer.as_ref().is_err_and(is_distrust);
-    if let Some(secured) = tls::certificate(scene, &first).await {
-        findings.extend(secured);
-    }
+    findings.extend(tls::certificate(scene).await);
     let mut answered = endpoints::first(&first, barrier.as_ref(), ground);
     if first.status() == Some(404) {
         // A URL that ends in /v1 is the commonest reason.
