@@ -11,10 +11,7 @@ use super::{
     rules::{AUTH, CONTROL, COUNT_TOKENS, ENDPOINT, HELLO, MODELS, REDIRECT},
     scene::{Scene, Trial},
 };
-use crate::{
-    exchange::ExchangeFault,
-    finding::{Finding, Ground},
-};
+use crate::finding::{Finding, Ground};
 
 /// Claude Code gives its discovery and its warm-up so long.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -27,7 +24,10 @@ pub(super) fn first(trial: &Trial, barrier: Option<&Barrier>, ground: Ground) ->
         return vec![trial.explain(endpoint.cure(cure)), auth];
     }
     let (endpoint, auth) = match &trial.answer {
-        Err(fault) => (no_answer(fault, ground), Finding::unknown(&AUTH, "the gateway gives no answer")),
+        Err(fault) => (
+            Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {fault}")),
+            Finding::unknown(&AUTH, "the gateway gives no answer"),
+        ),
         Ok(answer) => match answer.status {
             200 if is_message(&answer.body()) => (
                 Finding::pass(&ENDPOINT, ground, "Gateway supports /v1/messages endpoint"),
@@ -52,15 +52,6 @@ pub(super) fn first(trial: &Trial, barrier: Option<&Barrier>, ground: Ground) ->
         },
     };
     vec![trial.explain(endpoint), trial.explain(auth)]
-}
-
-fn no_answer(fault: &ExchangeFault, ground: Ground) -> Finding {
-    let finding =
-        |says: &str| Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {says}"));
-    match fault.explained() {
-        Some((what, cure)) => finding(what).cure(cure),
-        None => finding(&fault.to_string()),
-    }
 }
 
 /// Whether a body is a message of the API.

@@ -34,7 +34,11 @@ pub(super) fn barrier(scene: &Scene, trial: &Trial, now: UnixMs) -> Option<Barri
         }
         (Err(fault), proxy) => {
             let through = proxy.map(|proxy| format!(" (through the proxy of {})", proxy.source));
-            Some(Barrier { says: format!("{fault}{}", through.unwrap_or_default()), cure: HANGS.to_owned() })
+            let (what, cure) = match fault.explained() {
+                Some((what, cure)) => (what.to_owned(), cure),
+                None => (fault.to_string(), HANGS),
+            };
+            Some(Barrier { says: format!("{what}{}", through.unwrap_or_default()), cure: cure.to_owned() })
         }
     }
 }
