@@ -8,7 +8,7 @@ export TOLLGATE_CLIENTS := $(CURDIR)/target/clients
 export TOLLGATE_FOCUS := $(CURDIR)/target/focus
 # Where it puts Envoy; tests/products runs it with what `tollgate generate` makes.
 export TOLLGATE_ENVOY := $(CURDIR)/target/envoy/bin/envoy
-# Where it puts cfn-lint and apigeelint; tests/products runs them over what can not be run itself.
+# Where it puts linters, schemas and models; tests/products judges by them what can not be run itself.
 export TOLLGATE_LINTERS := $(CURDIR)/target/linters
 
 # Passed on to the demo, the benches and the acceptance tests: make demo ARGS=--exit

@@ -11,6 +11,8 @@ mod check;
 mod envoy;
 mod haproxy;
 mod issuer;
+mod judges;
 mod linters;
 mod nginx;
+mod reports;
 mod stage;
