@@ -10,6 +10,7 @@ mod doctor;
 mod generate;
 pub(crate) mod key;
 mod lint;
+mod listing;
 mod operator;
 mod price;
 mod reconcile;
