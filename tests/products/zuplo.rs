@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tollgate_acceptance::house::UPSTREAM_KEY;
 use tollgate_acceptance::loopback;
@@ -117,17 +117,15 @@ impl Development {
             zuplo(&["dev", "--no-start-editor", "--no-start-docs", "--port", &ports[0]], project);
         command.args(["--editor-port", &ports[1], "--docs-port", &ports[2]]);
         command.stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
-        let development = Development(command.spawn().unwrap());
-        let opened = async {
-            while tokio::net::TcpStream::connect(listen).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut development = Development(command.spawn().unwrap());
+        let start = Instant::now();
+        while tokio::net::TcpStream::connect(listen).await.is_err() {
+            let ended = development.0.try_wait().unwrap();
+            if ended.is_some() || start.elapsed() > START {
+                let log = std::fs::read_to_string(project.join("test.log")).unwrap();
+                panic!("it did not open {listen}: {ended:?}\n{log}");
             }
-        };
-        if tokio::time::timeout(START, opened).await.is_err() {
-            panic!(
-                "it did not open {listen}\n{}",
-                std::fs::read_to_string(project.join("test.log")).unwrap()
-            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         development
     }
