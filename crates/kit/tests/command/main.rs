@@ -23,5 +23,6 @@ mod serve;
 mod shell;
 mod simulate;
 mod statement;
+mod tls;
 mod usage;
 mod user;
