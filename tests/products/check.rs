@@ -44,13 +44,14 @@ async fn what_is_generated_with_a_certificate_is_proven_by_check() {
     std::os::unix::fs::symlink(&certificate.key, folder.path().join("server.pem.key")).unwrap();
     let trusted = ["--ca-file", certificate.authority.to_str().unwrap()];
     let more = format!("{}\n{LIMITS}", certificate.listen());
-    for (product, expected) in PRODUCTS {
+    for (product, _) in PRODUCTS {
         let probe = free_address();
         let serving = make(product, &format!("http://{probe}"), &more).serve().await;
         let url = format!("https://{}", serving.address());
         let (_, report) = check(&url, ADA, probe, folder.path(), &trusted).await;
-        assert_eq!(failed(&report, "error"), expected, "{report:#}");
-        for rule in ["tls.version", "tls.chain", "tls.used"] {
+        // How streams come through is shown above.
+        for rule in ["endpoint", "headers", "body", "status", "auth", "tls.version", "tls.chain", "tls.used"]
+        {
             let findings = report["findings"].as_array().unwrap();
             let finding = findings.iter().find(|finding| finding["rule"] == rule).unwrap();
             assert_eq!(finding["outcome"], "pass", "{}: {finding:#}", product.target);
