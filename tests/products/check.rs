@@ -30,7 +30,12 @@ const PRODUCTS: [(&Product, &[&str]); 4] =
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_generated_is_proven_by_check() {
     for (product, expected) in PRODUCTS {
-        let failed = checked(product, |_| {}).await;
+        let mut failed = checked(product, |_| {}).await;
+        if failed != expected {
+            // Streams are judged by the clock, which a busy machine may spoil; and Caddy 2.6 now and then closes its
+            // own connection to the upstream in the middle of one.
+            failed = checked(product, |_| {}).await;
+        }
         assert_eq!(failed, expected, "{}", product.target);
     }
 }
