@@ -18,6 +18,7 @@ mod fault;
 mod finding;
 mod generate;
 mod http;
+mod import;
 mod json;
 mod lint;
 mod log;
