@@ -73,6 +73,9 @@ struct Litellm {
     /// The team of keys that have none.
     #[arg(long, value_name = "TEAM", default_value = "litellm")]
     team: Name,
+    /// The file for the new configuration; - for standard output, and the report on standard error.
+    #[arg(long, value_name = "FILE", required_unless_present = "apply")]
+    out: Option<PathBuf>,
     /// Make the keys and their allowances in the running gateway.
     #[arg(long, requires = "keys")]
     apply: bool,
@@ -92,16 +95,16 @@ Example:
 struct ClaudeGateway {
     /// The configuration, gateway.yaml; - for standard input.
     config: PathBuf,
+    /// The file for the new configuration; - for standard output, and the report on standard error.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
     #[command(flatten)]
     wanted: Wanted,
 }
 
-/// Where the document goes, and what is said of it.
+/// How the document is written, and what is said of it.
 #[derive(Debug, Args)]
 struct Wanted {
-    /// The file for the new configuration; - for standard output, and the report on standard error.
-    #[arg(long, value_name = "FILE", required_unless_present = "apply")]
-    out: Option<PathBuf>,
     /// Replace the file if it is there.
     #[arg(long)]
     force: bool,
@@ -126,15 +129,11 @@ impl Import {
                 let source = Source::read_at_most(&wish.config, CONFIG_BYTES_MAX)?;
                 let mut notes = Notes::new(&source.name);
                 let draft = read_claude_gateway(&source.text, &mut notes);
+                let findings = notes.findings;
                 let product = "the Claude apps gateway";
-                let is_made = wish.wanted.publish(
-                    draft.as_ref(),
-                    notes.findings,
-                    product,
-                    &source.name,
-                    began,
-                    printer,
-                )?;
+                let made =
+                    Made { draft: draft.as_ref(), findings, product, file: &source.name, began_at: began };
+                let is_made = made.publish(&wish.wanted, Some(&wish.out), printer)?;
                 Ok(if is_made { Status::Done } else { Status::Failed })
             }
         }
@@ -165,7 +164,8 @@ fn litellm(wish: &Litellm, now: UnixMs, printer: &Printer) -> Result<Status, Fau
         }
     }
     let draft = made.as_ref().map(|made| &made.draft);
-    if !wish.wanted.publish(draft, findings, "LiteLLM", &source.name, now, printer)? {
+    let one = Made { draft, findings, product: "LiteLLM", file: &source.name, began_at: now };
+    if !one.publish(&wish.wanted, wish.out.as_deref(), printer)? {
         return Ok(Status::Failed);
     }
     let zone = made.map(|made| made.zone).unwrap_or_default();
@@ -180,19 +180,21 @@ fn litellm(wish: &Litellm, now: UnixMs, printer: &Printer) -> Result<Status, Fau
     Ok(Status::Done)
 }
 
-impl Wanted {
+/// What came of the files.
+struct Made<'a> {
+    draft: Option<&'a Draft>,
+    findings: Vec<Finding>,
+    product: &'static str,
+    file: &'a str,
+    began_at: UnixMs,
+}
+
+impl Made<'_> {
     /// Says what was found, and writes the document if nothing forbids it. Gives whether nothing does.
-    fn publish(
-        &self,
-        draft: Option<&Draft>,
-        mut findings: Vec<Finding>,
-        product: &str,
-        file: &str,
-        began_at: UnixMs,
-        printer: &Printer,
-    ) -> Result<bool, Fault> {
-        let is_piped = self.out.as_deref() == Some(Path::new("-"));
-        if is_piped && (self.printed.format != Format::Text || self.printed.output.is_some()) {
+    fn publish(self, wanted: &Wanted, out: Option<&Path>, printer: &Printer) -> Result<bool, Fault> {
+        let Self { draft, mut findings, product, file, began_at } = self;
+        let is_piped = out == Some(Path::new("-"));
+        if is_piped && (wanted.printed.format != Format::Text || wanted.printed.output.is_some()) {
             return Err(Fault::Unfit {
                 what: "--out",
                 rule: "the document and the report can not both go to standard output".to_owned(),
@@ -215,18 +217,19 @@ impl Wanted {
             is_strict: false,
         };
         if is_piped {
-            printer.say(lines(&report.findings, self.printed.verbose).trim_end());
+            let said = lines(&report.findings, wanted.printed.verbose);
+            if is_good { printer.say(said.trim_end()) } else { printer.warn(said.trim_end()) }
         } else {
-            self.printed.publish(&report, printer)?;
+            wanted.printed.publish(&report, printer)?;
         }
-        let (Some(text), Some(out)) = (text.filter(|_| is_good), &self.out) else { return Ok(is_good) };
+        let (Some(text), Some(out)) = (text.filter(|_| is_good), out) else { return Ok(is_good) };
         if is_piped {
             printer.answer(&text)?;
         } else {
             let path = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let file = File { path, text, is_secret: false, comment: Comment::Line("#") };
             let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-            write(&[file], folder.unwrap_or(Path::new(".")), self.force)?;
+            write(&[file], folder.unwrap_or(Path::new(".")), wanted.force)?;
             printer.say(&format!("{} is written; `tollgate serve --config` takes it", out.display()));
         }
         Ok(true)

@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     tpm: Option<u64>,
     /// Requests at once.
     parallel: Option<u64>,
+    /// A field that holds something, and nothing that can be read: what it bounds must not become open.
+    pub(super) unreadable: Option<&'static str>,
 }
 
 /// One allowance, as an entry of a document.
@@ -48,16 +50,27 @@ impl Grant {
 impl Limits {
     /// Reads them by the names of their fields.
     pub(super) fn of(field: impl Fn(&str) -> Option<String>) -> Self {
-        let count = |name: &str| field(name).and_then(|text| nano_usd(&text)).map(|nano| nano / NANO);
-        Self {
-            max: field("max_budget").and_then(|text| nano_usd(&text)),
-            duration: field("budget_duration").filter(|text| !text.is_empty()),
-            spend: field("spend").and_then(|text| nano_usd(&text)).unwrap_or(0),
-            reset_at: field("budget_reset_at").and_then(|text| instant(&text)),
-            rpm: count("rpm_limit"),
-            tpm: count("tpm_limit"),
-            parallel: count("max_parallel_requests"),
+        let mut unreadable = None;
+        let mut read = |name: &'static str, parse: &dyn Fn(&str) -> Option<u64>| {
+            let text = field(name).filter(|text| !text.is_empty())?;
+            let read = parse(&text);
+            if read.is_none() {
+                unreadable = Some(name);
+            }
+            read
+        };
+        let count = |text: &str| nano_usd(text).map(|nano| nano / NANO);
+        let max = read("max_budget", &nano_usd);
+        let spend = read("spend", &nano_usd).unwrap_or(0);
+        let [rpm, tpm, parallel] =
+            ["rpm_limit", "tpm_limit", "max_parallel_requests"].map(|name| read(name, &count));
+        let reset = field("budget_reset_at").filter(|text| !text.is_empty());
+        let reset_at = reset.as_deref().and_then(instant);
+        if reset.is_some() && reset_at.is_none() {
+            unreadable = Some("budget_reset_at");
         }
+        let duration = field("budget_duration").filter(|text| !text.is_empty());
+        Self { max, duration, spend, reset_at, rpm, tpm, parallel, unreadable }
     }
 
     /// Where these say nothing, the others.
@@ -69,6 +82,7 @@ impl Limits {
             rpm: self.rpm.or(other.rpm),
             tpm: self.tpm.or(other.tpm),
             parallel: self.parallel.or(other.parallel),
+            unreadable: self.unreadable.or(other.unreadable),
             ..self
         }
     }
@@ -85,6 +99,10 @@ impl Limits {
 
     /// Says what of them comes over changed. `whose` begins the sentence.
     pub(super) fn tell(&self, whose: &str, at: Place, notes: &mut Notes<'_>) {
+        if let Some(field) = self.unreadable {
+            let says = format!("`{field}` of {whose} can not be read");
+            notes.add(&rules::BUDGET, at, says, "write it as a number, or the allowance by hand.");
+        }
         if self.max.is_none() {
             return;
         }
@@ -240,7 +258,7 @@ mod tests {
             ("1.5E+2", Some(150 * NANO)),
             ("0.0000000001", Some(1)),
             ("1e-100", Some(1)),
-            ("0e99", None),
+            ("0e99", Some(0)),
             ("1e99", None),
             ("-1", None),
             ("nan", None),

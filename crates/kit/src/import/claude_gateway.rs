@@ -67,9 +67,9 @@ fn listen(tree: &Node, draft: &mut Draft, notes: &mut Notes<'_>) {
         (Ok(ip), Some(port)) => {
             draft.set("listen", "address", quoted(&std::net::SocketAddr::new(ip, port).to_string()));
         }
-        (_, None) => {}
-        (Err(_), Some(_)) => {
-            let says = "`listen.host` is no address";
+        (_, None) if listen.get("port").is_none() => {}
+        _ => {
+            let says = "`listen.host` is no address, or `listen.port` is no port";
             notes.add(&rules::FIELD, listen.place, says, "listen: { address: \"0.0.0.0:8080\" }");
         }
     }
@@ -152,8 +152,12 @@ fn bounds(tree: &Node, draft: &mut Draft, notes: &mut Notes<'_>) {
         ("timeouts", "upstream_ttfb_ms", "timeouts", "first_byte", "ms"),
     ];
     for (section, name, there, field, unit) in rows {
-        if let Some(Value::Integer(number)) = tree.find(&[section, name]).map(|node| &node.value) {
+        let Some(node) = tree.find(&[section, name]) else { continue };
+        if let Value::Integer(number) = node.value {
             draft.set(there, field, format!("{number}{unit}"));
+        } else {
+            let says = format!("`{section}.{name}` is no number");
+            notes.add(&rules::FIELD, node.place, says, format!("{there}: {{ {field}: ... }}"));
         }
     }
     for section in ["limits", "timeouts"] {

@@ -60,7 +60,7 @@ pub(crate) struct Known<'a> {
 
 /// Reads the answer of `/key/list`, or an export of the table.
 pub(crate) fn read(text: &str, known: Known<'_>, notes: &mut Notes<'_>) -> Option<Vec<Key>> {
-    let rows = rows::read(text, "keys", notes)?;
+    let rows = rows::read(text, "keys", "token", notes)?;
     let mut seen = BTreeSet::new();
     let mut keys = Vec::new();
     for (number, row) in (1..).zip(&rows) {
@@ -91,16 +91,21 @@ pub(crate) fn read(text: &str, known: Known<'_>, notes: &mut Notes<'_>) -> Optio
     Some(keys)
 }
 
-/// Fields that bound a key and have no counterpart: what they bound would be open.
-const BOUNDS: [&str; 9] = [
-    "allowed_routes",
-    "allowed_cache_controls",
-    "model_max_budget",
-    "budget_limits",
-    "policies",
+/// Fields of a key that have no counterpart. Most bound what it may do.
+const LEFT: [&str; 14] = [
     "access_group_ids",
+    "aliases",
+    "allowed_cache_controls",
+    "allowed_routes",
+    "auto_rotate",
+    "budget_limits",
+    "config",
+    "metadata",
+    "model_max_budget",
     "object_permission_id",
+    "organization_id",
     "permissions",
+    "policies",
     "project_id",
 ];
 
@@ -126,6 +131,9 @@ fn key(
     let (team, of_team) = team(row, known)?;
     let limits = Limits::of(|field| row.text(field));
     let limits = limits.or(Limits::of(|field| row.inner("litellm_budget_table", field)));
+    if let Some(field) = limits.unreadable {
+        return Err((format!("its `{field}` can not be read"), "repair it in the file, and import again."));
+    }
     if limits.is_shut() {
         return Err((
             "its budget is used up, or a limit is zero".to_owned(),
@@ -142,18 +150,20 @@ fn key(
         );
     }
     let models = models(&row.list("models"), of_team, known)?;
-    for field in BOUNDS.iter().filter(|field| row.holds(field)) {
-        let says = format!("{label} comes over without `{field}`");
-        notes.add(
-            &rules::FIELD,
-            row.at,
-            says,
-            "see whether it may do more than it should: models and allowances bound it here.",
-        );
+    let left: Vec<String> =
+        LEFT.iter().filter(|field| row.holds(field)).map(|field| format!("`{field}`")).collect();
+    if !left.is_empty() {
+        let says = format!("{label} comes over without {}", left.join(", "));
+        let cure = "see whether it may do more than it should: models and allowances bound it here.";
+        notes.add(&rules::FIELD, row.at, says, cure);
     }
     limits.tell(label, row.at, notes);
-    let user = row.text("user_id").filter(|user| user != "default_user_id");
-    let user = user.as_deref().and_then(respelled).map(|name| name.to_string());
+    let before = row.text("user_id").filter(|user| user != "default_user_id");
+    let user = before.as_deref().and_then(respelled).map(|name| name.to_string());
+    if user != before {
+        let says = format!("the user of {label} is called `{}` here", user.as_deref().unwrap_or("nobody"));
+        notes.add(&rules::NAME, row.at, says, "nothing, if you like that name.");
+    }
     let note = alias.map(|alias| alias.chars().take(NOTE_CHARS).collect());
     Ok(Key { wish: Wish { sha256: token, team, user, models, expires_at, note }, limits })
 }

@@ -65,8 +65,14 @@ pub(crate) fn read(text: &str, team: &str, now: UnixMs, notes: &mut Notes<'_>) -
         // The provider may stand before a wildcard too.
         targets.push(if deployment.id == "*" { "claude-*".to_owned() } else { deployment.id.to_owned() });
         for (place, field) in ["rpm", "tpm"].iter().enumerate() {
-            let rate = deployment.params.get(field).and_then(scalar).and_then(|text| nano_usd(&text));
-            rates.entry(deployment.id).or_default()[place] += rate.unwrap_or(0) / 1_000_000_000;
+            let Some(text) = deployment.params.get(field).and_then(scalar) else { continue };
+            match nano_usd(&text) {
+                Some(rate) => rates.entry(deployment.id).or_default()[place] += rate / 1_000_000_000,
+                None => {
+                    let says = format!("`{field}` of `{}` can not be read", deployment.name);
+                    notes.add(&rules::BUDGET, deployment.at, says, "write it as a number.");
+                }
+            }
         }
     }
     if upstream.is_none() {
@@ -207,15 +213,23 @@ fn sections(tree: &Node, team: &str, now: UnixMs, made: &mut Litellm, notes: &mu
             ),
         }
     }
-    if let Some((_, Some(mb))) = field(["general_settings", "max_request_size_mb"])
-        && let Some(nano) = nano_usd(&mb)
-    {
-        // In bytes: the setting may have a fraction.
-        let bytes = u128::from(nano) * 1024 * 1024 / 1_000_000_000;
-        draft.set("limits", "body", format!("{bytes}B"));
+    if let Some((at, Some(mb))) = field(["general_settings", "max_request_size_mb"]) {
+        match nano_usd(&mb) {
+            // In bytes: the setting may have a fraction.
+            Some(nano) => {
+                draft.set("limits", "body", format!("{}B", u128::from(nano) * 1024 * 1024 / 1_000_000_000));
+            }
+            None => notes.add(
+                &rules::FIELD,
+                at,
+                "`max_request_size_mb` can not be read",
+                "limits: { body: 32MB }",
+            ),
+        }
     }
-    if let Some((_, Some(most))) = field(["general_settings", "global_max_parallel_requests"]) {
+    if let Some((at, Some(most))) = field(["general_settings", "global_max_parallel_requests"]) {
         let limits = Limits::of(|field| (field == "max_parallel_requests").then(|| most.clone()));
+        limits.tell("everybody", at, notes);
         draft.grants.extend(limits.grants("everybody", "", now));
     }
     let budget = |max: &'static str, duration: &'static str| {

@@ -63,10 +63,11 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// All rows. `list` is the field that holds them where the answer of an API is an object.
-pub(super) fn read(source: &str, list: &str, notes: &mut Notes<'_>) -> Option<Vec<Row>> {
+/// All rows. `list` is the field that holds them where the answer of an API is an object, `id` the column that a table
+/// must have.
+pub(super) fn read(source: &str, list: &str, id: &str, notes: &mut Notes<'_>) -> Option<Vec<Row>> {
     let text = source.trim_start_matches('\u{feff}').trim_start();
-    let rows = if text.starts_with(['[', '{']) { json(text, list) } else { csv(text) };
+    let rows = if text.starts_with(['[', '{']) { json(text, list) } else { csv(text, id) };
     rows.map_err(|(at, says, cure)| notes.add(&rules::SYNTAX, at, says, cure)).ok()
 }
 
@@ -111,7 +112,7 @@ fn json(text: &str, list: &str) -> Result<Vec<Row>, Refused> {
     rows.collect()
 }
 
-fn csv(text: &str) -> Result<Vec<Row>, Refused> {
+fn csv(text: &str, id: &str) -> Result<Vec<Row>, Refused> {
     let cure = "export it with a header: docs/guide/migrating.md has the command.";
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let unreadable = |error: &csv::Error| {
@@ -120,6 +121,9 @@ fn csv(text: &str) -> Result<Vec<Row>, Refused> {
         (at, "this is not readable as CSV: the line has not as many fields as the header".to_owned(), cure)
     };
     let header = reader.headers().map_err(|error| unreadable(&error))?.clone();
+    if !header.iter().any(|name| name == id) {
+        return Err((START, format!("this is neither JSON nor CSV with a column `{id}`"), cure));
+    }
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| unreadable(&error))?;

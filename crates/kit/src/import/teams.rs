@@ -28,7 +28,7 @@ impl Teams {
 
 /// Reads the answer of `/team/list`, or an export of the table. The allowances go into the document.
 pub(crate) fn read(text: &str, draft: &mut Draft, now: UnixMs, notes: &mut Notes<'_>) -> Option<Teams> {
-    let rows = rows::read(text, "teams", notes)?;
+    let rows = rows::read(text, "teams", "team_id", notes)?;
     let mut teams = Teams::default();
     let mut names = BTreeSet::new();
     for (number, row) in (1..).zip(&rows) {
@@ -59,11 +59,12 @@ pub(crate) fn read(text: &str, draft: &mut Draft, now: UnixMs, notes: &mut Notes
         names.insert(name.clone());
         let limits = Limits::of(|field| row.text(field))
             .or(Limits::of(|field| row.inner("litellm_budget_table", field)));
-        let is_shut = row.flag("blocked") || limits.is_shut();
+        let is_shut = row.flag("blocked") || limits.is_shut() || limits.unreadable.is_some();
         if is_shut {
-            let says =
-                format!("the team `{name}` is blocked, or its budget is used up: its keys stay behind");
-            notes.add(&rules::KEY, row.at, says, "unblock it there, and import again.");
+            let says = format!(
+                "the team `{name}` is blocked, used up, or bounded by what can not be read: its keys stay behind"
+            );
+            notes.add(&rules::KEY, row.at, says, "repair that there, and import again.");
         } else {
             limits.tell(&format!("the team `{name}`"), row.at, notes);
             let whose = format!("on: {{ team: {} }}", quoted(name.as_str()));

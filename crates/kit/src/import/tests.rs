@@ -41,7 +41,7 @@ fn what_can_not_be_read_is_told_with_its_place_and_gives_no_document() {
     let deep = "[".repeat(100);
     let rows: [(&str, &str, usize); 9] = [
         ("", "import.syntax", 1),
-        ("a: [b\nc", "import.syntax", 2),
+        ("a: 1\nb: }\n", "import.syntax", 2),
         ("- a\n- b\n", "import.syntax", 1),
         ("a: 1\n---\nb: 2\n", "import.syntax", 1),
         ("\u{0}\u{1}", "import.syntax", 1),
@@ -79,6 +79,17 @@ fn what_has_no_counterpart_is_named_where_it_stands() {
         ("litellm_settings: { max_budget: 5, budget_duration: 45d }\n", "import.budget", "`rolling: 45d`"),
         ("litellm_settings: { max_budget: 0 }\n", "import.budget", "is zero"),
         ("litellm_settings: { timezone: Mars }\n", "import.field", "no time zone"),
+        (
+            "litellm_settings: { max_budget: os.environ/X }\n",
+            "import.budget",
+            "`max_budget` of everybody can not",
+        ),
+        (
+            "general_settings: { max_request_size_mb: a lot }\n",
+            "import.field",
+            "`max_request_size_mb` can not",
+        ),
+        ("general_settings: { global_max_parallel_requests: -1 }\n", "import.budget", "of everybody can not"),
         ("include: [other.yaml]\n", "import.field", "`include`"),
     ];
     for (more, rule, says) in rows {
@@ -140,6 +151,7 @@ fn a_list_that_can_not_be_read_is_told_with_its_place() {
         ("{\"keys\": [\"b299ff\"]}", 1, "holds something else than objects"),
         ("{\"keys\":\n [}", 2, "not readable as JSON"),
         ("{\"teams\": []}", 1, "no list `keys`"),
+        ("model_list: [", 1, "neither JSON nor CSV"),
         ("token,key_alias\nabc\n", 2, "not readable as CSV"),
     ];
     for (text, line, says) in rows {
@@ -147,6 +159,14 @@ fn a_list_that_can_not_be_read_is_told_with_its_place() {
         assert!(found.is_none(), "{text}");
         assert_eq!(failed(&notes), [("import.syntax", line)], "{text}");
         assert!(notes.findings[0].says.contains(says), "{text}: {:?}", notes.findings);
+    }
+    let hash = "b299ff18ca7faa7cabe4a06ba569a590cc9ee3d37390b5020548c03c29da52db";
+    for (field, value) in
+        [("max_budget", "-1"), ("rpm_limit", "many"), ("budget_reset_at", "soon"), ("expires", "soon")]
+    {
+        let (found, notes) =
+            keys(&format!("{{\"keys\": [{{\"token\": \"{hash}\", \"{field}\": \"{value}\"}}]}}"));
+        assert_eq!((found.unwrap().len(), failed(&notes)), (0, vec![("import.key", 1)]), "{field}");
     }
     let (found, notes) = keys("{\"keys\": [{\"token\": \"sk-canary-in-clear-0001\"}, {}]}");
     assert_eq!((found.unwrap().len(), failed(&notes).len()), (0, 2));

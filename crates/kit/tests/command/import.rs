@@ -72,7 +72,7 @@ fn the_status_says_how_it_went() {
         (&[&broken, "--out", "-"], 1, "broken.yaml:1:"),
         (&[&odd, "--out", "-"], 1, "limits.body"),
         (&[&huge, "--out", "-"], 2, "larger than 4194304 bytes"),
-        (&[&good, "--keys", &broken, "--out", "-"], 1, "not readable as CSV"),
+        (&[&good, "--keys", &broken, "--out", "-"], 1, "neither JSON nor CSV"),
     ];
     for (args, status, says) in rows {
         let ran = run(&[&["import", "litellm"], args].concat());
