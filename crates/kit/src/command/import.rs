@@ -67,9 +67,9 @@ struct Litellm {
     /// The answer of /team/list, or the table of teams as CSV.
     #[arg(long, value_name = "FILE")]
     teams: Option<PathBuf>,
-    /// The answer of /key/list, or the table of keys as CSV.
+    /// The answer of /key/list, or the table of keys as CSV; may be repeated, once for each page.
     #[arg(long, value_name = "FILE")]
-    keys: Option<PathBuf>,
+    keys: Vec<PathBuf>,
     /// The team of keys that have none.
     #[arg(long, value_name = "TEAM", default_value = "litellm")]
     team: Name,
@@ -142,10 +142,9 @@ impl Import {
 
 fn litellm(wish: &Litellm, now: UnixMs, printer: &Printer) -> Result<Status, Fault> {
     let source = Source::read_at_most(&wish.config, CONFIG_BYTES_MAX)?;
-    let read = |path: &Option<PathBuf>| {
-        path.as_deref().map(|path| Source::read_at_most(path, ROWS_BYTES_MAX)).transpose()
-    };
-    let (team_rows, key_rows) = (read(&wish.teams)?, read(&wish.keys)?);
+    let read = |path: &PathBuf| Source::read_at_most(path, ROWS_BYTES_MAX);
+    let team_rows = wish.teams.as_ref().map(read).transpose()?;
+    let key_rows: Vec<Source> = wish.keys.iter().map(read).collect::<Result<_, _>>()?;
     let mut notes = Notes::new(&source.name);
     let mut made = read_litellm(&source.text, wish.team.as_str(), now, &mut notes);
     let mut findings = notes.findings;
@@ -156,10 +155,10 @@ fn litellm(wish: &Litellm, now: UnixMs, printer: &Printer) -> Result<Status, Fau
             teams = read_teams(&rows.text, &mut made.draft, now, &mut notes).unwrap_or_default();
             findings.append(&mut notes.findings);
         }
-        if let Some(rows) = &key_rows {
+        for rows in &key_rows {
             let mut notes = Notes::new(&rows.name);
             let known = Known { models: &made.models, teams: &teams, team: wish.team.as_str(), now };
-            keys = read_keys(&rows.text, known, &mut notes).unwrap_or_default();
+            keys.extend(read_keys(&rows.text, known, &mut notes).unwrap_or_default());
             findings.append(&mut notes.findings);
         }
     }
@@ -173,7 +172,7 @@ fn litellm(wish: &Litellm, now: UnixMs, printer: &Printer) -> Result<Status, Fau
         let done = apply(&keys, &Calendar { zone, ..Calendar::default() }, wish, now, printer)?;
         let Applied { keys, known, allowances } = done;
         printer.say(&format!("keys: {keys} new, {known} known before; allowances: {allowances} new"));
-    } else if key_rows.is_some() {
+    } else if !key_rows.is_empty() {
         printer
             .say(&format!("keys: {} can come over; --apply makes them in the running gateway", keys.len()));
     }

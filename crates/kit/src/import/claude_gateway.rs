@@ -1,36 +1,49 @@
 //! The configuration of the Claude apps gateway, `gateway.yaml` (code.claude.com, claude-apps-gateway-config).
 
 use super::{Draft, Notes, document, draft::quoted, is_variable, rules, scalar, secrets};
+use crate::finding::Rule;
 use std::net::IpAddr;
 use tollgate_config::{
     Url,
     tree::{Node, Value},
 };
 
-/// What is decided elsewhere here: the section, and where.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("oidc", "people sign in with virtual keys: `tollgate key create --team TEAM --user PERSON` for each."),
-    ("session", "there are no sessions to sign; a key ends at once: `tollgate key revoke`."),
-    ("store", "all state is in the data folder; there is no database."),
+/// What has its place elsewhere here: the section, the place, and the rule: what bounds somebody there and not yet here
+/// is more than a note.
+static ELSEWHERE: &[(&str, &Rule, &str)] = &[
     (
-        "admin",
-        "operators have roles: `tollgate operator`. Spend limits are in its database: ask \
-               `GET /v1/organizations/spend_limits`, and write them as `allowances`.",
-    ),
-    ("enforcement", "budgets need no store that could be down: what can not be recorded does not pass."),
-    ("pricing", "prices: { file: ... }, as `tollgate price show` prints them; docs/guide/prices.md."),
-    (
-        "telemetry",
-        "usage is in the ledger and the metrics of the admin listener; clients can send theirs to a collector.",
+        "oidc",
+        &rules::FIELD,
+        "give each person a virtual key: `tollgate key create --team TEAM --user PERSON`.",
     ),
     (
         "managed",
-        "give keys the models of their group: `tollgate key create --model`. Settings of Claude Code: \
-                 `tollgate generate claude-code`.",
+        &rules::FIELD,
+        "give keys the models of their group: `tollgate key create --model`. Settings of Claude \
+                                Code: `tollgate generate claude-code`.",
     ),
-    ("access_control", "let a firewall or the load balancer refuse addresses."),
-    ("rate_limits", "it is about signing in, which is not done here."),
-    ("login_notice", "it is about signing in, which is not done here."),
+    ("access_control", &rules::FIELD, "let a firewall or the load balancer refuse addresses."),
+    (
+        "admin",
+        &rules::FIELD,
+        "operators have roles: `tollgate operator`. Spend limits are in its database: ask \
+                              `GET /v1/organizations/spend_limits`, and write them as `allowances`.",
+    ),
+    (
+        "enforcement",
+        &rules::REPLACED,
+        "budgets need no store that could be down: what can not be recorded does not pass.",
+    ),
+    ("pricing", &rules::FIELD, "prices: { file: ... }; docs/guide/prices.md."),
+    (
+        "session",
+        &rules::REPLACED,
+        "there are no sessions to sign; a key ends at once: `tollgate key revoke`.",
+    ),
+    ("store", &rules::REPLACED, "all state is in the data folder; there is no database."),
+    ("telemetry", &rules::REPLACED, "usage is in the ledger and in the metrics of the admin listener."),
+    ("rate_limits", &rules::REPLACED, "it is about signing in, which is not done here."),
+    ("login_notice", &rules::REPLACED, "it is about signing in, which is not done here."),
 ];
 
 /// Reads a configuration; nothing if it is none, or has no upstream that is the Anthropic API.
@@ -51,8 +64,8 @@ pub(crate) fn read(text: &str, notes: &mut Notes<'_>) -> Option<Draft> {
     let known = ["listen", "upstreams", "limits", "timeouts", "models", "auto_include_builtin_models"];
     for (key, _) in tree.fields().iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
         let says = format!("`{}` is not carried over", key.name);
-        match ELSEWHERE.iter().find(|(name, _)| *name == key.name) {
-            Some((_, way)) => notes.add(&rules::REPLACED, key.place, says, way),
+        match ELSEWHERE.iter().find(|(name, ..)| *name == key.name) {
+            Some((_, rule, way)) => notes.add(rule, key.place, says, way),
             None => notes.add(&rules::FIELD, key.place, says, "decide whether you miss it."),
         }
     }

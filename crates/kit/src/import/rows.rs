@@ -67,13 +67,13 @@ fn text(value: &Value) -> Option<String> {
 /// must have.
 pub(super) fn read(source: &str, list: &str, id: &str, notes: &mut Notes<'_>) -> Option<Vec<Row>> {
     let text = source.trim_start_matches('\u{feff}').trim_start();
-    let rows = if text.starts_with(['[', '{']) { json(text, list) } else { csv(text, id) };
+    let rows = if text.starts_with(['[', '{']) { json(text, list, notes) } else { csv(text, id) };
     rows.map_err(|(at, says, cure)| notes.add(&rules::SYNTAX, at, says, cure)).ok()
 }
 
 type Refused = (Place, String, &'static str);
 
-fn json(text: &str, list: &str) -> Result<Vec<Row>, Refused> {
+fn json(text: &str, list: &str, notes: &mut Notes<'_>) -> Result<Vec<Row>, Refused> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         let number = |n: usize| u32::try_from(n.max(1)).unwrap_or(u32::MAX);
         let at = Place { line: number(error.line()), column: number(error.column()) };
@@ -86,7 +86,14 @@ fn json(text: &str, list: &str) -> Result<Vec<Row>, Refused> {
     let items = match value {
         Value::Array(items) => items,
         Value::Object(mut fields) => match fields.remove(list) {
-            Some(Value::Array(items)) => items,
+            Some(Value::Array(items)) => {
+                let pages = fields.get("total_pages").and_then(Value::as_u64).unwrap_or(1);
+                if pages > 1 {
+                    let says = format!("this is one page of {pages}");
+                    notes.add(&rules::KEY, START, says, "give all pages, as a file each.");
+                }
+                items
+            }
             _ => {
                 let cure =
                     "give the answer of the API as it came: docs/guide/migrating.md says how to ask for it.";

@@ -160,6 +160,12 @@ fn a_list_that_can_not_be_read_is_told_with_its_place() {
         assert_eq!(failed(&notes), [("import.syntax", line)], "{text}");
         assert!(notes.findings[0].says.contains(says), "{text}: {:?}", notes.findings);
     }
+    let (_, notes) = keys("{\"keys\": [], \"total_pages\": 3}");
+    assert!(
+        notes.findings.iter().any(|finding| finding.says == "this is one page of 3"),
+        "{:?}",
+        notes.findings
+    );
     let hash = "b299ff18ca7faa7cabe4a06ba569a590cc9ee3d37390b5020548c03c29da52db";
     for (field, value) in
         [("max_budget", "-1"), ("rpm_limit", "many"), ("budget_reset_at", "soon"), ("expires", "soon")]
