@@ -94,7 +94,8 @@ pub(crate) fn secrets(scene: &Scene) -> Vec<String> {
 
 fn add_cures(findings: &mut [Finding], product: Option<&str>) {
     for finding in findings {
-        if !matches!(finding.outcome, Outcome::Pass(_)) && finding.cure.is_none() {
+        // What could not be told needs something else first, which it says.
+        if matches!(finding.outcome, Outcome::Fail(_)) && finding.cure.is_none() {
             finding.cure = cures::cure(finding.rule, product).map(str::to_owned);
         }
     }

@@ -11,6 +11,7 @@ mod generate;
 mod import;
 pub(crate) mod key;
 mod lint;
+mod listing;
 mod operator;
 mod price;
 mod reconcile;

@@ -28,6 +28,7 @@ mod printer;
 mod proxy;
 mod reconcile;
 mod report;
+mod retired;
 mod runtime;
 mod signals;
 mod source;

@@ -3,12 +3,18 @@
 use crate::fault::Fault;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
 use tollgate_config::Problem;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
+
+/// How often what goes on without steps is drawn.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Speaks for a command. Colours are seen on terminals only (<https://no-color.org> is honoured).
 #[derive(Debug)]
@@ -73,6 +79,18 @@ impl Printer {
         if let Some(cure) = fault.cure() {
             message(&format!("  cure: {cure}"));
         }
+    }
+
+    /// Shows on a terminal that something goes on, and for how long already, until it is finished.
+    pub(crate) fn wait(&self, what: &'static str) -> Progress {
+        let bar = (!self.quiet && io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(TICK);
+            bar.with_style(style).with_message(what)
+        });
+        Progress { bar, what, quiet: self.quiet, done: 0, steps: 0 }
     }
 
     /// Shows how far something of so many steps is: a bar on a terminal, a few lines elsewhere.

@@ -110,6 +110,8 @@ pub(crate) fn text(fates: &[Fate]) -> String {
         let should = match fate.should {
             Some(Action::Forward) => "forwarded",
             Some(Action::Drop) => "dropped",
+            // A hop may ask for the codings that it can pass on.
+            Some(Action::Replace) if fate.name == "accept-encoding" => "anything",
             Some(Action::Replace) => "replaced or dropped",
             None => "",
         };

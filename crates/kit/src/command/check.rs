@@ -154,7 +154,9 @@ impl Check {
             if let Some(idle) = idle {
                 printer.say(&format!("a pause of {} s will be waited for", idle.as_secs()));
             }
+            let progress = printer.wait("asking");
             let Checked { findings, product, is_unreachable } = check::check(&scene, idle).await;
+            progress.finish();
             let secrets = check::secrets(&scene);
             let mut report = Report {
                 tool: "check",

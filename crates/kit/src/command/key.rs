@@ -1,5 +1,6 @@
 //! `tollgate key`: virtual keys, through the admin API of the running gateway.
 
+use super::listing::Listing;
 use crate::{
     admin::{Admin, segment},
     cli::Access,
@@ -29,7 +30,8 @@ pub(crate) struct Key {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(Create),
-    List(List),
+    /// List all virtual keys, without their secrets.
+    List(Listing),
     Rotate(Rotate),
     Revoke(Revoke),
 }
@@ -67,16 +69,6 @@ struct Create {
     note: Option<String>,
     /// Print JSON: {"secret": ..., "key": {...}}.
     #[arg(long, conflicts_with = "quiet")]
-    json: bool,
-    #[command(flatten)]
-    access: Access,
-}
-
-/// List all virtual keys, without their secrets.
-#[derive(Debug, Args)]
-struct List {
-    /// Print JSON.
-    #[arg(long)]
     json: bool,
     #[command(flatten)]
     access: Access,
@@ -169,11 +161,7 @@ impl Key {
                 let key: Record = runtime::ask(admin.change(&path, &Nothing {}))?;
                 printer.say(&format!("{} ({}) is revoked", key.id, key.hint));
             }
-            Command::List(wish) => {
-                let admin = Admin::reach(&wish.access)?;
-                let keys: Vec<Record> = runtime::ask(admin.list("/admin/v1/keys"))?;
-                printer.answer(&if wish.json { record::json(&keys) } else { record::table(&keys) })?;
-            }
+            Command::List(listing) => listing.print("/admin/v1/keys", record::table, printer)?,
         }
         Ok(Status::Done)
     }

@@ -1,5 +1,6 @@
 //! `tollgate operator`: who may use the admin API.
 
+use super::listing::Listing;
 use crate::{
     admin::{Admin, segment},
     cli::Access,
@@ -10,9 +11,8 @@ use crate::{
     time::Span,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use record::{Made, Record};
+use record::Made;
 use serde::Serialize;
-use serde_json::Value;
 use tollgate_policy::{
     operator,
     scope::{Name, Scope},
@@ -34,20 +34,11 @@ pub(crate) struct Operator {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    List(List),
+    /// List all operators, without their tokens.
+    List(Listing),
     Create(Create),
     Rotate(Rotate),
     Remove(Remove),
-}
-
-/// List all operators, without their tokens.
-#[derive(Debug, Args)]
-struct List {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    access: Access,
 }
 
 /// Make an operator. The token is shown once, now, and never again.
@@ -134,15 +125,7 @@ const OPERATORS: &str = "/admin/v1/operators";
 impl Operator {
     pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
         match self.command {
-            Command::List(wish) => {
-                let admin = Admin::reach(&wish.access)?;
-                let operators: Vec<Value> = runtime::ask(admin.list(OPERATORS))?;
-                if wish.json {
-                    printer.answer(&crate::json::pretty(&operators))?;
-                } else {
-                    printer.answer(&record::table(&admin.read_all::<Record>(operators)?))?;
-                }
-            }
+            Command::List(listing) => listing.print(OPERATORS, record::table, printer)?,
             Command::Create(wish) => {
                 let admin = Admin::reach(&wish.access)?;
                 let json = wish.json;

@@ -1,5 +1,6 @@
 //! `tollgate session`: sessions that are paused, through the admin API of the running gateway.
 
+use super::listing::Listing;
 use crate::{
     admin::Admin,
     cli::Access,
@@ -26,19 +27,10 @@ pub(crate) struct Session {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    List(List),
+    /// List the sessions that are paused.
+    List(Listing),
     Pause(Pause),
     Resume(Resume),
-}
-
-/// List the sessions that are paused.
-#[derive(Debug, Args)]
-struct List {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    access: Access,
 }
 
 /// Pause a session: its next request is refused.
@@ -97,15 +89,7 @@ struct Wish<'w> {
 impl Session {
     pub(crate) fn run(self, printer: &Printer) -> Result<Status, Fault> {
         match self.command {
-            Command::List(wish) => {
-                let admin = Admin::reach(&wish.access)?;
-                let paused: Vec<Value> = runtime::ask(admin.list("/admin/v1/sessions/paused"))?;
-                if wish.json {
-                    printer.answer(&crate::json::pretty(&paused))?;
-                } else {
-                    printer.answer(&table(&admin.read_all(paused)?))?;
-                }
-            }
+            Command::List(listing) => listing.print("/admin/v1/sessions/paused", table, printer)?,
             Command::Pause(Pause { key, session, why, length, access }) => {
                 let minutes = Some(length.seconds().div_ceil(60));
                 let wish = Wish { key: &key, session: &session, why: Some(&why), minutes };

@@ -1,5 +1,6 @@
 //! `tollgate statement`: closed periods. What a period cost is stated once, signed, and never changed.
 
+use super::listing::Listing;
 use crate::{
     admin::{Admin, segment},
     cli::{Access, DataFolder},
@@ -9,9 +10,8 @@ use crate::{
     status::Status,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use record::{Closed, Stated};
+use record::Stated;
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 mod record;
@@ -30,7 +30,8 @@ pub(crate) struct Statement {
 #[derive(Debug, Subcommand)]
 enum Command {
     Close(Close),
-    List(List),
+    /// List the periods that are closed.
+    List(Listing),
     Show(Show),
     Verify(Verify),
 }
@@ -49,16 +50,6 @@ struct Close {
     /// Show what the statement would say, and close nothing.
     #[arg(long)]
     dry_run: bool,
-    #[command(flatten)]
-    access: Access,
-}
-
-/// List the periods that are closed.
-#[derive(Debug, Args)]
-struct List {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     access: Access,
 }
@@ -130,15 +121,7 @@ impl Statement {
                 let done = if wish.dry_run { "would be closed so" } else { "is closed" };
                 printer.say(&format!("{} {done}", wish.period));
             }
-            Command::List(wish) => {
-                let admin = Admin::reach(&wish.access)?;
-                let closed: Vec<Value> = runtime::ask(admin.list(STATEMENTS))?;
-                if wish.json {
-                    printer.answer(&crate::json::pretty(&closed))?;
-                } else {
-                    printer.answer(&record::table(&admin.read_all::<Closed>(closed)?))?;
-                }
-            }
+            Command::List(listing) => listing.print(STATEMENTS, record::table, printer)?,
             Command::Show(wish) => show(&wish, printer)?,
             Command::Verify(wish) => return verify::verify(&wish, printer),
         }

@@ -239,12 +239,11 @@ fn cannot(plan: &Plan) -> Vec<String> {
 fn next(plan: &Plan) -> Vec<String> {
     let name = name(plan);
     let members = match plan.admits() {
-        Admits::Keys(members) => {
-            let names: Vec<&str> = members.iter().map(|member| member.name.0.as_str()).collect();
+        Admits::Keys(_) => {
             format!(
                 "Make an API product with the proxy {name} in it, and for each member a developer and an app of that \
                  product, whose key is the member's: {}",
-                names.join(", ")
+                plan.members()
             )
         }
         Admits::Tokens(oidc) => format!("Give members tokens of {} for {}", oidc.issuer, oidc.audience),

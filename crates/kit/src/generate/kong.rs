@@ -146,6 +146,3 @@ fn next(plan: &Plan) -> Vec<String> {
         prove(plan),
     ]
 }
-
-#[cfg(test)]
-mod tests;

@@ -149,6 +149,12 @@ impl Plan {
         self.auth.oidc.as_ref().map_or(Admits::Keys(&self.auth.keys), Admits::Tokens)
     }
 
+    /// The names of those who have keys, with commas.
+    pub(crate) fn members(&self) -> String {
+        let names: Vec<&str> = self.auth.keys.iter().map(|member| member.name.0.as_str()).collect();
+        names.join(", ")
+    }
+
     /// Where clients find it: what the plan says, or else the address that it listens at.
     pub(crate) fn client_url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };

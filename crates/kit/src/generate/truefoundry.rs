@@ -111,11 +111,10 @@ fn cannot(plan: &Plan) -> Vec<String> {
 fn next(plan: &Plan) -> Vec<String> {
     let name = name(plan);
     let members = match plan.admits() {
-        Admits::Keys(members) => {
-            let names: Vec<&str> = members.iter().map(|member| member.name.0.as_str()).collect();
+        Admits::Keys(_) => {
             format!(
                 "Make a virtual account for each member, with access to the account {name}: {}",
-                names.join(", ")
+                plan.members()
             )
         }
         Admits::Tokens(oidc) => {

@@ -187,11 +187,10 @@ fn cannot(plan: &Plan) -> Vec<String> {
 
 fn next(plan: &Plan, key: &str) -> Vec<String> {
     let members = match plan.admits() {
-        Admits::Keys(members) => {
-            let names: Vec<&str> = members.iter().map(|member| member.name.0.as_str()).collect();
+        Admits::Keys(_) => {
             format!(
                 "Make a consumer with a key for each member in the portal of Zuplo (Services, API key service): {}",
-                names.join(", ")
+                plan.members()
             )
         }
         Admits::Tokens(oidc) => format!("Give members tokens of {} for {}", oidc.issuer, oidc.audience),

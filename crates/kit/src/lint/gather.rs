@@ -37,7 +37,7 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()>
         }
         if kind.is_dir() && depth > 0 {
             walk(&entry.path(), depth - 1, files)?;
-        } else if kind.is_file() && name.rsplit_once('.').is_some_and(|(_, end)| ENDINGS.contains(&end)) {
+        } else if kind.is_file() && may_be(&name) {
             if files.len() == FILES_MAX {
                 return Err(io::Error::other(format!("it holds more than {FILES_MAX} files")));
             }
@@ -45,6 +45,11 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()>
         }
     }
     Ok(())
+}
+
+/// Whether a file of this name may be a configuration.
+pub(crate) fn may_be(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| ENDINGS.contains(&end))
 }
 
 /// Whether nobody but its owner may read the file.

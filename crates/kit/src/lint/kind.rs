@@ -94,6 +94,8 @@ fn is_nginx(text: &str) -> bool {
         let word = line.split([' ', '\t', '{', ';']).next().unwrap_or_default();
         let known = ["server", "location", "upstream", "http", "events", "map", "limit_req_zone", "include"];
         let is_known = known.contains(&word) || word.starts_with("proxy_");
+        // Caddy has `map`, too, with placeholders in braces instead of variables.
+        let is_known = is_known && (word != "map" || line.contains('$'));
         is_known && !line.ends_with(':') && (line.contains('{') || line.contains(';'))
     })
 }
@@ -151,6 +153,8 @@ mod tests {
         let rows = [
             ("a.conf", "# x\nserver {\n}\n", Some(Kind::Nginx)),
             ("stdin", "    proxy_buffering off;\n", Some(Kind::Nginx)),
+            ("stdin", "map $http_x $team {\n", Some(Kind::Nginx)),
+            ("Caddyfile", "{\n}\n:80 {\n  map {header.x} {team} {\n  }\n}\n", None),
             ("a.cfg", "global\n    log stdout\n", Some(Kind::Haproxy)),
             ("a", "backend anthropic\n    server a b:443 ssl\n", Some(Kind::Haproxy)),
             ("config/routes.oas.json", "{}", Some(Kind::Zuplo)),

@@ -1,12 +1,8 @@
 //! What any file is looked at for, whatever its grammar.
 
 use super::{Kind, Notes, Subject, rules};
+use crate::retired;
 use tollgate_config::problem::{Place, secrets};
-
-/// Models that the API has retired (docs.claude.com, model deprecations, as of November 2026): what their ids begin
-/// with.
-const RETIRED: [&str; 6] =
-    ["claude-1", "claude-2", "claude-instant", "claude-3-5-", "claude-3-sonnet", "claude-3-opus"];
 
 /// Looks at every line.
 pub(super) fn lint(subject: &Subject<'_>, kind: Kind, notes: &mut Notes<'_>) {
@@ -22,13 +18,10 @@ pub(super) fn lint(subject: &Subject<'_>, kind: Kind, notes: &mut Notes<'_>) {
         if is_comment(line, kind) {
             continue;
         }
-        for model in RETIRED {
-            if let Some(byte) = line.find(model) {
-                let id = line[byte..].split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next();
-                let says = format!("`{}` is retired: the API answers 404", id.unwrap_or(model));
-                notes.add(&rules::MODEL, at(byte), says, "claude-sonnet-5-5");
-                break;
-            }
+        if let Some((byte, day)) = retired::find(line) {
+            let id = line[byte..].split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next();
+            let says = format!("the API has not served `{}` since {day}", id.unwrap_or_default());
+            notes.add(&rules::MODEL, at(byte), says, "claude-sonnet-5-5");
         }
         if let Some(byte) = line.to_ascii_lowercase().find("anthropic-client-version") {
             let says =

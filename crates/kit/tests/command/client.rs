@@ -178,16 +178,26 @@ fn what_setup_writes_the_doctor_finds_good() {
 #[test]
 fn a_doctor_that_is_interrupted_leaves_no_helper_behind() {
     let home = Home::new();
-    home.write(".claude/settings.json", r#"{"apiKeyHelper":"touch started; sleep 3; touch left-behind"}"#);
+    let helper = r#"{"apiKeyHelper":"echo $$ >new; mv new number; exec sleep 60"}"#;
+    home.write(".claude/settings.json", helper);
     let mut command: Command = tollgate(&["doctor", "client"]);
     command.env("HOME", home.0.path()).current_dir(home.path("project"));
     let doctor = Server::start(command);
     doctor.line("running the apiKeyHelper");
-    while !home.path("project/started").exists() {
+    let number = loop {
+        if let Ok(number) = std::fs::read_to_string(home.path("project/number")) {
+            break number;
+        }
         std::thread::yield_now();
-    }
+    };
     doctor.signal("INT");
     assert_eq!(doctor.end().code(), Some(1));
-    std::thread::sleep(std::time::Duration::from_secs(4));
-    assert!(!home.path("project/left-behind").exists());
+    // It ends before the doctor does, but for a moment in which the system buries it.
+    let stat = format!("/proc/{}/stat", number.trim());
+    let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z"));
+    let start = std::time::Instant::now();
+    while runs() {
+        assert!(start.elapsed().as_secs() < 20, "the helper runs on");
+        std::thread::yield_now();
+    }
 }

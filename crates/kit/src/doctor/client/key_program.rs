@@ -142,11 +142,21 @@ mod tests {
     #[tokio::test]
     async fn a_helper_that_does_not_end_is_ended_with_what_it_started() {
         let folder = tempfile::tempdir().unwrap();
-        let command = "(sleep 2; touch left-behind) & wait";
-        let ran = run(command, folder.path(), Duration::from_millis(200)).await;
+        let command = "sleep 60 & echo $! >number; wait";
+        let ran = run(command, folder.path(), Duration::from_millis(500)).await;
         assert!(ran.findings[0].says.contains("has not ended"), "{}", ran.findings[0].says);
-        sleep(Duration::from_millis(2500)).await;
-        assert!(!folder.path().join("left-behind").exists());
+        let number = std::fs::read_to_string(folder.path().join("number")).unwrap();
+        // One that nobody has asked how it ended, a zombie, runs no more.
+        let runs = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", number.trim())).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+        };
+        let gone = async {
+            while runs() {
+                sleep(TICK).await;
+            }
+        };
+        timeout(Duration::from_secs(20), gone).await.unwrap();
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use super::{Origin, Patient, placed};
 use crate::{
     doctor::rules::{HEADERS, MODEL},
     finding::{Finding, Ground::Proven},
+    retired,
 };
 
 const CUSTOM: &str = "ANTHROPIC_CUSTOM_HEADERS";
@@ -28,16 +29,6 @@ const MODELS: [&str; 6] = [
     "ANTHROPIC_DEFAULT_HAIKU_MODEL",
     "ANTHROPIC_SMALL_FAST_MODEL",
     "CLAUDE_CODE_SUBAGENT_MODEL",
-];
-
-/// Beginnings of models that the API serves no more, and the last day of the last of them
-/// (<https://platform.claude.com/docs/en/about-claude/model-deprecations>).
-const RETIRED: [(&str, &str); 5] = [
-    ("claude-1", "2024-11-06"),
-    ("claude-instant", "2024-11-06"),
-    ("claude-2", "2025-07-21"),
-    ("claude-3-5-sonnet", "2025-10-28"),
-    ("claude-3-5-haiku", "2026-02-19"),
 ];
 
 /// Looks at them.
@@ -80,7 +71,7 @@ fn models(patient: &Patient) -> Vec<Finding> {
     let setting = patient.text("model").map(|(origin, model)| (origin, vec!["model"], model.to_owned()));
     let all: Vec<(Origin<'_>, Vec<&str>, String)> = named.chain(setting).collect();
     let retired = all.iter().filter_map(|(origin, path, model)| {
-        let (_, day) = RETIRED.iter().find(|(beginning, _)| model.starts_with(beginning))?;
+        let (_, day) = retired::find(model)?;
         let name = path.last()?;
         let says = format!("{name} is {model}, which the API has not served since {day}");
         let cure = "Name a model that is served: `opus`, `sonnet` and `haiku` are the newest ones.";

@@ -193,7 +193,9 @@ pub(super) fn config(plugin: &str) -> Option<&'static [(&'static str, Form)]> {
         "key-auth" => KEY_AUTH,
         "rate-limiting" => RATE_LIMITING,
         "request-transformer" => REQUEST_TRANSFORMER,
+        "response-transformer" => RESPONSE_TRANSFORMER,
         "request-size-limiting" => REQUEST_SIZE_LIMITING,
+        "request-termination" => REQUEST_TERMINATION,
         "jwt" => JWT,
         "acl" => ACL,
         "pre-function" | "post-function" => FUNCTION,
@@ -249,6 +251,25 @@ const REQUEST_TRANSFORMER: &[(&str, Form)] = &[
     ("replace", Section(&[("headers", Texts), ("querystring", Texts), ("body", Texts), ("uri", Text)])),
     ("add", LISTS),
     ("append", LISTS),
+];
+
+const ANSWER_LISTS: Form = Section(&[("headers", Texts), ("json", Texts), ("json_types", Texts)]);
+
+const RESPONSE_TRANSFORMER: &[(&str, Form)] = &[
+    ("remove", ANSWER_LISTS),
+    ("rename", ANSWER_LISTS),
+    ("replace", ANSWER_LISTS),
+    ("add", ANSWER_LISTS),
+    ("append", ANSWER_LISTS),
+];
+
+const REQUEST_TERMINATION: &[(&str, Form)] = &[
+    ("status_code", Number(100, 599)),
+    ("message", Text),
+    ("content_type", Text),
+    ("body", Text),
+    ("echo", Flag),
+    ("trigger", Text),
 ];
 
 const REQUEST_SIZE_LIMITING: &[(&str, Form)] = &[

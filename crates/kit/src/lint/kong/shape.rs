@@ -5,6 +5,7 @@ use super::{
     schema::{self, Form},
 };
 use crate::lint::{Notes, listed, rules};
+use std::collections::BTreeSet;
 use tollgate_config::tree::{Key, Node, Value};
 
 /// Looks at the keys and the values of a document.
@@ -27,6 +28,23 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
         }
     }
     entities(tree, 0, notes);
+    names(tree, notes);
+}
+
+/// Names of services and of routes, which both must be unique.
+fn names(tree: &Node, notes: &mut Notes<'_>) {
+    let services = list(tree, "services");
+    let routes = services.iter().flat_map(|service| list(service, "routes")).chain(list(tree, "routes"));
+    for (kind, entities) in [("service", services.iter().collect()), ("route", routes.collect::<Vec<_>>())] {
+        let mut seen = BTreeSet::new();
+        for name in entities.iter().filter_map(|entity| entity.get("name")) {
+            let Some(text) = name.text() else { continue };
+            if !seen.insert(text) {
+                let says = format!("there is another {kind} of the name `{text}`");
+                notes.add(&rules::KONG_VALUE, name.place, says, format!("name: {text}-2"));
+            }
+        }
+    }
 }
 
 /// The deepest that entities stand in one another: routes in services, plugins in routes.

@@ -177,6 +177,25 @@ const KONG: &[Row] = &[
     ("kong.yaml", "limit_by: consumer", "limit_by: user", &["kong.value"]),
     ("kong.yaml", "[GET, POST]", "[get, POST]", &["kong.value"]),
     ("kong.yaml", "/v1/models", "v1/models", &["kong.value", "lint.endpoints"]),
+    (
+        "kong.yaml",
+        "    plugins:\n",
+        "      - {name: messages, paths: [/v2], strip_path: false, request_buffering: false, response_buffering: \
+         false}\n    plugins:\n",
+        &["kong.value"],
+    ),
+    (
+        "kong.yaml",
+        "    plugins:\n",
+        "    plugins:\n      - {name: response-transformer, config: {remove: {header: [server]}}}\n",
+        &["kong.key"],
+    ),
+    (
+        "kong.yaml",
+        "    plugins:\n",
+        "    plugins:\n      - {name: request-termination, config: {status: 404}}\n",
+        &["kong.key"],
+    ),
     ("kong.yaml", "          remove:", "          pass: [anthropic-beta]\n          remove:", &["kong.pass"]),
     ("kong.yaml", "- name: request-size-limiting", "- name: response-buffering", &["kong.plugin"]),
     ("kong.yaml", "- name: request-size-limiting", "- name: oidc", &["kong.plugin"]),
