@@ -157,7 +157,7 @@ impl Limits {
         let Some(span) = self.duration.as_deref().and_then(span) else {
             return format!("usd: \"{}\", per: year", decimal(left));
         };
-        let mut what = format!("usd: \"{}\", {}", decimal(max), span.yaml);
+        let mut what = format!("usd: \"{}\", {}", decimal(max.max(1)), span.yaml);
         if let Some(until) = self.reset_at.filter(|until| self.spend > 0 && *until > now) {
             // The rest of the running period: what was spent before is not in the books here.
             let _ =

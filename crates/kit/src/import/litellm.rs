@@ -232,36 +232,7 @@ fn sections(tree: &Node, team: &str, now: UnixMs, made: &mut Litellm, notes: &mu
         limits.tell("everybody", at, notes);
         draft.grants.extend(limits.grants("everybody", "", now));
     }
-    let budget = |max: &'static str, duration: &'static str| {
-        let text = |name| tree.find(&["litellm_settings", name]).and_then(scalar);
-        let at = tree.find(&["litellm_settings", max]).map_or(START, |node| node.place);
-        let limits = Limits::of(|field| match field {
-            "max_budget" => text(max),
-            "budget_duration" => text(duration),
-            _ => None,
-        });
-        (limits, at)
-    };
-    let users = format!("on: {{ team: {} }}, each: user", quoted(team));
-    let rows = [
-        ("everybody", String::new(), budget("max_budget", "budget_duration")),
-        ("each-user", users, budget("max_internal_user_budget", "internal_user_budget_duration")),
-    ];
-    for (name, whose, (limits, at)) in rows {
-        if limits.is_shut() {
-            let says = format!("the budget of {name} is zero");
-            notes.add(
-                &rules::BUDGET,
-                at,
-                says,
-                "no allowance may be zero: make no keys where nothing may pass.",
-            );
-            continue;
-        }
-        limits.tell(name, at, notes);
-        let grants: Vec<Grant> = limits.grants(name, &whose, now);
-        draft.grants.extend(grants);
-    }
+    budgets(tree, team, now, draft, notes);
     let handled = [
         "timezone",
         "max_budget",
@@ -287,6 +258,39 @@ fn sections(tree: &Node, team: &str, now: UnixMs, made: &mut Litellm, notes: &mu
             says,
             "set it where the gateway is started, if the document refers to it.",
         );
+    }
+}
+
+/// The budgets of everybody and of each user.
+fn budgets(tree: &Node, team: &str, now: UnixMs, draft: &mut Draft, notes: &mut Notes<'_>) {
+    let budget = |max: &'static str, duration: &'static str| {
+        let text = |name| tree.find(&["litellm_settings", name]).and_then(scalar);
+        let at = tree.find(&["litellm_settings", max]).map_or(START, |node| node.place);
+        let limits = Limits::of(|field| match field {
+            "max_budget" => text(max),
+            "budget_duration" => text(duration),
+            _ => None,
+        });
+        (limits, at)
+    };
+    let users = format!("on: {{ team: {} }}, each: user", quoted(team));
+    let rows = [
+        ("everybody", String::new(), budget("max_budget", "budget_duration")),
+        ("each-user", users, budget("max_internal_user_budget", "internal_user_budget_duration")),
+    ];
+    for (name, whose, (limits, at)) in rows {
+        if limits.is_shut() && name == "everybody" {
+            let says = "a `max_budget` of zero is no budget there, and none here";
+            notes.add(&rules::REPLACED, at, says, "allowances: [{ name: everybody, usd: 1000, per: month }]");
+            continue;
+        }
+        if limits.is_shut() {
+            let says = "users may spend nothing there; here they may spend a billionth of a dollar";
+            notes.add(&rules::BUDGET, at, says, "make no keys where nothing may pass.");
+        }
+        limits.tell(name, at, notes);
+        let grants: Vec<Grant> = limits.grants(name, &whose, now);
+        draft.grants.extend(grants);
     }
 }
 

@@ -77,7 +77,12 @@ fn what_has_no_counterpart_is_named_where_it_stands() {
         ("environment_variables: { X_API_KEY: canary }\n", "import.secret", "`X_API_KEY` holds a secret"),
         ("litellm_settings: { max_budget: 5 }\n", "import.budget", "has no duration"),
         ("litellm_settings: { max_budget: 5, budget_duration: 45d }\n", "import.budget", "`rolling: 45d`"),
-        ("litellm_settings: { max_budget: 0 }\n", "import.budget", "is zero"),
+        ("litellm_settings: { max_budget: 0 }\n", "import.replaced", "is no budget there"),
+        (
+            "litellm_settings: { max_internal_user_budget: 0, internal_user_budget_duration: 1d }\n",
+            "import.budget",
+            "nothing",
+        ),
         ("litellm_settings: { timezone: Mars }\n", "import.field", "no time zone"),
         (
             "litellm_settings: { max_budget: os.environ/X }\n",
