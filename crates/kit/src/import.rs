@@ -31,8 +31,16 @@ use tollgate_policy::scope::Name;
 
 /// The longest configuration that is read.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 4 << 20;
-/// The longest list of keys or teams that is read: a million keys at most.
-pub(crate) const ROWS_BYTES_MAX: u64 = 512 << 20;
+/// The longest list of keys or teams that is read: a hundred thousand keys or so, and more come in several files.
+pub(crate) const ROWS_BYTES_MAX: u64 = 128 << 20;
+
+/// What a document refers to where the key of the upstream is no reference, or is not said.
+const VARIABLE: &str = "ANTHROPIC_API_KEY";
+/// That it does, and what to do.
+const UNREFERRED: &str =
+    "the document refers to the variable `ANTHROPIC_API_KEY` for the key of the upstream";
+const SET_VARIABLE: &str =
+    "export ANTHROPIC_API_KEY where the gateway is started, or name a file: `file:/path`.";
 
 /// The first place of a file.
 const START: Place = Place { line: 1, column: 1 };

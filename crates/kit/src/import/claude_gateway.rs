@@ -147,7 +147,11 @@ fn upstream(list: &Node, draft: &mut Draft, notes: &mut Notes<'_>) -> Option<()>
         );
     }
     let key = item.find(&["auth", "api_key"]).and_then(Node::text);
-    let credential = key.and_then(reference).unwrap_or_else(|| "env:ANTHROPIC_API_KEY".to_owned());
+    let found = key.and_then(reference);
+    if found.is_none() {
+        notes.add(&rules::SECRET, item.place, super::UNREFERRED, super::SET_VARIABLE);
+    }
+    let credential = found.unwrap_or_else(|| format!("env:{}", super::VARIABLE));
     draft.set("upstream", "credential", quoted(&credential));
     if let Some(auth) = item.get("auth") {
         rest("auth", auth, &["api_key"], notes);

@@ -5,7 +5,7 @@ use super::{
     budget::{Grant, Limits, nano_usd},
     document,
     draft::quoted,
-    is_variable, rules, scalar, secrets, settings,
+    is_variable, respelled, rules, scalar, secrets, settings,
 };
 use std::collections::BTreeMap;
 use tollgate_config::{Url, problem::Place, tree::Node};
@@ -21,9 +21,6 @@ pub(crate) struct Litellm {
     /// What the names that clients ask for lead to: ids of the API, or nothing that is one.
     pub(crate) models: BTreeMap<String, Vec<String>>,
 }
-
-/// The default of LiteLLM where a deployment names no key.
-const VARIABLE: &str = "ANTHROPIC_API_KEY";
 
 /// One entry of `model_list`.
 struct Deployment<'a> {
@@ -89,6 +86,7 @@ pub(crate) fn read(text: &str, team: &str, now: UnixMs, notes: &mut Notes<'_>) -
             _ => None,
         });
         let name: String = format!("model-{id}").chars().take(50).collect();
+        let name = respelled(&name).map_or_else(|| "model".to_owned(), |name| name.to_string());
         made.draft.grants.extend(limits.grants(&name, &whose, now));
     }
     sections(&tree, team, now, &mut made, notes);
@@ -116,10 +114,12 @@ impl<'a> Deployment<'a> {
     /// The first deployment says where the upstream is; the others must agree.
     fn lead(&self, draft: &mut Draft, upstream: &mut Option<(String, String)>, notes: &mut Notes<'_>) {
         let url = self.url(notes);
-        let credential = match self.params.get("api_key").and_then(Node::text) {
-            Some(key) => reference(key).unwrap_or_else(|| format!("env:{VARIABLE}")),
-            None => format!("env:{VARIABLE}"),
-        };
+        let key = self.params.get("api_key").and_then(Node::text);
+        let found = key.and_then(reference);
+        if key.is_some() && found.is_none() && upstream.is_none() {
+            notes.add(&rules::SECRET, self.at, super::UNREFERRED, super::SET_VARIABLE);
+        }
+        let credential = found.unwrap_or_else(|| format!("env:{}", super::VARIABLE));
         let wanted = (url.unwrap_or_else(|| "https://api.anthropic.com".to_owned()), credential);
         match upstream {
             None => {

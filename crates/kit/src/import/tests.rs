@@ -127,6 +127,26 @@ fn deployments_that_disagree_and_plain_addresses_are_told() {
 }
 
 #[test]
+fn a_key_of_the_upstream_in_clear_is_told_with_the_variable_to_set() {
+    let (made, notes) = litellm(&SHORT.replace("litellm_params:", "litellm_params:\n      api_key: canary"));
+    let text = made.unwrap().draft.text("LiteLLM", "c", &notes.findings);
+    assert!(text.contains("credential: \"env:ANTHROPIC_API_KEY\"\n") && !text.contains("canary"), "{text}");
+    let set = notes.findings.iter().find(|finding| finding.says.contains("ANTHROPIC_API_KEY")).unwrap();
+    assert_eq!((set.rule.id, set.place.as_ref().unwrap().line), ("import.secret", 2));
+    assert!(!format!("{notes:?}").contains("canary"));
+}
+
+#[test]
+fn no_text_of_the_file_becomes_a_field_of_the_document() {
+    let odd = SHORT.replace("anthropic/claude-sonnet-4-5", "'claude\"}, x: { \"y'\n      rpm: 5");
+    let (made, _) = litellm(&odd);
+    let draft = made.unwrap().draft;
+    assert_eq!(draft.grants[0].name, "model-claude----x-----y-rpm");
+    let refused = tollgate_config::load(&draft.text("LiteLLM", "c", &[]), "").unwrap_err();
+    assert!(refused.iter().all(|problem| !problem.rule.contains("exist")), "{refused:?}");
+}
+
+#[test]
 fn a_key_comes_over_only_as_narrow_as_it_was() {
     let (keys, notes) = keys(&fixture("keys.json"));
     let keys = keys.unwrap();
