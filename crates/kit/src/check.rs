@@ -53,11 +53,9 @@ pub(crate) struct Checked {
 pub(crate) async fn check(scene: &Scene, idle: Option<Duration>) -> Checked {
     let ground = if scene.is_proven() { Ground::Proven } else { Ground::Inferred };
     let first = scene.ask(scene.message(&first_directives())).await;
-    let mut findings = tls::used(scene).into_iter().collect::<Vec<_>>();
+    let mut findings = vec![tls::used(&scene.way.url)];
     let is_unreachable = matches!(&first.answer, Err(fault) if !is_distrust(fault));
-    if let Some(secured) = tls::certificate(scene, &first).await {
-        findings.extend(secured);
-    }
+    findings.extend(tls::certificate(scene).await);
     findings.extend(endpoints::first(&first, ground));
     let works = first.status() == Some(200);
     if first.answer.is_ok() {

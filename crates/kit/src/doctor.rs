@@ -3,7 +3,6 @@
 use crate::finding::Finding;
 
 pub(crate) mod auth;
-mod chain;
 pub(crate) mod client;
 mod issuer;
 mod jwt;

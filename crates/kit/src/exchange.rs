@@ -1,7 +1,10 @@
 //! One exchange with a gateway, as a client would have it: what is sent is exactly what is asked for, and of the answer
 //! every piece is kept with the instant at which it came.
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -12,7 +15,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::dial::{DialFault, Way};
+use crate::{
+    dial::{DialFault, Stage, Way},
+    handshake,
+};
 
 /// The longest answer that is kept.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -78,7 +84,7 @@ pub(crate) enum ExchangeFault {
     #[error("{0}")]
     Dial(#[from] DialFault),
     /// The connection broke before an answer, or what came is no HTTP/1.1.
-    #[error("no answer: {0}")]
+    #[error("no answer: {}", told(.0))]
     Broken(#[from] hyper::Error),
     /// No answer came in time.
     #[error("no answer within {} s", .0.as_secs())]
@@ -86,6 +92,43 @@ pub(crate) enum ExchangeFault {
     /// What was to be sent is no HTTP.
     #[error("the request can not be made: {0}")]
     Request(String),
+}
+
+impl ExchangeFault {
+    /// Whether the other side ended TLS with an alert. TLS 1.3 tells a client only behind the handshake that it should
+    /// have shown a certificate (RFC 8446, section 4.4.2.4).
+    pub(crate) fn is_alert(&self) -> bool {
+        matches!(self, Self::Broken(_)) && self.to_string().contains("fatal alert")
+    }
+
+    /// What it means, where that can be said better than the library does, and what to do about it.
+    pub(crate) fn explained(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Dial(fault) if fault.stage == Stage::Handshake => handshake::explained(&fault.says),
+            Self::Broken(_) if self.is_alert() => handshake::explained(&self.to_string()),
+            Self::Broken(error) if error.is_parse() => Some((
+                "what listens there does not speak HTTP/1.1",
+                "Compare the port with the one that you were given; a port for TLS needs https://.",
+            )),
+            Self::Broken(_) => Some((
+                "the connection was closed before an answer",
+                "If the port speaks TLS, use https://; else look into the log of the gateway.",
+            )),
+            Self::Dial(_) | Self::Silent(_) | Self::Request(_) => None,
+        }
+    }
+}
+
+/// An error with what caused it: the library's own sentence does not say that.
+fn told(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl Ask {
@@ -163,8 +206,8 @@ impl Ask {
 #[derive(Debug)]
 pub(crate) struct Line {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// What breaks it is told to the reader.
-    running: JoinHandle<Result<(), hyper::Error>>,
+    /// What breaks it is told to the reader, if there is one by then.
+    running: Option<JoinHandle<Result<(), hyper::Error>>>,
 }
 
 impl Line {
@@ -176,7 +219,7 @@ impl Line {
     pub(crate) async fn open(way: &Way) -> Result<Self, ExchangeFault> {
         let dialed = way.dial().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(dialed.stream)).await?;
-        Ok(Self { sender, running: tokio::spawn(connection) })
+        Ok(Self { sender, running: Some(tokio::spawn(connection)) })
     }
 
     /// Asks, and reads the answer to its end.
@@ -186,10 +229,15 @@ impl Line {
     /// As [`Ask::send`], and [`ExchangeFault::Broken`] where the other side has closed the connection.
     pub(crate) async fn send(&mut self, ask: &Ask, way: &Way) -> Result<Answer, ExchangeFault> {
         let request = ask.request(way)?;
-        self.sender.ready().await?;
+        if let Err(error) = self.sender.ready().await {
+            return Err(self.broken(error).await);
+        }
         let began = Instant::now();
         let answer = timeout(ask.silence, self.sender.send_request(request)).await;
-        let (head, body) = answer.map_err(|_| ExchangeFault::Silent(ask.silence))??.into_parts();
+        let (head, body) = match answer.map_err(|_| ExchangeFault::Silent(ask.silence))? {
+            Ok(answer) => answer.into_parts(),
+            Err(error) => return Err(self.broken(error).await),
+        };
         let head_at = began.elapsed();
         let text = |value: &hyper::header::HeaderValue| match std::str::from_utf8(value.as_bytes()) {
             Ok(text) => text.to_owned(),
@@ -200,11 +248,22 @@ impl Line {
         let (pieces, end) = ask.read(body, began).await;
         Ok(Answer { status: head.status.as_u16(), headers, head_at, pieces, end })
     }
+
+    /// What broke the connection. Of one that broke before it was asked, the asking side knows only that it is closed.
+    async fn broken(&mut self, error: hyper::Error) -> ExchangeFault {
+        let ended = self.running.take_if(|_| error.is_closed() || error.is_canceled());
+        match ended {
+            Some(running) => running.await.ok().and_then(Result::err).unwrap_or(error).into(),
+            None => error.into(),
+        }
+    }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.running.abort();
+        if let Some(running) = &self.running {
+            running.abort();
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admin;
+mod chain;
 mod check;
 mod cli;
 mod client;
@@ -17,6 +18,7 @@ mod exchange;
 mod fault;
 mod finding;
 mod generate;
+mod handshake;
 mod http;
 mod import;
 mod json;

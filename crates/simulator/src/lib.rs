@@ -98,13 +98,9 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
 
 mod api;
 mod call;
@@ -112,6 +108,7 @@ mod clock;
 mod control;
 mod decide;
 mod directive;
+mod door;
 mod error;
 mod events;
 mod http;
@@ -132,6 +129,7 @@ pub use record::{Answered, Ending, Keep, Record, Seen, Served, Share, Tokens};
 pub use script::{BadScript, Script};
 
 use decide::Repeats;
+use door::Door;
 use serve::Shared;
 
 /// The largest body that the API takes: 32 MiB
@@ -186,8 +184,6 @@ impl Simulator {
     ///
     /// When the address cannot be listened on.
     pub async fn start(config: Config) -> io::Result<Running> {
-        let listener = TcpListener::bind(config.listen).await?;
-        let addr = listener.local_addr()?;
         let record = Record::new(config.keep);
         let shared = Arc::new(Shared {
             api_key: config.api_key,
@@ -200,33 +196,31 @@ impl Simulator {
             repeats: Repeats::default(),
             record: record.clone(),
         });
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(Running { addr, record, shared, stop: Some(stop), task })
+        let serving = Arc::clone(&shared);
+        let serve = move |stream, _| serve::connection(stream, Arc::clone(&serving));
+        Ok(Running { door: Door::open(config.listen, serve).await?, record, shared })
     }
 }
 
 /// A running simulator. Dropping it stops it, without waiting for that.
 #[derive(Debug)]
 pub struct Running {
-    addr: SocketAddr,
+    door: Door,
     record: Record,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
 }
 
 impl Running {
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.door.addr()
     }
 
     /// The base URL for a client, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("http://{}", self.addr())
     }
 
     /// What was asked and served.
@@ -242,43 +236,9 @@ impl Running {
 
     /// Stops: closes the listener and every connection, also those with an answer under way, and
     /// returns when all are closed.
-    pub async fn stop(mut self) {
-        if let Some(stop) = self.stop.take() {
-            // Fails only when the task has already ended.
-            let _ = stop.send(());
-        }
-        if let Err(error) = (&mut self.task).await {
-            tracing::warn!(%error, "the simulator ended by itself");
-        }
+    pub async fn stop(self) {
+        self.door.close().await;
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve::connection(stream, Arc::clone(&shared)));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    // Out of descriptors, most likely: some connection has to end first.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            _ = &mut stopped => break,
-        }
-    }
-    drop(listener);
-    connections.shutdown().await;
 }
 
 /// The JSON of a value whose keys are all strings.

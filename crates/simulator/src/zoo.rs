@@ -25,11 +25,11 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use crate::MAX_BODY_BYTES;
+use crate::door::Door;
 
 mod animals;
 mod answers;
@@ -39,11 +39,13 @@ mod limiter;
 mod refusal;
 mod relay;
 mod requests;
+mod tls;
 
 pub use animals::ANIMALS;
 
 use gateway::Gateway;
 use habits::Habits;
+use tls::Speaker;
 
 /// A kind of gateway.
 #[derive(Debug)]
@@ -69,6 +71,12 @@ impl Animal {
     #[must_use]
     pub fn limits(&self) -> bool {
         self.habits.limit.is_some()
+    }
+
+    /// Whether it speaks TLS: its clients must know the authority of its cage.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.habits.tls.is_some()
     }
 }
 
@@ -122,10 +130,9 @@ impl Default for Terms {
 /// A running animal. Dropping it stops it, without waiting for that.
 #[derive(Debug)]
 pub struct Cage {
-    addr: SocketAddr,
+    door: Door,
     terms: Arc<Terms>,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    speaker: Option<Arc<Speaker>>,
 }
 
 impl Cage {
@@ -142,29 +149,37 @@ impl Cage {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, or the upstream's key can be no value of a header.
+    /// When the address cannot be listened on, the upstream's key can be no value of a header, or no certificate can
+    /// be made.
     pub async fn start_on(animal: &'static Animal, upstream: SocketAddr, terms: Terms) -> io::Result<Self> {
-        let listener = TcpListener::bind(terms.listen).await?;
-        let addr = listener.local_addr()?;
         let terms = Arc::new(terms);
         let gateway = Gateway::new(&animal.habits, upstream, Arc::clone(&terms))
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let gateway = Arc::new(gateway);
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(accept(listener, gateway, stopped));
-        Ok(Self { addr, terms, stop: Some(stop), task })
+        let speaker = animal.habits.tls.map(|tls| Speaker::new(&tls, terms.listen.ip()));
+        let speaker = speaker.transpose().map_err(io::Error::other)?.map(Arc::new);
+        let speaks = speaker.clone();
+        let serve = move |stream, number| connection(stream, number, Arc::clone(&gateway), speaks.clone());
+        Ok(Self { door: Door::open(terms.listen, serve).await?, terms, speaker })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.door.addr()
     }
 
     /// The base URL for a client, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        let scheme = if self.speaker.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr())
+    }
+
+    /// The certificate, in PEM, of the authority that vouches for certificates here, where TLS is spoken.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.speaker.as_deref().map(Speaker::authority)
     }
 
     /// The credential of the first client.
@@ -180,55 +195,33 @@ impl Cage {
     }
 
     /// Stops: closes the listener and every connection of a client, and returns when all are closed.
-    pub async fn stop(mut self) {
-        if let Some(stop) = self.stop.take() {
-            // Fails only when the task has already ended.
-            let _ = stop.send(());
-        }
-        if let Err(error) = (&mut self.task).await {
-            tracing::warn!(%error, "an animal ended by itself");
-        }
+    pub async fn stop(self) {
+        self.door.close().await;
     }
-}
-
-impl Drop for Cage {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, gateway: Arc<Gateway>, mut stopped: oneshot::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    let mut number = 0;
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    number += 1;
-                    connections.spawn(connection(stream, number, Arc::clone(&gateway)));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    // Out of descriptors, most likely: some connection has to end first.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            _ = &mut stopped => break,
-        }
-    }
-    drop(listener);
-    connections.shutdown().await;
 }
 
 /// Serves a connection until one side closes it. An answer that breaks off breaks the connection.
-async fn connection(stream: TcpStream, number: u64, gateway: Arc<Gateway>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return;
-    }
-    let service = service_fn(|request| Arc::clone(&gateway).answer(request, number));
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+async fn connection(stream: TcpStream, number: u64, gateway: Arc<Gateway>, speaker: Option<Arc<Speaker>>) {
+    let served = async {
+        stream.set_nodelay(true)?;
+        match speaker {
+            None => serve(stream, number, gateway).await,
+            Some(speaker) => match speaker.shake_hands(stream).await? {
+                None => Ok(()),
+                Some(stream) => serve(stream, number, gateway).await,
+            },
+        }
+    };
+    if let Err(error) = served.await {
         tracing::debug!(%error, "a connection of the zoo broke");
     }
+}
+
+async fn serve<S>(stream: S, number: u64, gateway: Arc<Gateway>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let service = service_fn(|request| Arc::clone(&gateway).answer(request, number));
+    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    served.map_err(io::Error::other)
 }

@@ -10,7 +10,10 @@ use super::{
     rules::{AUTH, CONTROL, COUNT_TOKENS, ENDPOINT, HELLO, MODELS, REDIRECT},
     scene::{Scene, Trial},
 };
-use crate::finding::{Finding, Ground};
+use crate::{
+    exchange::ExchangeFault,
+    finding::{Finding, Ground},
+};
 
 /// Claude Code gives its discovery and its warm-up so long.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -18,10 +21,7 @@ const PROMPT: Duration = Duration::from_secs(3);
 /// What the first request says: about the endpoint, and about the credential it carried.
 pub(super) fn first(trial: &Trial, ground: Ground) -> Vec<Finding> {
     let (endpoint, auth) = match &trial.answer {
-        Err(fault) => (
-            Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {fault}")),
-            Finding::unknown(&AUTH, "the gateway gives no answer"),
-        ),
+        Err(fault) => (no_answer(fault, ground), Finding::unknown(&AUTH, "the gateway gives no answer")),
         Ok(answer) => match answer.status {
             200 if is_message(&answer.body()) => (
                 Finding::pass(&ENDPOINT, ground, "Gateway supports /v1/messages endpoint"),
@@ -46,6 +46,15 @@ pub(super) fn first(trial: &Trial, ground: Ground) -> Vec<Finding> {
         },
     };
     vec![trial.explain(endpoint), trial.explain(auth)]
+}
+
+fn no_answer(fault: &ExchangeFault, ground: Ground) -> Finding {
+    let finding =
+        |says: &str| Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {says}"));
+    match fault.explained() {
+        Some((what, cure)) => finding(what).cure(cure),
+        None => finding(&fault.to_string()),
+    }
 }
 
 /// Whether a body is a message of the API.

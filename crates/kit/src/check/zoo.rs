@@ -5,6 +5,7 @@ use std::{
     env,
     fmt::Write,
     fs,
+    io::Write as _,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -13,7 +14,10 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinSet};
 use tollgate_simulator::zoo::{ANIMALS, Animal, Cage, Terms};
 
-use super::{Checked, Scene, check, rules::TABLE};
+use super::{
+    Checked, Scene, check,
+    rules::{TABLE, TLS_USED},
+};
 use crate::{dial::Way, finding::Outcome};
 
 /// Animals at once: more, and what is judged by the clock is judged by a busy machine.
@@ -39,10 +43,23 @@ async fn run(animal: &'static Animal) -> Checked {
     let probe = scene.probe("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let cage = Cage::start_on(animal, probe, terms).await.unwrap();
     scene.way.url = cage.url().parse().unwrap();
+    let mut authority = tempfile::NamedTempFile::new().unwrap();
+    if let Some(pem) = cage.authority() {
+        authority.write_all(pem.as_bytes()).unwrap();
+        scene.way.ca_file = Some(authority.path().to_owned());
+    }
     let is_idle = animal.fails.is_empty() || animal.fails.contains(&"stream.idle");
     let checked = check(&scene, is_idle.then_some(LONG)).await;
     cage.stop().await;
     checked
+}
+
+/// Where the client stands decides on `tls.used`: the same gateway is well beside it, and not across a network.
+#[test]
+fn every_rule_about_what_a_gateway_does_has_an_animal_that_breaks_it() {
+    for rule in TABLE.iter().filter(|rule| **rule != &TLS_USED) {
+        assert!(ANIMALS.iter().any(|animal| animal.fails.contains(&rule.id)), "{}", rule.id);
+    }
 }
 
 /// What the zoo's table says, of the rules that are looked at here.

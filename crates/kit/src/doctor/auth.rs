@@ -245,28 +245,15 @@ fn header(rule: &'static Rule, what: &str, reply: &Reply) -> Finding {
 
 fn no_answer(fault: &ExchangeFault) -> Finding {
     let says = fault.to_string();
-    let lower = says.to_ascii_lowercase();
-    if lower.contains("certificate") && lower.contains("required") {
-        let cure = "Name yours by CLAUDE_CODE_CLIENT_CERT and CLAUDE_CODE_CLIENT_KEY (here: --client-cert and \
-                    --client-key).";
-        let what = "the gateway demands a certificate of the client";
-        return Finding::fail(&CREDENTIAL, Proven, what).with("TLS library", says).cure(cure);
-    }
-    let (what, cure) = match fault {
-        ExchangeFault::Broken(error) if error.is_parse() => (
-            "what listens there does not speak HTTP/1.1".to_owned(),
-            "Compare the port with the one that you were given; a port for TLS needs https://.",
-        ),
-        ExchangeFault::Broken(_) => (
-            "the connection was closed before an answer".to_owned(),
-            "If the port speaks TLS, use https://; else look into the log of the gateway.",
-        ),
-        ExchangeFault::Silent(_) => {
-            (says.clone(), "The gateway hangs: look into its log. --timeout waits longer.")
+    let (what, cure) = match (fault.explained(), fault) {
+        (Some(explained), _) => explained,
+        (None, ExchangeFault::Silent(_)) => {
+            (says.as_str(), "The gateway hangs: look into its log. --timeout waits longer.")
         }
-        ExchangeFault::Dial(_) | ExchangeFault::Request(_) => (says.clone(), "Try again."),
+        (None, _) => (says.as_str(), "Try again."),
     };
-    Finding::fail(&HTTP, Proven, what).with("HTTP library", says).cure(cure)
+    let rule = if fault.is_alert() { &CREDENTIAL } else { &HTTP };
+    Finding::fail(rule, Proven, what).with("library", says.as_str()).cure(cure)
 }
 
 /// The instant that an answer says it is (RFC 9110, section 6.6.1).

@@ -8,18 +8,15 @@ use tollgate_config::Url;
 use tollgate_policy::unit::UnixMs;
 
 use super::{
-    chain::{self, Certificate},
     proxy,
     rules::{EXPIRY, KEY, NAME, PLAIN, PORT, PROXY, TLS, URL},
 };
 use crate::{
+    chain,
     dial::{DialFault, Dialed, Seen, Stage, Way},
     finding::{Finding, Ground::Proven},
+    handshake,
 };
-
-/// How early the end of a certificate is warned of.
-const EXPIRY_DAYS: i64 = 21;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What came of trying the line.
 pub(crate) struct Line {
@@ -151,62 +148,22 @@ fn closed(way: &Way, fault: &DialFault, now: UnixMs) -> Finding {
 }
 
 fn untrusted(host: &str, fault: &DialFault, now: UnixMs) -> Finding {
-    let chain = fault.seen.as_ref().map(|seen| seen.chain.as_slice()).unwrap_or_default();
-    let is_distrusted = fault.seen.as_ref().is_some_and(|seen| seen.distrust.is_some());
-    if let Some(distrust) = chain::distrust(chain, host, now).filter(|_| is_distrusted) {
-        let finding = Finding::fail(&TLS, Proven, distrust.says(host)).cure(distrust.cure());
-        return chain_shown(finding, &chain::read(chain)).with("TLS library", fault.says.as_str());
+    if let Some(finding) = handshake::distrusted(&TLS, fault, host, now, "--ca") {
+        return finding;
     }
-    let (what, cure) = handshake_cure(&fault.says);
-    Finding::fail(&TLS, Proven, what.unwrap_or(&fault.says))
-        .with("TLS library", fault.says.as_str())
-        .cure(cure)
-}
-
-/// What a failed handshake means, where it can be said better than the library does, and what to do about it.
-fn handshake_cure(says: &str) -> (Option<&'static str>, &'static str) {
-    let says = says.to_ascii_lowercase();
-    let rows: [(&[&str], Option<&'static str>, &'static str); 5] = [
-        (
-            &["corrupt message", "invalidcontenttype"],
-            Some("what listens at this port does not speak TLS"),
-            "Use http:// if that is meant, or the port at which the gateway speaks TLS.",
-        ),
-        (
-            &["certificaterequired", "certificate required", "certificate_required"],
-            Some("the gateway demands a certificate of the client"),
-            "Name yours by CLAUDE_CODE_CLIENT_CERT and CLAUDE_CODE_CLIENT_KEY (here: --client-cert and --client-key).",
-        ),
-        (
-            &["protocolversion", "handshakefailure"],
-            Some("the gateway and this machine have no version of TLS or no cipher in common"),
-            "Let the gateway offer TLS 1.2 or 1.3 with the usual ciphers.",
-        ),
-        (
-            &["no answer within"],
-            Some("what listens at this port does not answer to TLS"),
-            "Use http:// if that is meant, or the port at which the gateway speaks TLS. If this is it, it hangs.",
-        ),
-        (
-            &["eof", "reset"],
-            Some("the connection was closed in the middle of the handshake"),
-            "Look into the log of the gateway and of what stands before it: a load balancer without a certificate for \
-             this name, or a firewall, does this.",
-        ),
-    ];
-    let row = rows.into_iter().find(|(parts, ..)| parts.iter().any(|part| says.contains(part)));
-    row.map_or((None, "Look into the log of the gateway at this instant."), |(_, what, cure)| (what, cure))
+    let (what, cure) = handshake::explained(&fault.says)
+        .unwrap_or((&fault.says, "Look into the log of the gateway at this instant."));
+    Finding::fail(&TLS, Proven, what).with("TLS library", fault.says.as_str()).cure(cure)
 }
 
 fn trusted(host: &str, seen: &Seen, now: UnixMs) -> Vec<Finding> {
     let read = chain::read(&seen.chain);
     let version = seen.version.as_deref().unwrap_or("TLS").replace('_', ".").replace("TLSv", "TLS ");
     let pass = Finding::pass(&TLS, Proven, format!("{version}, and the certificate for {host} is trusted"));
-    let mut findings = vec![chain_shown(pass, &read)];
-    if let Some(first) = read.iter().min_by_key(|one| one.good_until) {
-        let days = first.good_until.ms_since(now) / DAY_MS;
-        let says = format!("{} expires on {}, in {days} days", first.subject, chain::day(first.good_until));
-        findings.push(if days < EXPIRY_DAYS {
+    let mut findings = vec![chain::shown(pass, &read)];
+    if let Some((first, days)) = chain::first_to_end(&read, now) {
+        let says = first.ends(days);
+        findings.push(if days < chain::EXPIRY_DAYS {
             Finding::fail(&EXPIRY, Proven, says).cure("Renew it at the gateway before that day.")
         } else {
             Finding::pass(&EXPIRY, Proven, says)
@@ -219,10 +176,6 @@ fn trusted(host: &str, seen: &Seen, now: UnixMs) -> Vec<Finding> {
         );
     }
     findings
-}
-
-fn chain_shown(finding: Finding, chain: &[Certificate]) -> Finding {
-    chain.iter().fold(finding, |finding, one| finding.with("certificate", one.line()))
 }
 
 #[cfg(test)]
@@ -246,20 +199,5 @@ mod tests {
         }
         let plain = url(&"http://gw.example".parse().unwrap());
         assert_eq!((plain[1].rule, plain[1].outcome), (&PLAIN, Outcome::Fail(Proven)));
-    }
-
-    #[test]
-    fn handshakes_that_fail_are_told_apart() {
-        let rows = [
-            ("TLS with h failed: received corrupt message of type InvalidContentType", "does not speak TLS"),
-            ("received fatal alert: CertificateRequired", "demands a certificate"),
-            ("received fatal alert: ProtocolVersion", "no version of TLS"),
-            ("tls handshake eof", "closed in the middle"),
-            ("TLS with h failed: no answer within 10 s", "does not answer to TLS"),
-        ];
-        for (says, what) in rows {
-            assert!(handshake_cure(says).0.unwrap().contains(what), "{says}");
-        }
-        assert_eq!(handshake_cure("something new").0, None);
     }
 }

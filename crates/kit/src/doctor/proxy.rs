@@ -6,10 +6,11 @@ use hyper::Method;
 use tollgate_config::Url;
 
 use super::{
-    Examined, chain, line,
+    Examined, line,
     rules::{PROXY_AGREE, PROXY_EXEMPT, PROXY_GATEWAY, PROXY_INSPECTION, PROXY_NAMED, PROXY_TUNNEL},
 };
 use crate::{
+    chain,
     dial::{DialFault, Stage, Way},
     exchange::Ask,
     finding::{Finding, Ground::Inferred, Ground::Proven, Outcome, Rule},

@@ -1,10 +1,7 @@
 //! `tollgate check`.
 
 use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::Arc,
-    thread,
+    net::TcpListener,
     time::{Duration, Instant},
 };
 
@@ -243,53 +240,6 @@ fn wrong_words_end_with_three() {
     let shown = tollgate(&["check", "--url", "http://127.0.0.1:9", "--token", TOKEN]).output().unwrap();
     let shown = ran(shown);
     assert!(shown.err.contains("use --token-env") && !shown.err.contains(TOKEN), "{}", shown.err);
-}
-
-#[test]
-fn an_expired_certificate_is_named_with_its_days() {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    let certificate = params.self_signed(&key).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, certificate.pem()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        )
-        .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let config = Arc::new(config);
-    thread::spawn(move || {
-        for tcp in listener.incoming().map_while(Result::ok) {
-            shake_hands(tcp, &config);
-        }
-    });
-    let more = ["--ca-file", ca.to_str().unwrap(), "--timeout", "3s"];
-    let checked = check(&url, TOKEN, &more);
-    assert_eq!(checked.status, 1, "{}{}", checked.out, checked.err);
-    assert!(
-        checked.out.contains("valid: from 2020-01-01T00:00:00.000Z to 2021-01-01T00:00:00.000Z"),
-        "{}",
-        checked.out
-    );
-    assert!(checked.out.contains("rule: tls.chain"), "{}", checked.out);
-}
-
-fn shake_hands(mut tcp: TcpStream, config: &Arc<rustls::ServerConfig>) {
-    let mut connection = rustls::ServerConnection::new(config.clone()).unwrap();
-    // Ends when the client has had enough.
-    let mut stream = rustls::Stream::new(&mut connection, &mut tcp);
-    let _ = stream.read(&mut [0; 1]);
-    let _ = stream.flush();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, server::WebPkiClientVerifier};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 
 /// No exchange of a test takes longer.
@@ -84,6 +84,15 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(authority: &str, years: (i32, i32)) -> Self {
+        Self::make(authority, years, false)
+    }
+
+    /// The same for a server that lets in whoever shows a certificate of this authority, too.
+    pub(crate) fn demanding(authority: &str, years: (i32, i32)) -> Self {
+        Self::make(authority, years, true)
+    }
+
+    fn make(authority: &str, years: (i32, i32), demands: bool) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, authority);
@@ -97,12 +106,16 @@ impl Identity {
         let certificate = own.signed_by(&key, &issuer).unwrap();
         let private = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)
-            .unwrap();
+        let mut clients = RootCertStore::empty();
+        clients.add(issuer.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider.clone());
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = match demands {
+            true => builder.with_client_cert_verifier(verifier.build().unwrap()),
+            false => builder.with_no_client_auth(),
+        };
+        let config = builder.with_single_cert(vec![certificate.der().clone()], private).unwrap();
         Self { config: Arc::new(config), authority: issuer.pem() }
     }
 

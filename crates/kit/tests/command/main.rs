@@ -24,5 +24,6 @@ mod serve;
 mod shell;
 mod simulate;
 mod statement;
+mod tls;
 mod usage;
 mod user;

@@ -11,10 +11,13 @@ use super::Terms;
 use super::limiter::Limit;
 use super::refusal::{self, Answer, Refusal};
 use super::relay::Sieve;
+use super::tls::Tls;
 
 /// How a gateway behaves at each place where gateways go wrong. In the order of a request's way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Habits {
+    /// How it speaks TLS, if it does.
+    pub(super) tls: Option<Tls>,
     /// How long a request for this path waits.
     pub(super) pause: fn(&str, &Terms) -> Duration,
     /// Which client presents these headers, by its credential.
@@ -60,6 +63,7 @@ pub(super) struct Outgoing {
 
 /// A gateway that does nothing wrong.
 pub(super) const FAITHFUL: Habits = Habits {
+    tls: None,
     pause: |_, _| Duration::ZERO,
     identify: |headers, terms| {
         let mut presented = bearer(headers).into_iter().chain(api_key(headers));

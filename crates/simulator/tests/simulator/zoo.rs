@@ -24,8 +24,10 @@ fn animals_have_names_of_their_own() {
     assert_eq!(names.len(), ANIMALS.len());
     assert_eq!((ANIMALS[0].name, ANIMALS[0].fails.len()), ("faithful", 0));
     assert!(ANIMALS.iter().all(|animal| Animal::named(animal.name).is_some()));
-    let known = |rule: &&str| rules::RULES.contains(rule) || rule.starts_with("limit.");
-    assert!(ANIMALS.iter().all(|animal| animal.fails.iter().all(&known)));
+    // Animals that speak TLS are looked at by the kit, which speaks it too.
+    let elsewhere = |animal: &Animal, rule: &str| animal.speaks_tls() || rule.starts_with("limit.");
+    let known = |animal: &Animal, rule: &str| rules::RULES.contains(&rule) || elsewhere(animal, rule);
+    assert!(ANIMALS.iter().all(|animal| animal.fails.iter().all(|rule| known(animal, rule))));
     let caught: BTreeSet<_> = ANIMALS.iter().flat_map(|animal| animal.fails).collect();
     assert!(
         rules::RULES.iter().all(|rule| caught.contains(rule)),
@@ -37,7 +39,7 @@ fn animals_have_names_of_their_own() {
 async fn each_animal_breaks_the_rules_that_its_row_names_and_no_others() {
     let places = Arc::new(Semaphore::new(VISITS));
     let mut visits = JoinSet::new();
-    for animal in ANIMALS {
+    for animal in ANIMALS.iter().filter(|animal| !animal.speaks_tls()) {
         let places = Arc::clone(&places);
         visits.spawn(async move {
             let _place = places.acquire().await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{fault::Fault, printer::Printer, signals::Stop};
 use clap::Args;
-use std::{fmt::Write, net::SocketAddr, time::Duration};
+use std::{fmt::Write, fs, net::SocketAddr, path::PathBuf, time::Duration};
 use tollgate_config::Url;
 use tollgate_simulator::zoo::{ANIMALS, Animal, Cage, Terms};
 
@@ -25,6 +25,10 @@ pub(super) struct AnimalArgs {
     /// up.
     #[arg(long, value_name = "NAME", requires = "animal")]
     upstream_key_env: Option<String>,
+    /// Where to write the certificate of the authority of a gateway that speaks TLS, in PEM: clients must know it
+    /// (`tollgate check --ca-file FILE`). Keys and certificates are made anew at each start.
+    #[arg(long, value_name = "FILE", requires = "animal")]
+    ca_out: Option<PathBuf>,
     /// Requests a minute that a limiter lets in.
     #[arg(long, value_name = "N", requires = "animal", default_value_t = Terms::default().rpm,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -64,6 +68,9 @@ impl AnimalArgs {
             rule: "there is none of this name".to_owned(),
             cure: "`tollgate simulate --animal list` shows them.".to_owned(),
         })?;
+        if animal.speaks_tls() != self.ca_out.is_some() {
+            return Err(ca_out_unfit(animal));
+        }
         let upstream = self.upstream().await?;
         let is_made_up = client_token.is_none();
         let terms = self.terms(listen.unwrap_or(LISTEN), client_token)?;
@@ -72,6 +79,10 @@ impl AnimalArgs {
         let cage = Cage::start_on(animal, upstream, terms);
         let cage = cage.await.map_err(|cause| Fault::Listen { address, cause })?;
         printer.say(&format!("{}: a gateway that {}; Ctrl-C ends it", animal.name, animal.about));
+        if let Some((path, authority)) = self.ca_out.zip(cage.authority()) {
+            fs::write(&path, authority).map_err(|cause| Fault::Unwritable { path: path.clone(), cause })?;
+            printer.say(&format!("its clients must know the authority in {}", path.display()));
+        }
         if is_made_up {
             printer.say(&format!("its clients present {}", cage.terms().client_tokens.join(" or ")));
         }
@@ -112,6 +123,18 @@ impl AnimalArgs {
         let found = tokio::net::lookup_host((url.host(), url.port())).await;
         found.ok().and_then(|mut found| found.next()).ok_or_else(|| unfit("its host has no address"))
     }
+}
+
+/// The authority can be written by nobody else, and by no gateway that has none.
+fn ca_out_unfit(animal: &Animal) -> Fault {
+    let (rule, cure) = match animal.speaks_tls() {
+        true => {
+            ("speaks TLS, by an authority that nobody knows yet", "add --ca-out FILE, for its certificate.")
+        }
+        false => ("speaks http, without certificates", "leave it out."),
+    };
+    let rule = format!("{} {rule}", animal.name);
+    Fault::Unfit { what: "--ca-out", rule, cure: cure.to_owned() }
 }
 
 /// The key, if a header can carry it. It is not repeated if not.

@@ -7,10 +7,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{Origin, Patient, placed};
 use crate::{
-    doctor::{
-        chain::{self, Certificate},
-        rules::{AUTHORITY, CERTIFICATE},
-    },
+    chain::{self, Certificate},
+    doctor::rules::{AUTHORITY, CERTIFICATE},
     finding::{Finding, Ground::Proven, Rule},
     time::Instant,
 };

@@ -8,6 +8,8 @@ use x509_parser::{
     certificate::X509Certificate, extensions::GeneralName, prelude::FromDer, public_key::PublicKey,
 };
 
+use crate::finding::Finding;
+
 /// What people ask about a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Certificate {
@@ -44,6 +46,10 @@ pub(crate) enum Distrust {
     UnknownIssuer(Certificate),
 }
 
+/// How early the end of a certificate is warned of.
+pub(crate) const EXPIRY_DAYS: i64 = 21;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// The shortest RSA key in bits (NIST SP 800-131A).
 const RSA_BITS: usize = 2048;
 
@@ -69,6 +75,11 @@ impl Certificate {
         format!("{}; issued by {}; until {}; {}", self.subject, self.issuer, day(self.good_until), self.key)
     }
 
+    /// That it ends, so many days from now, in a sentence without a full stop.
+    pub(crate) fn ends(&self, days: i64) -> String {
+        format!("the certificate of {} expires on {}, in {days} days", self.subject, day(self.good_until))
+    }
+
     /// Whether it is good for this host (RFC 6125, section 6.4.3): `*` stands for one whole label.
     pub(crate) fn covers(&self, host: &str) -> bool {
         self.names.iter().map(|name| name.to_ascii_lowercase()).any(|name| match name.strip_prefix("*.") {
@@ -81,6 +92,18 @@ impl Certificate {
 /// Reads a chain, the gateway's own certificate first. What can not be read is left out.
 pub(crate) fn read(chain: &[CertificateDer<'_>]) -> Vec<Certificate> {
     chain.iter().filter_map(|der| Certificate::read(der)).collect()
+}
+
+/// Of a chain that is trusted, the certificate that ends first, and in how many days. Those that have ended already are
+/// not what the trust rests on. None for an empty chain.
+pub(crate) fn first_to_end(chain: &[Certificate], now: UnixMs) -> Option<(&Certificate, i64)> {
+    let first = chain.iter().filter(|one| one.good_until >= now).min_by_key(|one| one.good_until)?;
+    Some((first, first.good_until.ms_since(now) / DAY_MS))
+}
+
+/// The finding with a line for each certificate.
+pub(crate) fn shown(finding: Finding, chain: &[Certificate]) -> Finding {
+    chain.iter().fold(finding, |finding, one| finding.with("certificate", one.line()))
 }
 
 /// Why a chain that was refused was refused: the time first, which people can see at once, then the name, then who
@@ -136,8 +159,8 @@ impl Distrust {
         }
     }
 
-    /// What to do about it.
-    pub(crate) fn cure(&self) -> String {
+    /// What to do about it. `option` is what names a file of authorities on this command line.
+    pub(crate) fn cure(&self, option: &str) -> String {
         match self {
             Self::Unreadable(_) => "Install the certificates of the gateway anew.".to_owned(),
             Self::Expired(_) => {
@@ -151,14 +174,13 @@ impl Distrust {
             Self::WrongName(_) => {
                 "Use a URL with a name of the certificate, or give the gateway one for this name.".to_owned()
             }
-            Self::SelfSigned(_) => {
-                "Get the certificate from whoever runs the gateway, in PEM, and name its file in \
-                                    NODE_EXTRA_CA_CERTS (here: --ca)."
-                    .to_owned()
-            }
+            Self::SelfSigned(_) => format!(
+                "Get the certificate from whoever runs the gateway, in PEM, and name its file in NODE_EXTRA_CA_CERTS \
+                 (here: {option})."
+            ),
             Self::UnknownIssuer(one) => format!(
                 "If {} is your organisation's authority, or that of a proxy that looks into TLS: put its certificate, in \
-                 PEM, into a file and name that in NODE_EXTRA_CA_CERTS (here: --ca). If it is a public one: let the \
+                 PEM, into a file and name that in NODE_EXTRA_CA_CERTS (here: {option}). If it is a public one: let the \
                  gateway send the intermediate certificates too.",
                 one.issuer
             ),
@@ -242,6 +264,15 @@ mod tests {
         }
         assert_eq!(distrust(&[], "gw.example", NOW), None);
         assert_eq!(distrust(&[vec![1, 2].into()], "h", NOW), Some(Distrust::Unreadable(0)));
+    }
+
+    #[test]
+    fn the_first_end_is_one_that_is_still_to_come() {
+        let one = |year| Certificate::read(&chain(&["gw.example"], (2010, year), true)[0]).unwrap();
+        let shown = [one(2031), one(2021), one(2029)];
+        let (first, days) = first_to_end(&shown, NOW).unwrap();
+        assert_eq!((day(first.good_until).as_str(), days), ("2029-01-01", 716));
+        assert_eq!(first_to_end(&[], NOW), None);
     }
 
     #[test]
