@@ -30,8 +30,8 @@ use tollgate_policy::{
 
 /// Make a configuration from that of another gateway, and take over its keys.
 ///
-/// What has no counterpart is named with its place and what to do; nothing is dropped silently. Secrets are referred to,
-/// never copied.
+/// What has no counterpart is named with its place and what to do; nothing is dropped silently. Secrets are referred
+/// to, never copied.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     #[command(subcommand)]

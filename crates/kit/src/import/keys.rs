@@ -87,7 +87,7 @@ pub(crate) fn read(text: &str, known: Known<'_>, notes: &mut Notes<'_>) -> Optio
         }
         keys.push(key);
     }
-    notes.read_as(&format!("a list of {} keys of LiteLLM", rows.len()));
+    notes.read_as(&format!("a list of keys of LiteLLM: {}", rows.len()));
     Some(keys)
 }
 

@@ -35,7 +35,8 @@ struct Deployment<'a> {
 pub(crate) fn read(text: &str, team: &str, now: UnixMs, notes: &mut Notes<'_>) -> Option<Litellm> {
     let tree = document(text, notes)?;
     let Some(list) = tree.get("model_list").filter(|list| !list.items().is_empty()) else {
-        let says = "there is no `model_list`, so this is no configuration of LiteLLM, or its models are in its database";
+        let says =
+            "there is no `model_list`: this is no configuration of LiteLLM, or its database has the models";
         notes.add(&rules::SYNTAX, START, says, "list the models in the file, as `model_list` has them.");
         return None;
     };

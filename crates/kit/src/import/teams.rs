@@ -85,7 +85,7 @@ pub(crate) fn read(text: &str, draft: &mut Draft, now: UnixMs, notes: &mut Notes
         }
         teams.by_id.insert(id, Team { name, models: row.list("models"), is_shut });
     }
-    notes.read_as(&format!("a list of {} teams of LiteLLM", rows.len()));
+    notes.read_as(&format!("a list of teams of LiteLLM: {}", rows.len()));
     Some(teams)
 }
 
