@@ -9,7 +9,10 @@ use crate::{
     printer::Printer,
     status::{CheckStatus, EXIT_STATUS, Status},
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -128,7 +131,8 @@ pub(crate) struct Access {
 }
 
 /// Shows help, the version, or what is wrong with the command line.
-pub(crate) fn show(shown: &clap::Error) -> Status {
+pub(crate) fn show(mut shown: clap::Error) -> Status {
+    hide(&mut shown);
     // Nobody is left to tell if this can not be printed.
     let _ = shown.print();
     if !shown.use_stderr() {
@@ -137,6 +141,32 @@ pub(crate) fn show(shown: &clap::Error) -> Status {
         Status::Check(CheckStatus::Usage)
     } else {
         Status::Usage
+    }
+}
+
+/// Takes out of a complaint what may be secret: it stands in logs, where the command line does not.
+fn hide(shown: &mut clap::Error) {
+    let text = |kind| match shown.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let value = text(ContextKind::InvalidValue);
+    let (argument, subcommand) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidSubcommand));
+    if let Some((scheme, rest)) = value.split_once("://")
+        && let Some((_, rest)) = rest.rsplit_once('@')
+    {
+        let value = ContextValue::String(format!("{scheme}://...@{rest}"));
+        shown.insert(ContextKind::InvalidValue, value);
+    }
+    // The second word of `--token Bearer KEY`.
+    if std::env::args().any(|arg| arg == "--token") {
+        for (kind, word) in
+            [(ContextKind::InvalidArg, argument), (ContextKind::InvalidSubcommand, subcommand)]
+        {
+            if !word.is_empty() && !word.starts_with('-') {
+                shown.insert(kind, ContextValue::String("...".to_owned()));
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod focus;
 mod generate;
+mod hostile;
 mod import;
 mod key;
 mod lint;
