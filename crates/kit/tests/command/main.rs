@@ -12,6 +12,7 @@ mod doctor;
 mod focus;
 mod generate;
 mod hostile;
+mod import;
 mod key;
 mod lint;
 mod listener;
