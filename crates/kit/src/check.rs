@@ -19,6 +19,7 @@ pub(crate) mod limits;
 mod print;
 mod product;
 mod question;
+mod reach;
 pub(crate) mod rules;
 mod scene;
 mod streams;
@@ -33,8 +34,10 @@ pub(crate) use scene::Scene;
 
 use crate::{
     dial::Stage,
+    doctor::line,
     exchange::ExchangeFault,
     finding::{Finding, Ground, Outcome},
+    time::Instant,
 };
 use scene::Trial;
 
@@ -54,23 +57,30 @@ pub(crate) async fn check(scene: &Scene, idle: Option<Duration>) -> Checked {
     let ground = if scene.is_proven() { Ground::Proven } else { Ground::Inferred };
     let first = scene.ask(scene.message(&first_directives())).await;
     let mut findings = vec![tls::used(&scene.way.url)];
-    let is_unreachable = matches!(&first.answer, Err(fault) if !is_distrust(fault));
+    let barrier = reach::barrier(scene, &first, Instant::now().unix_ms());
+    let is_reached = barrier.is_none();
+    let is_unreachable = !is_reached && !first.answer.as_ref().is_err_and(is_distrust);
     findings.extend(tls::certificate(scene).await);
-    findings.extend(endpoints::first(&first, ground));
-    let works = first.status() == Some(200);
-    if first.answer.is_ok() {
-        findings.extend(credentials::refusals(scene, ground).await);
+    let mut answered = endpoints::first(&first, barrier.as_ref(), ground);
+    if first.status() == Some(404) {
+        // A URL that ends in /v1 is the commonest reason.
+        answered[0].cure = line::url(&scene.way.url).swap_remove(0).cure;
+    }
+    findings.extend(answered);
+    let works = works(scene, &first);
+    if is_reached {
+        findings.extend(credentials::refusals(scene, &first, ground).await);
     }
     match (works, scene.is_proven(), first.arrived.is_empty()) {
         (true, true, false) => findings.extend(proven(scene, &first, idle).await),
         (true, false, _) => findings.extend(inferred::all(scene, &first).await),
         _ => {}
     }
-    if first.answer.is_ok() {
+    if is_reached {
         findings.push(endpoints::redirects(scene, ground));
     }
     findings.extend(errors::limits(scene));
-    let says = why_unknown(&first, works, scene.is_proven());
+    let says = why_unknown(&first, is_reached, works, scene.is_proven());
     complete(&mut findings, &says, idle.is_some());
     let product = product(scene);
     add_cures(&mut findings, product);
@@ -82,11 +92,13 @@ pub(crate) fn product(scene: &Scene) -> Option<&'static str> {
     product::detect(&scene.notes().answers)
 }
 
-/// What no report may show: the client's credential, and what the gateway presents to the upstream.
+/// What no report may show: the client's credential, what the gateway presents to the upstream, and the password of a
+/// proxy.
 pub(crate) fn secrets(scene: &Scene) -> Vec<String> {
     let seen = scene.record().map(|record| record.requests()).unwrap_or_default();
     let mut secrets: Vec<String> = credentials::upstream_credentials(scene, &seen).into_iter().collect();
     secrets.extend(scene.token.iter().map(|token| token.reveal().to_owned()));
+    secrets.extend(crate::doctor::proxy::secrets());
     secrets
 }
 
@@ -173,10 +185,21 @@ fn complete(findings: &mut Vec<Finding>, says: &str, with_idle: bool) {
     findings.sort_by_key(place);
 }
 
+/// Whether the first request came to what others can be compared with. A provider that is not ours shows by a message
+/// alone that it was asked.
+fn works(scene: &Scene, first: &Trial) -> bool {
+    let answer = first.answer.as_ref().ok().filter(|answer| answer.status == 200);
+    answer.is_some_and(|answer| scene.is_proven() || endpoints::is_message(&answer.body()))
+}
+
 /// Why what was not looked at could not be.
-fn why_unknown(first: &Trial, works: bool, is_proven: bool) -> String {
+fn why_unknown(first: &Trial, is_reached: bool, works: bool, is_proven: bool) -> String {
     match &first.answer {
-        Err(_) => "the gateway gives no answer".to_owned(),
+        _ if !is_reached => "the gateway gives no answer".to_owned(),
+        Err(fault) => fault.to_string(),
+        Ok(answer) if !works && answer.status == 200 => {
+            "an ordinary request is answered with something that is no message".to_owned()
+        }
         Ok(answer) if !works => format!("an ordinary request is answered with status {}", answer.status),
         Ok(_) if is_proven && first.arrived.is_empty() => {
             "the gateway answers, and nothing reaches the probe: point the gateway's upstream at it"

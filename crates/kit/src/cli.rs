@@ -2,14 +2,17 @@
 
 use crate::{
     command::{
-        Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Key, Lint, Operator, Price,
+        Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Import, Key, Lint, Operator, Price,
         Reconcile, Serve, Session, Setup, Simulate, Statement, Usage, User,
     },
     fault::Fault,
     printer::Printer,
     status::{CheckStatus, EXIT_STATUS, Status},
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -53,6 +56,7 @@ pub(crate) enum Command {
     Config(Config),
     Generate(Generate),
     Lint(Lint),
+    Import(Import),
     Setup(Setup),
     Operator(Operator),
     User(User),
@@ -83,6 +87,7 @@ impl Command {
             Self::Config(command) => command.run(printer),
             Self::Generate(command) => command.run(printer),
             Self::Lint(command) => command.run(printer),
+            Self::Import(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
             Self::User(command) => command.run(printer),
@@ -126,7 +131,8 @@ pub(crate) struct Access {
 }
 
 /// Shows help, the version, or what is wrong with the command line.
-pub(crate) fn show(shown: &clap::Error) -> Status {
+pub(crate) fn show(mut shown: clap::Error) -> Status {
+    hide(&mut shown);
     // Nobody is left to tell if this can not be printed.
     let _ = shown.print();
     if !shown.use_stderr() {
@@ -135,6 +141,32 @@ pub(crate) fn show(shown: &clap::Error) -> Status {
         Status::Check(CheckStatus::Usage)
     } else {
         Status::Usage
+    }
+}
+
+/// Takes out of a complaint what may be secret: it stands in logs, where the command line does not.
+fn hide(shown: &mut clap::Error) {
+    let text = |kind| match shown.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let value = text(ContextKind::InvalidValue);
+    let (argument, subcommand) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidSubcommand));
+    if let Some((scheme, rest)) = value.split_once("://")
+        && let Some((_, rest)) = rest.rsplit_once('@')
+    {
+        let value = ContextValue::String(format!("{scheme}://...@{rest}"));
+        shown.insert(ContextKind::InvalidValue, value);
+    }
+    // The second word of `--token Bearer KEY`.
+    if std::env::args().any(|arg| arg == "--token") {
+        for (kind, word) in
+            [(ContextKind::InvalidArg, argument), (ContextKind::InvalidSubcommand, subcommand)]
+        {
+            if !word.is_empty() && !word.starts_with('-') {
+                shown.insert(kind, ContextValue::String("...".to_owned()));
+            }
+        }
     }
 }
 

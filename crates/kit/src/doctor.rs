@@ -6,7 +6,7 @@ pub(crate) mod auth;
 pub(crate) mod client;
 mod issuer;
 mod jwt;
-mod line;
+pub(crate) mod line;
 pub(crate) mod proxy;
 mod refusal;
 mod reply;

@@ -87,7 +87,7 @@ pub(crate) enum ExchangeFault {
     #[error("no answer: {}", told(.0))]
     Broken(#[from] hyper::Error),
     /// No answer came in time.
-    #[error("no answer within {} s", .0.as_secs())]
+    #[error("no answer within {} s", .0.as_secs_f32())]
     Silent(Duration),
     /// What was to be sent is no HTTP.
     #[error("the request can not be made: {0}")]

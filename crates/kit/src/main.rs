@@ -20,6 +20,7 @@ mod finding;
 mod generate;
 mod handshake;
 mod http;
+mod import;
 mod json;
 mod lint;
 mod log;
@@ -45,7 +46,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(shown) => return cli::show(&shown).into(),
+        Err(shown) => return cli::show(shown).into(),
     };
     let printer = Printer::new(cli.quiet);
     if let Err(sentence) = memory::close() {

@@ -1,6 +1,9 @@
-//! A report: all that `check`, `doctor` or `lint` found, and the forms in which it is printed.
+//! A report: all that `check`, `doctor`, `lint` or `import` found, and the forms in which it is printed.
 
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use tollgate_policy::unit::UnixMs;
@@ -11,6 +14,7 @@ use crate::{
     printer::Printer,
 };
 
+mod hide;
 mod json;
 mod junit;
 mod markdown;
@@ -64,13 +68,12 @@ impl Report {
         if self.findings.is_empty() { Verdict::Undetermined } else { verdict }
     }
 
-    /// Replaces each of these secrets, wherever a text of the report holds it.
+    /// Replaces each of these secrets, wherever a text of the report holds it, in whatever spelling.
     pub(crate) fn hide(&mut self, secrets: &[&str]) {
+        let secrets = hide::Secrets::of(secrets);
         let hide = |text: &mut String| {
-            for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-                if text.contains(secret) {
-                    *text = text.replace(secret, "[hidden]");
-                }
+            if let Some(hidden) = secrets.hidden(text) {
+                *text = hidden;
             }
         };
         hide(&mut self.subject);
@@ -124,6 +127,24 @@ pub(crate) struct Printed {
 }
 
 impl Printed {
+    /// Refuses a file that can not be written, as far as can be seen before there is anything to write.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Unwritable`].
+    pub(crate) fn ready(&self) -> Result<(), Fault> {
+        let Some(path) = &self.output else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let kind = if path.is_dir() {
+            io::ErrorKind::IsADirectory
+        } else if !folder.is_dir() {
+            io::ErrorKind::NotFound
+        } else {
+            return Ok(());
+        };
+        Err(Fault::Unwritable { path: path.clone(), cause: kind.into() })
+    }
+
     /// Prints a report as it is wanted.
     ///
     /// # Errors
@@ -146,9 +167,18 @@ impl Printed {
         let Some(path) = &self.output else { return printer.answer(&wanted) };
         // Colours are for terminals.
         let wanted = anstream::adapter::strip_str(&wanted).to_string();
-        std::fs::write(path, wanted).map_err(|cause| Fault::Unwritable { path: path.clone(), cause })?;
-        printer.answer(text)
+        let written =
+            std::fs::write(path, wanted).map_err(|cause| Fault::Unwritable { path: path.clone(), cause });
+        // What was found is told even if its file can not be written.
+        printer.answer(text)?;
+        written
     }
+}
+
+/// Whether a terminal obeys this character instead of showing it: control characters, and those that turn the direction
+/// of what follows (Unicode Standard Annex 9, section 2).
+fn is_obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -54,8 +54,8 @@ pub(crate) struct TokenArgs {
     token_file: Option<PathBuf>,
     /// The credential itself, which everyone on this machine can then see in the list of processes; `-` reads it from
     /// standard input.
-    #[arg(long, value_name = "TOKEN", group = "credential", allow_hyphen_values = true)]
-    token: Option<Token>,
+    #[arg(long, value_name = "TOKEN", group = "credential", allow_hyphen_values = true, value_parser = unread)]
+    token: Option<Zeroizing<String>>,
 }
 
 impl TokenArgs {
@@ -67,34 +67,64 @@ impl TokenArgs {
     pub(crate) fn take(&self, printer: &Printer) -> Result<Option<Token>, Fault> {
         let unreadable = |path: &str, cause| Fault::Unreadable { path: path.into(), cause };
         let text = if let Some(name) = &self.token_env {
-            Zeroizing::new(std::env::var(name).map_err(|_| Fault::Unset(name.clone()))?)
+            variable("--token-env", name)?
         } else if let Some(path) = &self.token_file {
             let name = path.display().to_string();
             let file = std::fs::File::open(path).map_err(|cause| unreadable(&name, cause))?;
             read(file).map_err(|cause| unreadable(&name, cause))?
-        } else if let Some(token) = &self.token {
-            if token.reveal() != "-" {
+        } else if let Some(given) = &self.token {
+            if given.as_str() != "-" {
+                let token = given.parse().map_err(unfit)?;
                 printer.warn(
                     "--token shows the credential to everyone who can list processes: use --token-env, \
                      --token-file or `--token -`",
                 );
-                return Ok(Some(token.clone()));
+                return Ok(Some(token));
             }
             read(io::stdin()).map_err(|cause| unreadable("stdin", cause))?
         } else {
             return Ok(None);
         };
-        text.parse().map(Some).map_err(|rule: &str| Fault::Unfit {
-            what: "the credential",
-            rule: rule.to_owned(),
-            cure: "put the credential, and nothing else, there.".to_owned(),
-        })
+        text.parse().map(Some).map_err(unfit)
     }
+}
+
+fn unfit(rule: &str) -> Fault {
+    Fault::Unfit {
+        what: "the credential",
+        rule: rule.to_owned(),
+        cure: "put the credential, and nothing else, there.".to_owned(),
+    }
+}
+
+/// A credential on the command line is judged where a complaint does not repeat it.
+fn unread(text: &str) -> Result<Zeroizing<String>, std::convert::Infallible> {
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// What this variable holds. Who mistakes the option for one that takes the credential itself does not see it again.
+///
+/// # Errors
+///
+/// [`Fault::Unfit`], [`Fault::Unset`].
+pub(crate) fn variable(option: &'static str, name: &str) -> Result<Zeroizing<String>, Fault> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return Err(Fault::Unfit {
+            what: option,
+            rule: "this is no name of an environment variable".to_owned(),
+            cure: "export the credential, as in `export KEY=...`, and give the name: KEY.".to_owned(),
+        });
+    }
+    std::env::var(name).map(Zeroizing::new).map_err(|_| Fault::Unset(name.to_owned()))
 }
 
 fn read(from: impl Read) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
-    from.take(TOKEN_BYTES).read_to_string(&mut text)?;
+    from.take(TOKEN_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > TOKEN_BYTES {
+        return Err(io::Error::other(format!("it is larger than {TOKEN_BYTES} bytes")));
+    }
     Ok(text)
 }
 

@@ -185,6 +185,7 @@ pub(super) async fn over(scene: &Scene) -> Finding {
         trial = scene.ask(padded(scene, MAX_BODY_BYTES as usize + 1024)).await;
     }
     let finding = match &trial.answer {
+        Ok(answer) if answer.status == 429 => Finding::unknown(&OVER, "a limit refuses the request"),
         Ok(answer) if answer.status != 413 => {
             Finding::fail(&OVER, Proven, format!("it is answered with status {}", answer.status))
         }

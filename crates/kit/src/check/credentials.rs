@@ -44,13 +44,23 @@ pub(super) async fn both(scene: &Scene, ground: Ground) -> Finding {
 }
 
 /// What becomes of requests without a good credential.
-pub(super) async fn refusals(scene: &Scene, ground: Ground) -> Vec<Finding> {
+pub(super) async fn refusals(scene: &Scene, first: &Trial, ground: Ground) -> Vec<Finding> {
     let bad = scene.ask(scene.message("").credential(Credential::Bad)).await;
     let none = scene.ask(scene.message("").credential(Credential::None)).await;
-    let mut findings =
-        vec![status(&bad, ground), refused(&REFUSED, &bad, ground), refused(&NONE, &none, ground)];
+    let mut findings = vec![
+        like_all(&STATUS, first, &bad).unwrap_or_else(|| status(&bad, ground)),
+        like_all(&REFUSED, first, &bad).unwrap_or_else(|| refused(&REFUSED, &bad, ground)),
+        like_all(&NONE, first, &none).unwrap_or_else(|| refused(&NONE, &none, ground)),
+    ];
     findings.extend(form_of_refusal(&bad, ground));
     findings
+}
+
+/// A gateway that fails the right credential in the same way shows nothing about this one.
+fn like_all(rule: &'static Rule, first: &Trial, trial: &Trial) -> Option<Finding> {
+    let status = first.status().filter(|status| *status >= 404 && Some(*status) == trial.status())?;
+    let says = format!("the right credential is answered with status {status} too");
+    Some(trial.explain(Finding::unknown(rule, says)))
 }
 
 /// The shape of the gateway's own refusal, and whether it says that it is final.

@@ -7,21 +7,27 @@ use serde_json::Value;
 
 use super::{
     question::Credential,
+    reach::Barrier,
     rules::{AUTH, CONTROL, COUNT_TOKENS, ENDPOINT, HELLO, MODELS, REDIRECT},
     scene::{Scene, Trial},
 };
-use crate::{
-    exchange::ExchangeFault,
-    finding::{Finding, Ground},
-};
+use crate::finding::{Finding, Ground};
 
 /// Claude Code gives its discovery and its warm-up so long.
 const PROMPT: Duration = Duration::from_secs(3);
 
 /// What the first request says: about the endpoint, and about the credential it carried.
-pub(super) fn first(trial: &Trial, ground: Ground) -> Vec<Finding> {
+pub(super) fn first(trial: &Trial, barrier: Option<&Barrier>, ground: Ground) -> Vec<Finding> {
+    if let Some(Barrier { says, cure }) = barrier {
+        let endpoint = Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {says}"));
+        let auth = Finding::unknown(&AUTH, "the gateway gives no answer");
+        return vec![trial.explain(endpoint.cure(cure)), auth];
+    }
     let (endpoint, auth) = match &trial.answer {
-        Err(fault) => (no_answer(fault, ground), Finding::unknown(&AUTH, "the gateway gives no answer")),
+        Err(fault) => (
+            Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {fault}")),
+            Finding::unknown(&AUTH, "the gateway gives no answer"),
+        ),
         Ok(answer) => match answer.status {
             200 if is_message(&answer.body()) => (
                 Finding::pass(&ENDPOINT, ground, "Gateway supports /v1/messages endpoint"),
@@ -48,15 +54,6 @@ pub(super) fn first(trial: &Trial, ground: Ground) -> Vec<Finding> {
     vec![trial.explain(endpoint), trial.explain(auth)]
 }
 
-fn no_answer(fault: &ExchangeFault, ground: Ground) -> Finding {
-    let finding =
-        |says: &str| Finding::fail(&ENDPOINT, ground, format!("the gateway gives no answer: {says}"));
-    match fault.explained() {
-        Some((what, cure)) => finding(what).cure(cure),
-        None => finding(&fault.to_string()),
-    }
-}
-
 /// Whether a body is a message of the API.
 pub(super) fn is_message(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body)
@@ -69,6 +66,7 @@ pub(super) async fn control(scene: &Scene, ground: Ground) -> Finding {
     let target = format!("/v1/{}?beta=true", question.nonce);
     let trial = scene.ask(question.target(target)).await;
     let finding = match &trial.answer {
+        Ok(answer) if answer.status == 429 => Finding::unknown(&CONTROL, "a limit refuses the request"),
         Ok(answer) if answer.status < 300 => {
             let says = format!("a path that does not exist is answered with status {}", answer.status);
             Finding::fail(&CONTROL, ground, says)
@@ -89,6 +87,7 @@ pub(super) async fn count_tokens(scene: &Scene, ground: Ground) -> Finding {
     let body = String::from_utf8_lossy(question.text()).replace("\"max_tokens\":16,", "");
     let trial = scene.ask(question.body(body)).await;
     let finding = match &trial.answer {
+        Ok(answer) if answer.status == 429 => Finding::unknown(&COUNT_TOKENS, "a limit refuses the request"),
         Ok(answer) => match serde_json::from_slice::<Value>(&answer.body()) {
             Ok(value) if answer.status == 200 && value["input_tokens"].is_u64() => {
                 Finding::pass(&COUNT_TOKENS, ground, "tokens are counted")

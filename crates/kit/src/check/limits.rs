@@ -55,12 +55,14 @@ impl Plan {
         }
     }
 
-    fn terms(&self) -> estimate::Terms {
+    /// What the estimator may do, where so many requests are for something else.
+    fn terms(&self, kept: u32) -> estimate::Terms {
         // A window by the clock may end within the first burst, and then lets in twice as many.
         let twice = self.claim.map(|claim| claim.requests().saturating_mul(2).saturating_add(20));
+        let most_calls = self.most_calls.saturating_sub(kept).max(1);
         estimate::Terms {
-            most_calls: self.most_calls,
-            most_unlimited: twice.unwrap_or(self.most_calls).min(self.most_calls),
+            most_calls,
+            most_unlimited: twice.unwrap_or(most_calls).min(most_calls),
             // Tokens are counted when answers end: whatever is under way together gets through together.
             most_at_once: if matches!(self.claim, Some(Claim::Tokens(_))) { 1 } else { 64 },
             longest_wait: self.longest_wait,

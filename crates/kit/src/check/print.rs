@@ -10,19 +10,20 @@ use crate::{
 };
 
 /// The whole report.
-pub(crate) fn print(report: &Report, verbose: bool) -> String {
+pub(crate) fn print(report: &Report, is_unreachable: bool, verbose: bool) -> String {
     let decisive = report.findings.iter().take_while(|finding| finding.rule.is_decisive).count();
     let (first, rest) = report.findings.split_at(decisive);
     let mut text = lines(first, verbose);
-    let _ = writeln!(text, "\n{}\n", verdict_line(report));
+    let _ = writeln!(text, "\n{}\n", verdict_line(report, is_unreachable));
     text.push_str(&lines(rest, verbose));
     let _ = writeln!(text, "\n{}", summary(report));
     text
 }
 
 /// The verdict, in the guide's words.
-fn verdict_line(report: &Report) -> String {
+fn verdict_line(report: &Report, is_unreachable: bool) -> String {
     let (color, line) = match report.verdict() {
+        _ if is_unreachable => (AnsiColor::Red, "\u{2717} Gateway can not be reached"),
         Verdict::Good => (AnsiColor::Green, "\u{2713} Gateway is COMPATIBLE with Claude Code"),
         Verdict::Bad => (AnsiColor::Red, "\u{2717} Gateway is NOT COMPATIBLE with Claude Code"),
         Verdict::Undetermined => (AnsiColor::Yellow, "? Whether the gateway is compatible can not be told"),

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     finding::{Finding, Outcome},
     table::{Column, Table},
+    time::Instant,
 };
 
 /// What became of one header.
@@ -123,7 +124,8 @@ pub(crate) fn text(fates: &[Fate]) -> String {
 /// The rules about headers and the query, and whether there was a gateway to look at.
 pub(crate) async fn findings(scene: &Scene) -> (Vec<Finding>, bool) {
     let first = scene.ask(scene.message("")).await;
-    let works = first.status() == Some(200);
+    let is_reached = super::reach::barrier(scene, &first, Instant::now().unix_ms()).is_none();
+    let works = super::works(scene, &first);
     let mut findings = if works && !first.arrived.is_empty() {
         let all = tokio::join!(
             headers::query(scene),
@@ -136,12 +138,12 @@ pub(crate) async fn findings(scene: &Scene) -> (Vec<Finding>, bool) {
         );
         vec![headers::first(&first), all.0, all.1, all.2, all.3, all.4, all.5, all.6]
     } else {
-        let says = super::why_unknown(&first, works, scene.is_proven());
+        let says = super::why_unknown(&first, is_reached, works, scene.is_proven());
         let rules = [&HEADERS, &QUERY, &VERSION, &BETA, &OPEN, &HINTS, &HOP, &RETRY_AFTER];
         rules.map(|rule| first.explain(Finding::unknown(rule, &*says))).to_vec()
     };
     super::add_cures(&mut findings, super::product(scene));
-    (findings, first.answer.is_ok())
+    (findings, is_reached)
 }
 
 /// The guide's three lines: what is said of three headers, and whether it is well. Without the table, what the findings

@@ -142,6 +142,7 @@ impl Check {
     }
 
     fn whole(self, printer: &Printer) -> Result<CheckStatus, Fault> {
+        self.printed.ready()?;
         let prepared = self.gateway.prepare(printer)?;
         let idle = self.slow.map(|span| Duration::from_secs(span.seconds()));
         let began_at = Instant::now().unix_ms();
@@ -167,7 +168,7 @@ impl Check {
                 is_strict: self.strict,
             };
             report.hide(&secrets.iter().map(String::as_str).collect::<Vec<_>>());
-            let text = check::print(&report, self.printed.verbose);
+            let text = check::print(&report, is_unreachable, self.printed.verbose);
             self.printed.publish_with(&report, &text, printer)?;
             Ok(status(&report, is_unreachable))
         })

@@ -122,7 +122,8 @@ fn ends(way: &Way) -> (&str, u16) {
     }
 }
 
-fn closed(way: &Way, fault: &DialFault, now: UnixMs) -> Finding {
+/// Why there is no connection, and what to do about it.
+pub(crate) fn closed(way: &Way, fault: &DialFault, now: UnixMs) -> Finding {
     let says = fault.says.clone();
     let through =
         way.proxy.as_ref().map(|proxy| format!(" (the proxy of {})", proxy.source)).unwrap_or_default();

@@ -1,9 +1,11 @@
 //! The report for programs. Its schema is docs/reference/report.schema.json, made from the types here.
 
+use std::fmt::Write;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Report, Verdict};
+use super::{Report, Verdict, is_obeyed};
 use crate::finding::{Evidence, Finding, Ground, Outcome, Place, Severity};
 
 /// The version of the form. It changes when a field changes its meaning or goes away, not when one is added.
@@ -24,6 +26,7 @@ struct Document<'a> {
     /// When it began: RFC 3339, in UTC.
     began_at: String,
     /// What it comes to: `good`, `bad` or `undetermined`.
+    #[schemars(extend("enum" = ["good", "bad", "undetermined"]))]
     verdict: &'static str,
     /// How many findings there are of each outcome.
     summary: Summary,
@@ -47,6 +50,7 @@ struct Row<'a> {
     /// How bad it is where it does not hold.
     severity: Severity,
     /// `pass`, `fail` or `unknown`.
+    #[schemars(extend("enum" = ["pass", "fail", "unknown"]))]
     outcome: &'static str,
     /// What that rests on; absent where it could not be told.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +97,20 @@ pub(super) fn print(report: &Report) -> String {
         findings: report.findings.iter().map(row).collect(),
     };
     // Every key is a string, so nothing can fail.
-    serde_json::to_string_pretty(&document).unwrap_or_default()
+    visible(&serde_json::to_string_pretty(&document).unwrap_or_default())
+}
+
+/// JSON in which what a terminal obeys is escaped, which standard encoders do for the characters below U+0020 alone.
+pub(super) fn visible(json: &str) -> String {
+    let mut visible = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_obeyed(c) {
+            let _ = write!(visible, "\\u{:04x}", u32::from(c));
+        } else {
+            visible.push(c);
+        }
+    }
+    visible
 }
 
 fn row(finding: &Finding) -> Row<'_> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, Verdict};
+use super::{Report, Verdict, is_obeyed};
 use crate::finding::{Finding, Ground, Outcome, Severity};
 
 pub(super) fn print(report: &Report) -> String {
@@ -59,7 +59,7 @@ fn plain(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\n' => plain.push(' '),
-            c if c.is_control() => plain.extend(c.escape_default()),
+            c if is_obeyed(c) => plain.extend(c.escape_default()),
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '&' | '!' => plain.extend(['\\', c]),
             c => plain.push(c),
         }

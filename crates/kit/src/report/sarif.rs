@@ -27,7 +27,7 @@ pub(super) fn print(report: &Report) -> String {
             "results": results,
         }],
     });
-    format!("{document:#}\n")
+    super::json::visible(&format!("{document:#}\n"))
 }
 
 fn descriptor(rule: &Rule) -> Value {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use super::Report;
+use super::{Report, is_obeyed};
 use crate::finding::{Finding, Ground, Outcome, Severity};
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -62,7 +62,7 @@ fn mark(finding: &Finding) -> (Style, &'static str) {
     }
 }
 
-/// Control characters as escapes: evidence comes from elsewhere, and a terminal obeys it.
+/// What a terminal obeys as escapes: evidence comes from elsewhere.
 fn one_line(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    text.chars().flat_map(|c| if is_obeyed(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }

@@ -11,6 +11,8 @@ mod demo;
 mod doctor;
 mod focus;
 mod generate;
+mod hostile;
+mod import;
 mod key;
 mod lint;
 mod listener;

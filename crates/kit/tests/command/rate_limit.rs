@@ -131,6 +131,42 @@ fn a_gateway_that_refuses_nothing_is_asked_so_often_and_no_more() {
 }
 
 #[test]
+fn no_more_is_sent_than_was_allowed_and_too_little_tells_nothing() {
+    let runtime = Runtime::new().unwrap();
+    let animal = Animal::named("fixed-window").unwrap();
+    for (rpm, most) in [(30, 10), (3, 10)] {
+        let probe = free_address();
+        let terms = Terms { minute: Duration::from_secs(600), rpm, ..terms() };
+        let cage = runtime.block_on(Cage::start_on(animal, probe, terms)).unwrap();
+        let probe = probe.to_string();
+        let more = ["--rpm", "30", "--window", "600s", "--probe-listen", &probe, "--format", "json"];
+        let most_requests = most.to_string();
+        let more = [&more[..], &["--max-requests", &most_requests]].concat();
+        let looked = ran(rate_limit(&cage.url(), &more).output().unwrap());
+        assert_eq!(looked.status, 2, "{}{}", looked.out, looked.err);
+        assert!(with_outcome(&looked, "unknown").contains("limit.figure"), "{}", looked.out);
+        let report: Value = serde_json::from_str(&looked.out).unwrap();
+        let sent = report["findings"][0]["evidence"][0]["text"].as_str().unwrap();
+        let sent: u64 = sent.split(' ').next().unwrap().parse().unwrap();
+        assert!(sent <= most, "{}", looked.out);
+    }
+}
+
+#[test]
+fn a_larger_limit_that_all_connections_share_is_not_taken_for_one_of_each() {
+    let runtime = Runtime::new().unwrap();
+    let probe = free_address();
+    let larger = Terms { minute: Duration::from_secs(600), rpm: 140, ..terms() };
+    let animal = Animal::named("fixed-window").unwrap();
+    let cage = runtime.block_on(Cage::start_on(animal, probe, larger)).unwrap();
+    let more = ["--rpm", "50", "--window", "600s", "--probe-listen", &probe.to_string(), "--format", "json"];
+    let looked = ran(rate_limit(&cage.url(), &more).output().unwrap());
+    assert_eq!(looked.status, 1, "{}{}", looked.out, looked.err);
+    let figure = says(&looked, "limit.figure");
+    assert!(figure.starts_with("no limit found up to 120 requests in "), "{figure}");
+}
+
+#[test]
 fn whoever_stops_it_gets_what_is_known() {
     let runtime = Runtime::new().unwrap();
     let probe = free_address();

@@ -69,7 +69,8 @@ pub(crate) async fn survey(
         scene,
         plan,
         began: Instant::now(),
-        estimator: Estimator::new(plan.terms()),
+        // What the second client sends is a part of what may be sent.
+        estimator: Estimator::new(plan.terms(if second.is_some() { SECOND } else { 0 })),
         under_way: JoinSet::new(),
         progress: printer.progress("requests", plan.most_calls.into()),
         refused_nonce: None,
@@ -151,7 +152,11 @@ impl Drive<'_> {
         }
         let is_unlimited = matches!(self.estimator.estimate(), Estimate::NoLimit { .. });
         if let (true, Some(Claim::Requests(requests))) = (is_unlimited, self.plan.claim) {
-            self.survey.one_connection = self.over_one_connection(requests + requests / 10 + 1).await;
+            let most = requests.saturating_add(requests / 10).saturating_add(1);
+            // One more is for another connection.
+            if self.survey.calls.saturating_add(most) < self.plan.most_calls {
+                self.survey.one_connection = self.over_one_connection(most).await;
+            }
         }
     }
 
@@ -245,7 +250,7 @@ impl Drive<'_> {
         (sent, u32::try_from(admitted.count()).unwrap_or(sent))
     }
 
-    /// How many requests one connection lets in, if it refuses one of so many.
+    /// How many requests one connection lets in, if it refuses one of so many and another connection does not.
     async fn over_one_connection(&mut self, most: u32) -> Option<u32> {
         let mut line = Line::open(&self.caller.way).await.ok()?;
         for count in 0..most {
@@ -256,7 +261,9 @@ impl Drive<'_> {
             let answer = line.send(&ask, &caller.way).await.ok()?;
             if is_refusal(&answer) {
                 self.survey.refused.get_or_insert(answer);
-                return Some(count);
+                let (caller, ask, nonce) = self.ask(scene.token.as_ref());
+                let other = caller.call(ask, nonce).await.answer;
+                return other.is_ok_and(|other| other.status == 200).then_some(count);
             }
         }
         None

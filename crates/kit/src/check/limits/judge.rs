@@ -266,15 +266,21 @@ fn promise(log: &[Call]) -> Promise {
         // It is counted from its answer, and a call on its way may be overtaken.
         let slack = (call.answered_at.saturating_sub(call.sent_at) * 2).max(Duration::from_millis(50));
         let wait = Duration::from_secs(said);
+        let mut is_overtaken = false;
         for later in &calls[index + 1..] {
             let waited = later.sent_at.saturating_sub(call.answered_at);
             if !later.is_admitted {
-                if waited > wait + slack {
+                if waited > wait + slack && !is_overtaken {
                     return Promise::Broken { said, waited };
                 }
                 continue;
             }
-            if later.sent_at > call.answered_at && waited + Duration::from_secs(1) + slack < wait {
+            // What was sent before the refusal came waited for nothing, and may have taken the room that was promised.
+            if later.sent_at <= call.answered_at {
+                is_overtaken = true;
+                continue;
+            }
+            if waited + Duration::from_secs(1) + slack < wait {
                 return Promise::Exceeded { said, waited };
             }
             promise = Promise::Kept;

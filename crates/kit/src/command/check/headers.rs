@@ -39,6 +39,7 @@ pub(super) struct Headers {
 
 impl Headers {
     pub(super) fn run(self, printer: &Printer) -> Result<CheckStatus, Fault> {
+        self.printed.ready()?;
         let prepared = self.gateway.prepare(printer)?;
         let began_at = Instant::now().unix_ms();
         until_stopped(printer, async {

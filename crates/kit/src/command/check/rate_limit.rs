@@ -17,7 +17,7 @@ use crate::{
     signals::Stop,
     status::CheckStatus,
     time::{Instant, Span},
-    token::Token,
+    token::{Token, variable},
 };
 
 /// Find out how often a gateway lets a client in, how it counts, and what it says when it does not.
@@ -73,6 +73,7 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     pub(super) fn run(self, printer: &Printer) -> Result<CheckStatus, Fault> {
+        self.printed.ready()?;
         let second = self.second_token()?;
         let prepared = self.gateway.prepare(printer)?;
         let plan = self.plan();
@@ -112,7 +113,7 @@ impl RateLimit {
 
     fn second_token(&self) -> Result<Option<Token>, Fault> {
         let Some(name) = &self.second_token_env else { return Ok(None) };
-        let text = std::env::var(name).map_err(|_| Fault::Unset(name.clone()))?;
+        let text = variable("--second-token-env", name)?;
         text.parse().map(Some).map_err(|rule: &str| Fault::Unfit {
             what: "the second credential",
             rule: rule.to_owned(),

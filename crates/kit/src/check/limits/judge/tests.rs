@@ -16,7 +16,7 @@ fn call(at: f64, refused: Option<u64>) -> Call {
 #[test]
 fn a_promise_is_kept_by_whoever_waits_and_by_nobody_else() {
     let ms = |ms| Duration::from_millis(ms);
-    let rows: [(&[Call], Promise); 7] = [
+    let rows: [(&[Call], Promise); 9] = [
         (&[call(0.0, None)], Promise::Unseen),
         (&[call(0.0, Some(3)), call(2.5, Some(1))], Promise::Unseen),
         (&[call(0.0, Some(3)), call(2.5, None)], Promise::Kept),
@@ -24,7 +24,9 @@ fn a_promise_is_kept_by_whoever_waits_and_by_nobody_else() {
         (&[call(0.0, Some(1)), call(1.51, Some(1))], Promise::Broken { said: 1, waited: ms(1500) }),
         (&[call(0.0, Some(60)), call(30.01, None)], Promise::Exceeded { said: 60, waited: ms(30_000) }),
         // Sent before the refusal came back: nobody waited.
-        (&[call(0.0, Some(60)), call(0.005, None), call(0.02, Some(60))], Promise::Kept),
+        (&[call(0.0, Some(60)), call(0.005, None), call(0.02, Some(60))], Promise::Unseen),
+        (&[call(0.0, Some(60)), call(0.005, None), call(59.5, None)], Promise::Kept),
+        (&[call(0.0, Some(1)), call(0.005, None), call(1.5, Some(1))], Promise::Unseen),
     ];
     for (log, expected) in rows {
         assert_eq!(promise(log), expected, "{log:?}");
