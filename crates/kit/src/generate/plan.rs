@@ -203,7 +203,7 @@ pub(crate) fn variable(secret: &SecretRef) -> String {
     }
 }
 
-/// The rules that span several fields, and those of texts that end up inside other files.
+/// The rules that span several fields, and those of texts that end up inside other files; see [`texts`].
 fn judge(plan: &Plan) -> Vec<(String, Broken)> {
     let mut found = Vec::new();
     let mut refuse = |path: &str, rule: &str, cure: &str| {
@@ -254,6 +254,12 @@ fn judge(plan: &Plan) -> Vec<(String, Broken)> {
             );
         }
     }
+    texts(plan, &mut refuse);
+    found
+}
+
+/// The texts that end up inside other files, but for those of the issuer and of secrets.
+fn texts(plan: &Plan, refuse: &mut impl FnMut(&str, &str, &str)) {
     let tls = plan.tls.iter().flat_map(|tls| [("tls.cert", &tls.cert), ("tls.key", &tls.key)]);
     for (path, file) in tls.chain([("upstream.ca_file", &plan.upstream.ca_file)]) {
         if !is_plain(&file.to_string()) {
@@ -281,7 +287,6 @@ fn judge(plan: &Plan) -> Vec<(String, Broken)> {
             "put more into a script, and write its name.",
         );
     }
-    found
 }
 
 const PLAIN: &str = "this can not be written into the files of every product";
