@@ -11,7 +11,7 @@ use serde_json::Value;
 type Row = (Target, &'static str, &'static [&'static str], &'static [&'static str]);
 
 /// The mistakes of configurations that go round, one row for each file.
-const MISTAKES: [Row; 14] = [
+const MISTAKES: [Row; 18] = [
     (
         Target::Kong,
         "deck/kong.yaml",
@@ -30,6 +30,8 @@ const MISTAKES: [Row; 14] = [
             "~/v1/messages/count_tokens$",
             "~/v1/messages$",
             "name: claude-gateway-health",
+            "name: post-function",
+            "\"type\":\"authentication_error\"",
         ],
         &[
             "pass:",
@@ -110,6 +112,7 @@ const MISTAKES: [Row; 14] = [
             "/v1/messages/POST",
             "PathPart: \"count_tokens\"",
             "ApiKeyRequired: true",
+            "DataTraceEnabled: false",
         ],
         &["anthropic-version", "AWS::ApiGatewayV2", "request.header.x-api-key: \"'"],
     ),
@@ -150,8 +153,18 @@ const MISTAKES: [Row; 14] = [
             "num_retries: 0",
             "request_timeout: 600",
             "?beta=true",
+            "turn_off_message_logging: true",
         ],
         &["${", "sk-1234", "drop_params: true"],
+    ),
+    (Target::Litellm, "README.md", &["-H @auth"], &["client_secret", "Bearer $", "Bearer sk-"]),
+    (Target::Truefoundry, "README.md", &["tfy apply -f"], &["truefoundry apply"]),
+    (Target::ClaudeCode, "README.md", &["start `claude`, type `/status`"], &["claude /status"]),
+    (
+        Target::ClaudeCode,
+        "user/settings.json",
+        &["\"apiKeyHelper\""],
+        &["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_CUSTOM_HEADERS"],
     ),
     (
         Target::Litellm,
@@ -173,6 +186,16 @@ fn known_mistakes_are_not_made_for_products_that_are_not_here() {
         }
         for text in unwanted {
             assert!(!said.contains(text), "{path} has {text}");
+        }
+    }
+}
+
+#[test]
+fn no_model_is_named_that_is_out_of_service_and_no_secret_on_a_command_line() {
+    for target in targets() {
+        for (path, text) in made(target, "") {
+            assert_eq!(text.lines().find_map(crate::retired::find), None, "{target:?} {path}");
+            assert!(!text.contains("--token ") && !text.contains("client_secret="), "{target:?} {path}");
         }
     }
 }
