@@ -50,6 +50,9 @@ pub(crate) struct Subject<'a> {
 
 /// What is wrong with the file, in the order of its lines.
 pub(crate) fn lint(subject: &Subject<'_>, kind: Kind) -> Vec<Finding> {
+    // What marks the encoding of a file is no part of its text.
+    let text = subject.text.strip_prefix('\u{feff}').unwrap_or(subject.text);
+    let subject = &Subject { text, ..*subject };
     let mut notes = Notes { file: subject.name, findings: Vec::new() };
     text::lint(subject, kind, &mut notes);
     match kind {
