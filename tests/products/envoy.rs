@@ -35,7 +35,7 @@ async fn envoy_limits_each_member() {
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_trusts_the_right_certificate_only() {
     behaviour::trusts_the_right_certificate_only(&ENVOY).await;
-    behaviour::is_found_without_sni(&ENVOY, "sni: localhost").await;
+    behaviour::is_found_without_sni(&ENVOY, "sni: \"localhost\"").await;
 }
 
 /// `envsubst` makes an empty text of a variable that is not set.

@@ -16,6 +16,7 @@ mod issuer;
 mod judges;
 mod linters;
 mod nginx;
+mod odd;
 mod reports;
 mod stage;
 mod zuplo;

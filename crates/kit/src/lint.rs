@@ -50,16 +50,22 @@ pub(crate) struct Subject<'a> {
 
 /// What is wrong with the file, in the order of its lines.
 pub(crate) fn lint(subject: &Subject<'_>, kind: Kind) -> Vec<Finding> {
+    // What marks the encoding of a file is no part of its text.
+    let text = subject.text.strip_prefix('\u{feff}').unwrap_or(subject.text);
+    let subject = &Subject { text, ..*subject };
     let mut notes = Notes { file: subject.name, findings: Vec::new() };
     text::lint(subject, kind, &mut notes);
     match kind {
         Kind::Nginx => nginx::lint(subject, &mut notes),
         Kind::Haproxy => haproxy::lint(subject, &mut notes),
-        Kind::Kong => trees(subject, &mut notes, kong::lint),
-        Kind::Envoy => trees(subject, &mut notes, envoy::lint),
+        Kind::Kong => trees(subject, &mut notes, |tree, notes| kong::lint(tree, notes)),
+        Kind::Envoy => trees(subject, &mut notes, |tree, notes| {
+            envoy::rename(tree);
+            envoy::lint(tree, notes);
+        }),
         Kind::Zuplo => trees(subject, &mut notes, |tree, notes| zuplo::lint(tree, subject, notes)),
-        Kind::Truefoundry => trees(subject, &mut notes, truefoundry::lint),
-        Kind::Aws => trees(subject, &mut notes, aws::lint),
+        Kind::Truefoundry => trees(subject, &mut notes, |tree, notes| truefoundry::lint(tree, notes)),
+        Kind::Aws => trees(subject, &mut notes, |tree, notes| aws::lint(tree, notes)),
     }
     let mut findings = notes.findings;
     // Something expands a template before its product reads it.
@@ -70,9 +76,9 @@ pub(crate) fn lint(subject: &Subject<'_>, kind: Kind) -> Vec<Finding> {
 }
 
 /// Reads YAML or JSON and looks at each of its documents.
-fn trees(subject: &Subject<'_>, notes: &mut Notes<'_>, look: impl Fn(&Node, &mut Notes<'_>)) {
+fn trees(subject: &Subject<'_>, notes: &mut Notes<'_>, look: impl Fn(&mut Node, &mut Notes<'_>)) {
     match tree::read_all(subject.text) {
-        Ok(trees) => trees.iter().for_each(|tree| look(tree, notes)),
+        Ok(mut trees) => trees.iter_mut().for_each(|tree| look(tree, notes)),
         Err(problem) => {
             let place = Place { line: problem.line.unwrap_or(1), column: problem.column.unwrap_or(1) };
             notes.add(&rules::SYNTAX, place, problem.rule, problem.cure);

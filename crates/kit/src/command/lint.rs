@@ -11,7 +11,10 @@ use crate::{
     time::Instant,
 };
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// Find what is wrong in the configuration of a gateway before the Anthropic API, each fault with its line and its cure.
 ///
@@ -26,9 +29,9 @@ Examples:
   tollgate lint kong.yaml --ignore lint.notice --ignore lint.limit_shared
   envsubst < kong.yaml.template | tollgate lint - --kind kong
 
-It ends with 0 if there are no errors, with 1 if there are, with 2 if the command line is wrong or the kind of a file
-can not be told, and with 3 if a file can not be read. Warnings and notes do not count. The rules are listed in
-docs/reference/rules.md.")]
+It ends with 0 if there are no errors, with 1 if there are, with 2 if the command line is wrong, the kind of a file can
+not be told or a folder holds none of a known kind, and with 3 if a file can not be read. Warnings and notes do not
+count. The rules are listed in docs/reference/rules.md.")]
 pub(crate) struct Lint {
     /// Files, folders, or - for standard input. Of a folder, those files are looked at whose kind can be told.
     #[arg(required = true, value_name = "FILE")]
@@ -63,8 +66,11 @@ impl Lint {
         let began_at = Instant::now().unix_ms();
         let mut linted = Linted::default();
         for path in &self.files {
-            let read =
-                if path.is_dir() { self.folder(path, &mut linted) } else { self.file(path, &mut linted) };
+            let read = if path.is_dir() {
+                self.folder(path, &mut linted, printer)
+            } else {
+                self.file(path, &mut linted)
+            };
             match read {
                 Err(fault @ Fault::Unreadable { .. }) => {
                     printer.fault(&fault);
@@ -100,13 +106,36 @@ impl Lint {
         })
     }
 
-    fn folder(&self, folder: &Path, linted: &mut Linted) -> Result<(), Fault> {
+    /// What is no text, or too long for a configuration, is left out and said. What the system refuses to show is a
+    /// fault, and the rest is looked at.
+    fn folder(&self, folder: &Path, linted: &mut Linted, printer: &Printer) -> Result<(), Fault> {
         let unreadable = |cause| Fault::Unreadable { path: folder.to_owned(), cause };
+        let before = linted.kinds.len();
         for path in gather::below(folder).map_err(unreadable)? {
-            let source = Source::read_at_most(&path, BYTES_MAX)?;
+            let source = match Source::read_at_most(&path, BYTES_MAX) {
+                Ok(source) => source,
+                Err(Fault::Unreadable { cause, .. })
+                    if matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::Other) =>
+                {
+                    printer.say(&format!("{} is left out: {cause}", path.display()));
+                    continue;
+                }
+                Err(fault) => {
+                    printer.fault(&fault);
+                    linted.is_partial = true;
+                    continue;
+                }
+            };
             if let Some(kind) = self.kind.or_else(|| Kind::of(&source.name, &source.text)) {
                 look(&path, &source, kind, linted);
             }
+        }
+        if linted.kinds.len() == before && !linted.is_partial {
+            return Err(Fault::Unfit {
+                what: "FILE",
+                rule: format!("{} holds no file that tells what it configures", folder.display()),
+                cure: "name the files and say what they are, as in `--kind nginx`.".to_owned(),
+            });
         }
         Ok(())
     }

@@ -29,6 +29,10 @@ const HASH: Comment = Comment::Line("#");
 /// What it takes in a request, in MB. Nothing raises it.
 const MOST_MB: u32 = 10;
 
+/// A member takes two resources of a template, which may hold 500
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>).
+const MOST_MEMBERS: usize = 200;
+
 /// How long a streamed answer may take at all, and how long it may be silent.
 const LONGEST_MS: u64 = 900_000;
 const IDLE_S: u32 = 300;
@@ -49,6 +53,12 @@ pub(super) fn generate(plan: &Plan) -> Result<Output, Refusal> {
             cure: "give each member a key under auth.keys, or generate envoy, which verifies tokens.",
         });
     };
+    if members.len() > MOST_MEMBERS {
+        return Err(Refusal {
+            why: "a template of CloudFormation holds 500 resources, which are too few for so many members",
+            cure: "keep 200 members or fewer under auth.keys.",
+        });
+    }
     Ok(Output {
         files: vec![
             File::new("cloudformation.yaml", HASH, cloudformation(plan, members)),

@@ -9,6 +9,7 @@ use super::{
     plan::{Admits, Member, Oidc},
     template::render,
 };
+use std::collections::BTreeSet;
 
 pub(super) const PRODUCT: Product = Product {
     name: "Azure API Management",
@@ -24,6 +25,15 @@ const BICEP: &str = include_str!("azure/main.bicep");
 const IDLE_S: u32 = 240;
 
 pub(super) fn generate(plan: &Plan) -> Result<Output, Refusal> {
+    // A key vault does not tell upper and lower case apart.
+    let mut names = secret_names(plan);
+    names.iter_mut().for_each(|name| name.make_ascii_lowercase());
+    if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
+        return Err(Refusal {
+            why: "its secrets are named by letters, digits and hyphens, and two members would share one",
+            cure: "rename one of them under auth.keys.",
+        });
+    }
     Ok(Output {
         files: vec![
             File::new("policy.xml", Comment::Xml, policy(plan)),

@@ -115,6 +115,8 @@ fn cannot(plan: &Plan) -> Vec<String> {
         [
             "A stream that the API breaks off ends for the client as if it were whole (seen with 2.6): a client may take half \
              of an answer for all of it, and `tollgate check` says so.",
+            "An answer that begins within milliseconds of its request may be broken off on a busy machine (seen with 2.6); \
+             those of the API begin later.",
             "A request in chunks has no length: the API itself refuses one that is too large. Claude Code always says the length.",
             "It keeps no account of tokens, cost or prompts; its log says when something was asked, and not by which member.",
         ]

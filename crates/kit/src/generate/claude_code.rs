@@ -107,7 +107,13 @@ fn escaped(text: &str) -> String {
 
 /// A value of the registry of Windows: the settings as one line of JSON.
 fn registry(settings: &Value) -> String {
-    let json = settings.to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    // Windows reads a file without a mark of its encoding in that of the machine, so only ASCII is written.
+    let ascii = |c: char| match c {
+        c if c.is_ascii() => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    let json: String = settings.to_string().chars().map(ascii).collect();
+    let json = json.replace('\\', "\\\\").replace('"', "\\\"");
     format!(
         "Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\ClaudeCode]\n\"Settings\"=\"{json}\"\n"
     )
@@ -155,8 +161,9 @@ mod tests {
 
     #[test]
     fn the_registry_and_the_preferences_hold_the_settings() {
-        let settings = json!({ "$schema": "x", "apiKeyHelper": "type \"C:\\a b\" & <x>", "env": { "A": "1" }, "availableModels": ["m"] });
+        let settings = json!({ "$schema": "x", "apiKeyHelper": "type \"C:\\a b\" & <x> \u{e4}\u{1f600}", "env": { "A": "1" }, "availableModels": ["m"] });
         let registry = registry(&settings);
+        assert!(registry.is_ascii());
         let value = registry
             .lines()
             .last()
@@ -169,7 +176,10 @@ mod tests {
         let value: String = serde_json::from_str(&format!("\"{value}\"")).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&value).unwrap(), settings);
         let plist = plist(&settings);
-        assert!(plist.contains("<string>type \"C:\\a b\" &amp; &lt;x&gt;</string>"), "{plist}");
+        assert!(
+            plist.contains("<string>type \"C:\\a b\" &amp; &lt;x&gt; \u{e4}\u{1f600}</string>"),
+            "{plist}"
+        );
         assert!(
             plist.contains("<key>A</key>\n    <string>1</string>") && !plist.contains("schema"),
             "{plist}"

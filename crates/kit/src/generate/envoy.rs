@@ -198,14 +198,14 @@ fn upstream_tls(url: &Url, ca_file: impl std::fmt::Display) -> String {
     let host = url.host();
     let (sni, kind) = match host.parse::<IpAddr>() {
         Ok(_) => (String::new(), "IP_ADDRESS"),
-        Err(_) => (format!("    sni: {host}\n"), "DNS"),
+        Err(_) => (format!("    sni: \"{host}\"\n"), "DNS"),
     };
     format!(
         "# Envoy neither names the host it wants (SNI) nor looks whose certificate it sees unless it is told to.\n\
          transport_socket:\n  name: envoy.transport_sockets.tls\n  typed_config:\n    \"@type\": \
          type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n{sni}    common_tls_context:\n      \
          tls_params: {{ tls_minimum_protocol_version: TLSv1_2 }}\n      validation_context:\n        trusted_ca: {{ filename: \
-         {ca_file} }}\n        match_typed_subject_alt_names:\n          - {{ san_type: {kind}, matcher: {{ exact: {host} }} }}\n"
+         {ca_file} }}\n        match_typed_subject_alt_names:\n          - {{ san_type: {kind}, matcher: {{ exact: \"{host}\" }} }}\n"
     )
 }
 

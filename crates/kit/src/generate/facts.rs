@@ -1,9 +1,10 @@
 //! What all generated gateways share with Tollgate: the headers that do not pass, the errors of their own, the endpoints.
 
 use super::{
-    Plan,
+    Plan, Refusal,
     plan::{Admits, variable},
 };
+use std::net::IpAddr;
 use tollgate_wire::{
     error::{ErrorType, envelope},
     header::{Action, TABLE},
@@ -90,6 +91,18 @@ impl OwnError {
     pub(super) fn body(self, request_id: &str) -> String {
         String::from_utf8_lossy(&envelope(self.kind, self.message, request_id)).into_owned()
     }
+}
+
+/// Refuses an upstream whose certificate is for an address, where the product compares certificates with names alone.
+pub(super) fn named(plan: &Plan) -> Result<(), Refusal> {
+    let url = &plan.upstream.url;
+    if url.tls() && url.host().parse::<IpAddr>().is_ok() {
+        return Err(Refusal {
+            why: "it compares the certificate of the API with a name, and not with an address",
+            cure: "write the name of the host in upstream.url, or generate envoy.",
+        });
+    }
+    Ok(())
 }
 
 /// What a product leaves undone that passes bodies on without reading them.

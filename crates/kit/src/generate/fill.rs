@@ -2,13 +2,14 @@
 
 use super::{Output, Plan, plan::variable};
 use crate::fault::Fault;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 use tollgate_config::SecretRef;
 
 /// The ending of a file whose secrets are not filled in.
 const TEMPLATE: &str = ".template";
 
-/// The fewest characters of a secret. Fewer can be guessed, or are a slip.
-const SECRET_CHARS: usize = 16;
+/// How many characters a secret has. Fewer can be guessed, or are a slip; more do not fit into the tables of nginx.
+const SECRET_CHARS: RangeInclusive<usize> = 16..=400;
 
 /// Makes the files final: with the secrets in them if `with_secrets`, else as templates that say where each goes, with
 /// the steps that fill them in.
@@ -19,12 +20,15 @@ const SECRET_CHARS: usize = 16;
 /// text of a secret is never repeated.
 pub(super) fn fill(output: &mut Output, plan: &Plan, with_secrets: bool) -> Result<(), Fault> {
     let mut templates = Vec::new();
+    let mut taken = BTreeMap::new();
     for file in output.files.iter_mut().filter(|file| file.is_secret) {
         if with_secrets {
             for secret in plan.secrets() {
                 let place = place(secret);
                 if file.text.contains(&place) {
-                    file.text = file.text.replace(&place, &take(secret)?);
+                    let text = take(secret)?;
+                    apart(secret, &text, &mut taken)?;
+                    file.text = file.text.replace(&place, &text);
                 }
             }
         } else {
@@ -80,14 +84,34 @@ fn take(secret: &SecretRef) -> Result<String, Fault> {
     };
     let text = text.trim();
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=:@".contains(&b);
-    if text.len() >= SECRET_CHARS && text.bytes().all(is_plain) {
+    // What begins with a tilde is a pattern in a map of nginx.
+    if SECRET_CHARS.contains(&text.len()) && text.bytes().all(is_plain) && !text.starts_with('~') {
         return Ok(text.to_owned());
     }
     Err(Fault::Unfit {
         what: "a secret",
         rule: format!(
-            "{secret} is shorter than {SECRET_CHARS} characters, or holds some that would end its place in a file"
+            "{secret} has not {} to {} characters, or some of them would mean something else in a file",
+            SECRET_CHARS.start(),
+            SECRET_CHARS.end()
         ),
         cure: "make a new one of letters and digits, as `openssl rand -hex 32` does.".to_owned(),
     })
+}
+
+/// Whether no other secret has this text: who presents it would be two, or have the key of the API. Upper and lower case
+/// are one, as in a map of nginx.
+fn apart<'p>(
+    secret: &'p SecretRef,
+    text: &str,
+    taken: &mut BTreeMap<String, &'p SecretRef>,
+) -> Result<(), Fault> {
+    match taken.insert(text.to_ascii_lowercase(), secret) {
+        Some(other) if other != secret => Err(Fault::Unfit {
+            what: "a secret",
+            rule: format!("{secret} is the same as {other}, or differs from it in upper and lower case only"),
+            cure: "give the API and each member a secret of their own.".to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, prove, removed_from_answers, removed_from_requests, unread},
+    facts::{OwnError, named, prove, removed_from_answers, removed_from_requests, unread},
     fill,
     plan::{Admits, Member, variable},
     template::render,
@@ -29,6 +29,7 @@ pub(super) fn generate(plan: &Plan) -> Result<Output, Refusal> {
             cure: "give each member a key under auth.keys, or generate envoy, which follows issuers.",
         });
     };
+    named(plan)?;
     let mut next = vec![fill::exports(plan)];
     if let Some(tls) = &plan.tls {
         // HAProxy looks for the key of a certificate in the file of the same name with `.key` behind it.

@@ -6,7 +6,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names},
+    facts::{OwnError, named, prove, removed_from_answers, removed_from_requests, unread, usual_names},
     plan::{Admits, Member, Upstream, variable},
     template::render,
 };
@@ -28,6 +28,7 @@ pub(super) fn generate(plan: &Plan) -> Result<Output, Refusal> {
             cure: "give each member a key under auth.keys, or generate envoy, which verifies tokens.",
         });
     };
+    named(plan)?;
     Ok(Output {
         files: vec![
             File::new("nginx.conf", HASH, config(plan)),

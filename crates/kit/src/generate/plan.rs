@@ -203,7 +203,7 @@ pub(crate) fn variable(secret: &SecretRef) -> String {
     }
 }
 
-/// The rules that span several fields, and those of texts that end up inside other files.
+/// The rules that span several fields, and those of texts that end up inside other files; see [`texts`].
 fn judge(plan: &Plan) -> Vec<(String, Broken)> {
     let mut found = Vec::new();
     let mut refuse = |path: &str, rule: &str, cure: &str| {
@@ -214,7 +214,7 @@ fn judge(plan: &Plan) -> Vec<(String, Broken)> {
         if !keys.is_empty() {
             refuse("auth", "there are both keys and an issuer", "keep one of them: keys or oidc.");
         }
-        if oidc.issuer.parse::<Url>().is_err() || !is_plain(&oidc.issuer) {
+        if !oidc.issuer.parse::<Url>().is_ok_and(|url| is_plain_url(&url)) {
             refuse(
                 "auth.oidc.issuer",
                 "this is not the URL of an issuer",
@@ -223,6 +223,9 @@ fn judge(plan: &Plan) -> Vec<(String, Broken)> {
         }
         if !is_plain(&oidc.audience) {
             refuse("auth.oidc.audience", PLAIN, "write the claim `aud` of its tokens.");
+        }
+        if !is_plain_url(&oidc.jwks) {
+            refuse("auth.oidc.jwks", PLAIN, PLAIN_URL);
         }
     }
     for (index, member) in keys.iter().enumerate() {
@@ -236,10 +239,12 @@ fn judge(plan: &Plan) -> Vec<(String, Broken)> {
             0 => "upstream.key".to_owned(),
             member => format!("auth.keys[{}].key", member - 1),
         };
-        if let SecretRef::File(file) = secret
-            && !is_plain(&file.to_string_lossy())
-        {
-            refuse(&path, PLAIN, "rename the file.");
+        if let SecretRef::File(file) = secret {
+            if !is_plain(&file.to_string_lossy()) {
+                refuse(&path, PLAIN, "rename the file.");
+            } else if !variable(secret).contains(|c: char| c.is_ascii_alphanumeric()) {
+                refuse(&path, "no variable can be named after this", "name a file with a letter or a digit.");
+            }
         }
         if variables.insert(variable(secret), ()).is_some() {
             refuse(
@@ -249,19 +254,49 @@ fn judge(plan: &Plan) -> Vec<(String, Broken)> {
             );
         }
     }
+    texts(plan, &mut refuse);
+    found
+}
+
+/// The texts that end up inside other files, but for those of the issuer and of secrets.
+fn texts(plan: &Plan, refuse: &mut impl FnMut(&str, &str, &str)) {
     let tls = plan.tls.iter().flat_map(|tls| [("tls.cert", &tls.cert), ("tls.key", &tls.key)]);
     for (path, file) in tls.chain([("upstream.ca_file", &plan.upstream.ca_file)]) {
         if !is_plain(&file.to_string()) {
             refuse(path, PLAIN, "rename the file.");
         }
     }
-    if !is_plain(plan.upstream.url.base_path()) && !plan.upstream.url.base_path().is_empty() {
-        refuse("upstream.url", PLAIN, "write a path of letters, digits and . _ ~ - /.");
+    let urls = [("upstream.url", Some(&plan.upstream.url)), ("url", plan.url.as_ref())];
+    for (path, url) in urls {
+        if url.is_some_and(|url| !is_plain_url(url)) {
+            refuse(path, PLAIN, PLAIN_URL);
+        }
     }
-    found
+    for (index, model) in plan.models.iter().enumerate() {
+        if !is_plain(&model.as_str().replace('*', "-")) {
+            refuse(&format!("models[{index}]"), PLAIN, "write the id of the model.");
+        }
+    }
+    if plan
+        .own_credential_command()
+        .is_some_and(|text| text.trim().is_empty() || text.contains(char::is_control))
+    {
+        refuse(
+            "client.credential_command",
+            "this is not one line of a shell",
+            "put more into a script, and write its name.",
+        );
+    }
 }
 
 const PLAIN: &str = "this can not be written into the files of every product";
+const PLAIN_URL: &str = "write a host and a path of letters, digits and . _ ~ - /.";
+
+/// Whether a URL means itself in every format. A URL may hold `;`, `$`, quotes and braces, in its host, too
+/// (RFC 3986 section 3.2.2), which end a directive or a text in one product or another.
+fn is_plain_url(url: &Url) -> bool {
+    is_plain(url.host()) && (url.base_path().is_empty() || is_plain(url.base_path()))
+}
 
 /// Whether a text means itself in every format that is generated, in quotes or without.
 fn is_plain(text: &str) -> bool {

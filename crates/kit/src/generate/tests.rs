@@ -12,6 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use tollgate_config::tree::{self, Node};
 
 fn plan(text: &str) -> Plan {
     Plan::read(Some(&Source { name: "plan.yaml".to_owned(), text: text.to_owned() })).unwrap()
@@ -74,6 +75,34 @@ fn what_is_made_passes_lint() {
         }
     }
     assert_eq!(products.len(), Kind::value_variants().len(), "{products:?}");
+}
+
+/// A name may look like a number or a truth value, and an address may hold colons and brackets.
+#[test]
+fn what_stands_in_yaml_is_the_text_that_the_plan_says() {
+    let odd = "name: '123'\nmodels: ['1e3']\nupstream: { url: 'https://[::1]:9443' }\n";
+    let is_named =
+        |name: &str| ["name", "title", "model_id", "UsagePlanName", "sni", "exact"].contains(&name);
+    fn look(tree: &Node, is_named: &dyn Fn(&str) -> bool, path: &str) {
+        tree.items().iter().for_each(|item| look(item, is_named, path));
+        for (key, value) in tree.fields() {
+            let is_text = value.text().is_some() || !(value.items().is_empty() && value.fields().is_empty());
+            assert!(!is_named(&key.name) || is_text, "{path}: {} is no text", key.name);
+            look(value, is_named, path);
+        }
+    }
+    let mut looked_at = 0;
+    for target in targets() {
+        // Some products take no address with a certificate, which is their refusal.
+        let Ok(output) = target.generate(&plan(odd), false) else { continue };
+        for file in output.files.iter().filter(|file| file.path.contains(".yaml")) {
+            let trees =
+                tree::read_all(&file.text).unwrap_or_else(|problem| panic!("{}: {problem:?}", file.path));
+            trees.iter().for_each(|tree| look(tree, &is_named, &file.path));
+            looked_at += 1;
+        }
+    }
+    assert_eq!(looked_at, 7);
 }
 
 #[test]
@@ -162,7 +191,7 @@ static MISTAKES: [(Target, &str, &[&str], &[&str]); 4] = [
         Target::Envoy,
         "envoy.yaml.template",
         &[
-            "sni: api.example.com",
+            "sni: \"api.example.com\"",
             "match_typed_subject_alt_names",
             "timeout: 0s",
             "stream_idle_timeout: 600s",
@@ -251,10 +280,20 @@ fn secrets_are_filled_into_the_files_that_need_them_and_no_others() {
     let mode =
         |path: &str| fs::metadata(folder.path().join("out").join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("secrets/members.map"), mode("envoy.yaml"), mode("nginx.conf")), (0o600, 0o600, 0o644));
-    for bad in ["tiny", "with \"quotes\" 0123456789", "two\nlines-0123456789", ""] {
+    let long = "a".repeat(401);
+    // nginx reads what begins with a tilde as a pattern.
+    for bad in
+        ["tiny", "with \"quotes\" 0123456789", "two\nlines-0123456789", "~.*0123456789abcdef", &long, ""]
+    {
         fs::write(&api, bad).unwrap();
         let fault = Target::Nginx.generate(&plan(&text), true).unwrap_err().to_string();
-        assert!(fault.contains("shorter than 16") && (bad.is_empty() || !fault.contains(bad)), "{fault}");
+        assert!(fault.contains("16 to 400") && (bad.is_empty() || !fault.contains(bad)), "{fault}");
+    }
+    // One key for two, and a member with the key of the API. nginx would print the key, and does not tell cases apart.
+    for same in ["canary-ada-0123456", "CANARY-ada-0123456"] {
+        fs::write(&api, same).unwrap();
+        let fault = Target::Nginx.generate(&plan(&text), true).unwrap_err().to_string();
+        assert!(fault.contains("the same as") && !fault.to_lowercase().contains("canary"), "{fault}");
     }
 }
 

@@ -44,7 +44,7 @@ fn config(plan: &Plan) -> String {
     let models = if named.is_empty() { &MODELS[..] } else { &named[..] };
     let model = |id: &&str| {
         format!(
-            "- type: integration/model/anthropic\n  name: {id}\n  model_id: {id}\n  model_types: [chat]\n"
+            "- type: integration/model/anthropic\n  name: \"{id}\"\n  model_id: \"{id}\"\n  model_types: [chat]\n"
         )
     };
     let url = plan.upstream.url.to_string();

@@ -26,14 +26,23 @@ pub(crate) fn write(files: &[File], folder: &Path, force: bool) -> Result<Vec<Pa
             cure: "name another folder, or replace it with --force.".to_owned(),
         });
     }
+    let unwritable = |path: &PathBuf, cause| Fault::Unwritable { path: path.clone(), cause };
+    let mut parts = Vec::with_capacity(files.len());
     for (file, path) in files.iter().zip(&paths) {
-        put(file, path).map_err(|cause| Fault::Unwritable { path: path.clone(), cause })?;
+        parts.push((part(file, path).map_err(|cause| unwritable(path, cause))?, path));
+    }
+    for (part, path) in parts {
+        part.persist(path).map_err(|error| unwritable(path, error.error))?;
     }
     Ok(paths)
 }
 
-/// Beside its place first, so that nobody reads half of it, and a link in its place is not followed.
-fn put(file: &File, path: &Path) -> io::Result<()> {
+/// A file beside its place, so that nobody reads half of it. It goes into that place once all are there; a link in its
+/// place is not followed.
+fn part(file: &File, path: &Path) -> io::Result<NamedTempFile> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut part = NamedTempFile::new_in(folder)?;
@@ -41,6 +50,26 @@ fn put(file: &File, path: &Path) -> io::Result<()> {
     let mode = if file.is_secret { 0o600 } else { 0o644 };
     part.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     part.as_file().sync_all()?;
-    part.persist(path)?;
-    Ok(())
+    Ok(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Comment;
+
+    #[test]
+    fn all_files_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["a.conf", "in/b.conf"].map(|path| File::new(path, Comment::Nowhere, "text".to_owned()));
+        for in_the_way in ["in", "in/b.conf/x"] {
+            let out = folder.path().join(in_the_way.replace('/', "-"));
+            fs::create_dir_all(out.join(in_the_way).parent().unwrap()).unwrap();
+            fs::write(out.join(in_the_way), "").unwrap();
+            let fault = write(&files, &out, true).unwrap_err().to_string();
+            assert!(fault.contains("in/b.conf can not be written"), "{fault}");
+            let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names, ["in"], "{in_the_way}");
+        }
+    }
 }

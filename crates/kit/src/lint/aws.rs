@@ -19,12 +19,18 @@ const TIMEOUT_MS: std::ops::RangeInclusive<i64> = 300_000..=900_000;
 
 /// Looks at one document.
 pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
-    open_api(tree, notes);
+    open_api(tree, false, notes);
+    // Templates hold other APIs, too, which follow other rules.
+    if !mentions(tree, "anthropic") && !mentions(tree, "/v1/messages") {
+        return;
+    }
     for (_, resource) in tree.get("Resources").map(Node::fields).unwrap_or_default() {
         let kind = resource.get("Type").and_then(Node::text).unwrap_or_default();
         let Some(properties) = resource.get("Properties") else { continue };
         match kind {
-            "AWS::ApiGateway::RestApi" => rest_api(resource, properties, notes),
+            "AWS::ApiGateway::RestApi" => rest_api(resource, properties, "Body", notes),
+            // The form of AWS SAM, which writes the endpoint as one word or a section with one.
+            "AWS::Serverless::Api" => rest_api(resource, properties, "DefinitionBody", notes),
             "AWS::ApiGateway::Method" => method(properties, notes),
             "AWS::Serverless::HttpApi" => http_api(resource.place, notes),
             "AWS::ApiGatewayV2::Api"
@@ -42,17 +48,24 @@ fn http_api(place: Place, notes: &mut Notes<'_>) {
     notes.add(&rules::AWS_HTTP_API, place, says, "Type: AWS::ApiGateway::RestApi");
 }
 
-fn rest_api(resource: &Node, properties: &Node, notes: &mut Notes<'_>) {
-    let types = properties.find(&["EndpointConfiguration", "Types"]);
+/// How a regional endpoint is written in CloudFormation, and in AWS SAM.
+const ENDPOINT: [&str; 2] =
+    ["EndpointConfiguration:\n  Types: [REGIONAL]", "EndpointConfiguration:\n  Type: REGIONAL"];
+
+/// A REST API, with an OpenAPI document in the property of this name.
+fn rest_api(resource: &Node, properties: &Node, body: &str, notes: &mut Notes<'_>) {
+    let types = properties.get("EndpointConfiguration");
+    let types = types.and_then(|types| types.get("Types").or(types.get("Type")).or(Some(types)));
     let is_near = |node: &Node| matches!(node.text(), Some("REGIONAL" | "PRIVATE"));
-    if !types.is_some_and(|types| types.items().iter().any(is_near)) {
+    if !types.is_some_and(|types| is_near(types) || types.items().iter().any(is_near)) {
         let says = "the endpoint is edge-optimised, the default, which ends streams after 30 s of silence";
         let place = types.map_or(resource.place, |types| types.place);
-        notes.add(&rules::AWS_EDGE, place, says, "EndpointConfiguration:\n  Types: [REGIONAL]");
+        notes.add(&rules::AWS_EDGE, place, says, ENDPOINT[usize::from(body != "Body")]);
     }
     compression(properties.get("MinimumCompressionSize"), notes);
-    if let Some(body) = properties.get("Body") {
-        open_api(body, notes);
+    if let Some(body) = properties.get(body) {
+        // AWS SAM asks clients for a credential by a property beside the document.
+        open_api(body, properties.get("Auth").is_some(), notes);
     }
 }
 
@@ -63,8 +76,8 @@ fn compression(size: Option<&Node>, notes: &mut Notes<'_>) {
     }
 }
 
-/// An OpenAPI document.
-fn open_api(document: &Node, notes: &mut Notes<'_>) {
+/// An OpenAPI document. `identifies` is whether something outside of it asks clients for a credential.
+fn open_api(document: &Node, identifies: bool, notes: &mut Notes<'_>) {
     compression(document.get("x-amazon-apigateway-minimum-compression-size"), notes);
     let paths = document.get("paths").map(Node::fields).unwrap_or_default();
     let mut served = Vec::new();
@@ -86,8 +99,9 @@ fn open_api(document: &Node, notes: &mut Notes<'_>) {
                 mappings: node.get("requestParameters").map(Node::fields).unwrap_or_default(),
                 declared: names.map(str::to_ascii_lowercase).collect(),
                 // A requirement without a scheme asks for nothing (OpenAPI 3.0, security requirement object).
-                is_open: security
-                    .is_none_or(|security| security.items().iter().all(|one| one.fields().is_empty())),
+                is_open: !identifies
+                    && security
+                        .is_none_or(|security| security.items().iter().all(|one| one.fields().is_empty())),
             };
             if let Some(format) = node.get("payloadFormatVersion") {
                 http_api(format.place, notes);

@@ -208,8 +208,14 @@ impl Cursor<'_> {
                 '{' => depth += 1,
                 '}' => depth -= 1,
                 '"' | '\'' => drop(self.quoted(c, place)?),
+                '[' => drop(self.skip_long_bracket()),
                 '-' if self.peek() == Some('-') => {
-                    while self.peek().is_some_and(|c| c != '\n') {
+                    self.next();
+                    let is_long = self.peek() == Some('[') && {
+                        self.next();
+                        self.skip_long_bracket()
+                    };
+                    while !is_long && self.peek().is_some_and(|c| c != '\n') {
                         self.next();
                     }
                 }
@@ -220,6 +226,22 @@ impl Cursor<'_> {
             }
         }
         Err(Broken { place, why: "a block of Lua that is not closed" })
+    }
+
+    /// What is left of `[[ ... ]]` or `[==[ ... ]==]` behind its first bracket (Lua 5.1, section 2.1), if it is one.
+    fn skip_long_bracket(&mut self) -> bool {
+        let level = self.rest.bytes().take_while(|b| *b == b'=').count();
+        if !self.rest[level..].starts_with('[') {
+            return false;
+        }
+        let close = format!("]{}]", "=".repeat(level));
+        while !self.rest.is_empty() && !self.rest.starts_with(&close) {
+            self.next();
+        }
+        for _ in 0..close.len() {
+            self.next();
+        }
+        true
     }
 }
 
@@ -249,6 +271,10 @@ mod tests {
             ("set $x \"${A}b\"; set $y ${A}b;", "set|$x|${A}b set|$y|${A}b"),
             ("location ~ \"^/v[0-9]{1}\\.x$\" { }", "location|~|^/v[0-9]{1}\\.x$ {}"),
             ("access_by_lua_block { if a then return \"}\" end -- }\n } b;", "access_by_lua_block {} b"),
+            (
+                "x_by_lua_block { --[[ it's {\n a ]] t = [==[ ' } ]] ]==] u[v[1]] = 2 --[ {\n } b;",
+                "x_by_lua_block {} b",
+            ),
             ("a \"x\\\"y\";", "a|x\"y"),
         ];
         for (text, expected) in rows {

@@ -26,15 +26,16 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     let mut managers = Vec::new();
     with_field(tree, "route_config", &mut managers);
     for manager in managers {
-        filters(manager, notes);
+        let mut is_of_api = false;
         let Some(config) = manager.get("route_config") else { continue };
         for host in config.get("virtual_hosts").map(Node::items).unwrap_or_default() {
             let routes = host.get("routes").map(Node::items).unwrap_or_default();
-            let is_of_api = |route: &&Node| {
+            let leads_to_api = |route: &&Node| {
                 let cluster = route.find(&["route", "cluster"]).and_then(Node::text);
                 cluster.is_some_and(|cluster| apis.contains(cluster))
             };
-            let mine: Vec<&Node> = routes.iter().filter(is_of_api).take(ROUTES_MAX).collect();
+            let mine: Vec<&Node> = routes.iter().filter(leads_to_api).take(ROUTES_MAX).collect();
+            is_of_api |= !mine.is_empty();
             for route in &mine {
                 self::route(
                     &Way { manager, config, host, route, has_certificates: has_certificates(tree) },
@@ -43,6 +44,31 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
             }
             endpoints(host, &mine, notes);
         }
+        // What serves something else follows other rules.
+        if is_of_api {
+            filters(manager, notes);
+        }
+    }
+}
+
+/// Gives the fields the names that the documentation has: JSON may write them in camel case
+/// (<https://protobuf.dev/programming-guides/json/>).
+pub(super) fn rename(node: &mut Node) {
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(rename),
+        Value::Map(fields) => {
+            for (key, value) in fields {
+                key.name = key.name.chars().fold(String::new(), |mut name, c| {
+                    if c.is_ascii_uppercase() {
+                        name.push('_');
+                    }
+                    name.push(c.to_ascii_lowercase());
+                    name
+                });
+                rename(value);
+            }
+        }
+        _ => {}
     }
 }
 

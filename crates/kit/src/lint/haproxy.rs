@@ -8,6 +8,7 @@ use super::{
     rules,
 };
 use read::{Broken, Line, Section};
+use std::collections::BTreeSet;
 use tollgate_config::problem::Place;
 
 const KEEP: &str = "# Remove the line: HAProxy passes all headers of the client by itself.";
@@ -21,12 +22,10 @@ const PATIENCE_MS: u64 = 300_000;
 pub(super) fn lint(subject: &Subject<'_>, notes: &mut Notes<'_>) {
     match read::read(subject.text) {
         Ok(sections) => {
-            for section in &sections {
-                section.lines.iter().for_each(|line| one(line, notes));
-            }
-            let apis: Vec<&Section> = sections.iter().filter(|section| leads_to_api(section)).collect();
-            if let Some(api) = apis.first() {
-                whole(&sections, api, notes);
+            let judged = judged(&sections);
+            judged.iter().flat_map(|section| &section.lines).for_each(|line| one(line, notes));
+            if let Some(api) = sections.iter().find(|section| leads_to_api(section)) {
+                whole(&sections, &judged, api, notes);
             }
         }
         Err(Broken { place, why }) => {
@@ -45,6 +44,48 @@ fn leads_to_api(section: &Section) -> bool {
     matches!(section.kind.as_str(), "backend" | "listen")
         && section.lines.iter().any(|line| line.word(0) == "server")
         && (section.name.contains("anthropic") || section.lines.iter().any(|line| line.mentions("anthropic")))
+}
+
+/// The sections in which requests for the API are handled; all of them in a part of a file, which has no server. What
+/// serves other sites follows other rules.
+fn judged(sections: &[Section]) -> Vec<&Section> {
+    let serves = |section: &Section| section.lines.iter().any(|line| line.word(0) == "server");
+    let is_part = !sections.iter().any(serves);
+    let apis: BTreeSet<&str> = sections
+        .iter()
+        .filter(|section| leads_to_api(section))
+        .map(|section| section.name.as_str())
+        .collect();
+    let handles = |section: &Section| match section.kind.as_str() {
+        "frontend" => leads(section, &apis),
+        "listen" | "backend" => leads_to_api(section) || leads(section, &apis),
+        _ => false,
+    };
+    let defaults: BTreeSet<usize> =
+        sections.iter().filter(|section| handles(section)).filter_map(|section| section.defaults).collect();
+    let is_judged = |index: usize, section: &Section| match section.kind.as_str() {
+        "frontend" => handles(section),
+        // Tables of counters stand in backends without a server.
+        "listen" | "backend" => handles(section) || !serves(section),
+        "defaults" => defaults.contains(&index),
+        _ => true,
+    };
+    let indexed = sections.iter().enumerate();
+    indexed.filter(|(index, one)| is_part || is_judged(*index, one)).map(|(_, one)| one).collect()
+}
+
+/// Whether requests go from this section to one of those before the API, or may.
+fn leads(section: &Section, apis: &BTreeSet<&str>) -> bool {
+    let uses = |line: &&Line| matches!(line.word(0), "use_backend" | "default_backend");
+    let mut names = section.lines.iter().filter(uses).map(|line| line.word(1));
+    names.any(|name| apis.contains(name) || (name.contains("%[") && !apis.is_empty()))
+}
+
+/// The line that begins so and holds in a section: its own, or else that of its defaults.
+fn held<'a>(sections: &'a [Section], section: &'a Section, words: &[&str]) -> Option<&'a Line> {
+    // A section names one that stands before it, so this ends.
+    let levels = std::iter::successors(Some(section), |section| sections.get(section.defaults?));
+    levels.into_iter().find_map(|level| level.lines.iter().rfind(|line| line.begins(words)))
 }
 
 /// What a line shows by itself.
@@ -146,23 +187,18 @@ fn is_credential(name: &str) -> bool {
 }
 
 /// What only the whole shows.
-fn whole(sections: &[Section], api: &Section, notes: &mut Notes<'_>) {
-    let lines = || sections.iter().flat_map(|section| &section.lines);
-    let of = |kinds: &'static [&str]| {
-        let is_one = move |section: &&Section| kinds.contains(&section.kind.as_str());
-        sections.iter().filter(is_one).flat_map(|section| &section.lines)
-    };
-    if !lines().any(|line| line.begins(&["mode", "http"])) {
+fn whole(sections: &[Section], judged: &[&Section], api: &Section, notes: &mut Notes<'_>) {
+    let lines = || judged.iter().flat_map(|section| &section.lines);
+    if held(sections, api, &["mode"]).is_none_or(|line| line.word(1) != "http") {
         let says = "the mode is tcp, the default, in which rules on requests are not obeyed";
         notes.add(&rules::HAPROXY_MODE, api.place, says, "defaults\n    mode http");
     }
-    for (side, kinds) in
-        [("server", &["defaults", "backend", "listen"]), ("client", &["defaults", "frontend", "listen"])]
-    {
-        let found = of(kinds).find(|line| line.begins(&["timeout", side]));
-        timeout(side, found, api.place, notes);
+    timeout("server", held(sections, api, &["timeout", "server"]), api.place, notes);
+    let entries = || judged.iter().filter(|section| matches!(section.kind.as_str(), "frontend" | "listen"));
+    for entry in entries() {
+        timeout("client", held(sections, entry, &["timeout", "client"]), entry.place, notes);
     }
-    credentials(sections, api, notes);
+    credentials(judged, api, notes);
     api.lines.iter().filter(|line| line.word(0) == "server").for_each(|server| connection(server, notes));
     let sets_host = lines().any(|line| {
         line.begins(&["http-request", "set-header"]) && line.word(2).eq_ignore_ascii_case("host")
@@ -171,7 +207,7 @@ fn whole(sections: &[Section], api: &Section, notes: &mut Notes<'_>) {
         let says = "the API is asked for the name of the gateway";
         notes.add(&rules::HOST, api.place, says, "http-request set-header host api.anthropic.com");
     }
-    if let Some(global) = sections.iter().find(|section| section.kind == "global") {
+    if let Some(global) = judged.iter().find(|section| section.kind == "global") {
         let size = global.lines.iter().find(|line| line.word(0) == "tune.bufsize");
         let is_enough = |line: &Line| line.word(1).parse::<u64>().is_ok_and(|bytes| bytes >= 32_768);
         if !size.is_some_and(is_enough) {
@@ -198,7 +234,7 @@ fn timeout(side: &str, found: Option<&Line>, place: Place, notes: &mut Notes<'_>
 }
 
 /// Who pays, and who is let in.
-fn credentials(sections: &[Section], api: &Section, notes: &mut Notes<'_>) {
+fn credentials(sections: &[&Section], api: &Section, notes: &mut Notes<'_>) {
     let rules_of = || {
         let lines = sections.iter().flat_map(|section| &section.lines);
         lines.filter(|line| line.word(0) == "http-request")

@@ -1,5 +1,6 @@
 //! What a file configures, as its name and its text tell.
 
+use super::kong;
 use clap::ValueEnum;
 use tollgate_config::tree::{self, Node};
 
@@ -42,11 +43,14 @@ impl Kind {
         if name.ends_with(".oas.json") || (name.contains("zuplo") && is_data(&name)) {
             return Some(Self::Zuplo);
         }
-        if is_haproxy(text) {
-            return Some(Self::Haproxy);
-        }
-        if is_nginx(text) {
-            return Some(Self::Nginx);
+        // Data may hold the configuration of something else as a text.
+        if !is_data(name.trim_end_matches(".template")) {
+            if is_haproxy(text) {
+                return Some(Self::Haproxy);
+            }
+            if is_nginx(text) {
+                return Some(Self::Nginx);
+            }
         }
         let told = match tree::read_all(text) {
             Ok(trees) => trees.iter().find_map(of_tree),
@@ -83,7 +87,9 @@ fn is_haproxy(text: &str) -> bool {
     said(text).any(|line| {
         let mut words = line.split_whitespace();
         let is_section = words.next().is_some_and(|word| line.starts_with(word) && sections.contains(&word));
-        is_section && words.next().is_none_or(|word| !word.starts_with('{')) && !line.ends_with([';', '{'])
+        is_section
+            && words.next().is_none_or(|word| !word.starts_with(['{', '=']))
+            && !line.ends_with([';', '{'])
     })
 }
 
@@ -92,7 +98,7 @@ fn is_nginx(text: &str) -> bool {
     said(text).any(|line| {
         let line = line.trim();
         let word = line.split([' ', '\t', '{', ';']).next().unwrap_or_default();
-        let known = ["server", "location", "upstream", "http", "events", "map", "limit_req_zone", "include"];
+        let known = ["server", "location", "upstream", "http", "events", "map", "limit_req_zone"];
         let is_known = known.contains(&word) || word.starts_with("proxy_");
         // Caddy has `map`, too, with placeholders in braces instead of variables.
         let is_known = is_known && (word != "map" || line.contains('$'));
@@ -102,7 +108,13 @@ fn is_nginx(text: &str) -> bool {
 
 fn of_tree(tree: &Node) -> Option<Kind> {
     let has = |name: &str| tree.get(name).is_some();
-    let is_list = |name: &str| tree.get(name).is_some_and(|node| !node.items().is_empty());
+    // Many files have lists of these names, with items of another form.
+    let lists = |name: &str, fields: &[&str]| {
+        let is_one = |item: &Node| fields.iter().any(|field| item.get(field).is_some());
+        tree.get(name).is_some_and(|node| node.items().iter().any(is_one))
+    };
+    let is_kongs = |item: &Node| item.get("name").and_then(Node::text).is_some_and(kong::is_plugin);
+    let has_plugins = || tree.get("plugins").is_some_and(|plugins| plugins.items().iter().any(is_kongs));
     let type_of = tree.get("type").and_then(Node::text).unwrap_or_default();
     if tree.get("Resources").is_some_and(|resources| mentions(resources, "AWS::"))
         || holds(tree, "x-amazon-apigateway-integration")
@@ -112,11 +124,18 @@ fn of_tree(tree: &Node) -> Option<Kind> {
         Some(Kind::Zuplo)
     } else if has("static_resources") || mentions(tree, "type.googleapis.com/envoy") {
         Some(Kind::Envoy)
-    } else if has("_format_version") || ["services", "routes", "plugins"].iter().any(|name| is_list(name)) {
+    } else if has("_format_version")
+        || lists("services", &["url", "routes", "read_timeout"])
+        || lists("routes", &["paths", "strip_path"])
+        || lists("plugins", &["config"])
+        || has_plugins()
+    {
         Some(Kind::Kong)
-    } else if ["provider-account/", "integration/", "gateway-"].iter().any(|start| type_of.starts_with(start))
-        || is_list("providers")
-        || is_list("rate_limits")
+    } else if ["provider-account/", "integration/model/", "gateway-"]
+        .iter()
+        .any(|start| type_of.starts_with(start))
+        || lists("providers", &["api_key", "models"])
+        || lists("rate_limits", &["requests_per_minute", "tokens_per_minute"])
         || type_of == "virtual-account"
     {
         Some(Kind::Truefoundry)
@@ -165,7 +184,16 @@ mod tests {
             ("compose.yaml", "services:\n  web:\n    image: nginx\n", None),
             ("e.yaml", "static_resources:\n  clusters: []\n", Some(Kind::Envoy)),
             ("t.yaml", "a: 1\n---\ntype: provider-account/anthropic\n", Some(Kind::Truefoundry)),
-            ("t.yaml", "rate_limits:\n  - name: a\n", Some(Kind::Truefoundry)),
+            ("t.yaml", "rate_limits:\n  - requests_per_minute: 1\n", Some(Kind::Truefoundry)),
+            ("k.yaml", "routes:\n  - paths: [/a]\n", Some(Kind::Kong)),
+            ("k.yaml.template", "_format_version: \"3.0\"\na: |\n  server {\n  }\n", Some(Kind::Kong)),
+            ("mkdocs.yml", "plugins:\n  - search\n  - tags: { a: 1 }\n", None),
+            ("vercel.json", "{\"routes\": [{ \"src\": \"/a\", \"dest\": \"/b\" }]}", None),
+            ("render.yaml", "services:\n  - type: web\n    name: app\n", None),
+            ("providers.yaml", "providers:\n  - name: aws\nrate_limits:\n  - a\n", None),
+            ("config-map.yaml", "data:\n  nginx.conf: |\n    server {\n    }\n", None),
+            ("www.conf", "[www]\nlisten = /run/php.sock\n", None),
+            ("named.conf", "options { };\ninclude \"/etc/bind/local\";\n", None),
             ("truefoundry-config.yaml", "a: 1\n", Some(Kind::Truefoundry)),
             ("c.yaml", "Resources:\n  A:\n    Type: AWS::ApiGateway::RestApi\n", Some(Kind::Aws)),
             (

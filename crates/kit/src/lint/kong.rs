@@ -5,6 +5,8 @@ mod plugin;
 mod schema;
 mod shape;
 
+pub(super) use schema::is_plugin;
+
 use super::{Kind, Notes, headers::refers, rules, text::secret_cure};
 use plugin::{Plugin, Surroundings};
 use tollgate_config::{
@@ -24,8 +26,20 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     texts(tree, "", notes);
     let plugins = plugins(tree);
     let around = Surroundings::of(tree, &plugins);
-    plugins.iter().for_each(|plugin| plugin::lint(plugin, &around, notes));
     let services = list(tree, "services");
+    let apis: Vec<(&Node, Vec<&Node>)> = services
+        .iter()
+        .filter(|service| leads_to_api(service))
+        .take(SERVICES_MAX)
+        .map(|service| (service, routes(tree, service)))
+        .collect();
+    for plugin in &plugins {
+        plugin::exists(plugin, notes);
+        // What serves something else follows other rules; where no service is named, all may be about the API.
+        if services.is_empty() || apis.iter().any(|(service, routes)| plugin.may_be_at(service, routes)) {
+            plugin::lint(plugin, &around, notes);
+        }
+    }
     if services.is_empty() && list(tree, "routes").is_empty() {
         if !plugins.is_empty() {
             let says = "there is neither a service nor a route, so nothing is proxied";
@@ -33,12 +47,11 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
         }
         return;
     }
-    for service in services.iter().filter(|service| leads_to_api(service)).take(SERVICES_MAX) {
-        let routes = routes(tree, service);
-        let mine: Vec<&Plugin<'_>> = plugins.iter().filter(|plugin| plugin.is_at(service, &routes)).collect();
+    for (service, routes) in &apis {
+        let mine: Vec<&Plugin<'_>> = plugins.iter().filter(|plugin| plugin.is_at(service, routes)).collect();
         connection(service, notes);
         routes.iter().for_each(|route| self::route(route, service, notes));
-        endpoints(service, &routes, notes);
+        endpoints(service, routes, notes);
         plugin::together(service, &mine, notes);
     }
 }

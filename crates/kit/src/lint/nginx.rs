@@ -20,7 +20,7 @@ pub(super) fn lint(subject: &Subject<'_>, notes: &mut Notes<'_>) {
     match directives::read(subject.text) {
         Ok(directives) => {
             let names = Names::of(&directives, subject.text);
-            walk(&Scope::of(&directives), &names, notes);
+            walk(&Scope::of(&directives), names.is_judged(&directives), &names, notes);
         }
         Err(Broken { place, why }) => {
             notes.add(&rules::SYNTAX, place, why, "nginx -t -c nginx.conf   # shows what nginx itself says");
@@ -35,17 +35,76 @@ struct Names {
     upstreams: BTreeMap<String, bool>,
     /// The variables that it sets, in lower case.
     variables: BTreeSet<String>,
+    /// What those hold that hold an address of the API, as in `set $api https://api.anthropic.com;`.
+    addresses: BTreeMap<String, String>,
     /// Whether all that the file serves is the API, because it names it and no other site.
     is_fragment: bool,
+    /// Whether there are locations, so that some may serve the API and others something else.
+    has_locations: bool,
+    /// The words of the blocks that are about the API, or around them, and the variables in them.
+    used: BTreeSet<String>,
 }
 
 impl Names {
     fn of(directives: &[Directive], text: &str) -> Self {
         let is_fragment =
             !text.contains("server_name") && ["anthropic", "/v1/"].iter().any(|mark| text.contains(mark));
-        let mut names = Self { upstreams: BTreeMap::new(), variables: BTreeSet::new(), is_fragment };
+        let mut names = Self {
+            upstreams: BTreeMap::new(),
+            variables: BTreeSet::new(),
+            addresses: BTreeMap::new(),
+            is_fragment,
+            has_locations: false,
+            used: BTreeSet::new(),
+        };
         names.collect(directives);
+        names.collect_used(directives);
         names
+    }
+
+    /// Whether the file, or a block with these directives, is about the API: one of its locations is, or it has none.
+    fn is_judged(&self, directives: &[Directive]) -> bool {
+        !self.has_locations || directives.iter().any(|directive| self.concerns(directive))
+    }
+
+    /// Whether the directive is a location of the API, or holds one.
+    fn concerns(&self, directive: &Directive) -> bool {
+        (directive.name == "location" && location::is_of_api(directive, self))
+            || directive.inner().iter().any(|inner| self.concerns(inner))
+    }
+
+    /// Whether what stands in the block is judged, if the block itself stands where things are. What serves other
+    /// sites follows other rules.
+    fn is_entered(&self, block: &Directive) -> bool {
+        let is_site = matches!(block.name.as_str(), "server" | "location");
+        !is_site || !self.has_locations || self.concerns(block)
+    }
+
+    fn collect_used(&mut self, directives: &[Directive]) {
+        for directive in directives {
+            let words = match directive.name.as_str() {
+                "limit_req_zone" | "limit_conn_zone" => &[],
+                // Its last word is the variable that it sets.
+                "map" => &directive.args[..directive.args.len().min(1)],
+                _ => &directive.args[..],
+            };
+            for word in words {
+                let variables = word.split('$').skip(1).map(|rest| {
+                    let rest = rest.trim_start_matches('{');
+                    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                    format!("${}", rest[..end.unwrap_or(rest.len())].to_ascii_lowercase())
+                });
+                self.used.extend(variables.chain([word.clone()]));
+            }
+            if self.is_entered(directive) {
+                self.collect_used(directive.inner());
+            }
+        }
+    }
+
+    /// Whether a block that is about the API holds the word.
+    fn uses(&self, word: &str) -> bool {
+        !self.has_locations || self.used.contains(word)
     }
 
     fn collect(&mut self, directives: &[Directive]) {
@@ -56,15 +115,34 @@ impl Names {
                         directive.inner().iter().any(|server| server.arg(0).contains("anthropic.com"));
                     self.upstreams.insert(directive.arg(0).to_owned(), leads);
                 }
-                "set" => {
+                "location" => self.has_locations = true,
+                // `auth_request_set`, `js_set`, `set_by_lua_block` and the like, of modules that nobody can list.
+                name if name.contains("set") && directive.arg(0).starts_with('$') => {
                     self.variables.insert(variable(directive.arg(0)));
+                    if directive.arg(1).contains("anthropic.com") {
+                        self.addresses.insert(variable(directive.arg(0)), directive.arg(1).to_owned());
+                    }
                 }
                 "map" | "geo" | "split_clients" => {
                     self.variables.extend(directive.args.last().map(|name| variable(name)));
                 }
                 _ => {}
             }
+            let words = std::iter::once(&directive.name).chain(&directive.args);
+            self.variables.extend(words.flat_map(|word| captures(word)));
             self.collect(directive.inner());
+        }
+    }
+
+    /// The address of a `proxy_pass`, with the variable that holds it or its host put in.
+    fn resolved(&self, address: &str) -> String {
+        let Some((before, rest)) = address.split_once('$') else { return address.to_owned() };
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        match self.addresses.get(&variable(name)) {
+            Some(value) => format!("{before}{value}{}", after.strip_prefix('}').unwrap_or(after)),
+            None => address.to_owned(),
         }
     }
 
@@ -78,6 +156,15 @@ fn variable(name: &str) -> String {
     name.trim_start_matches('$').to_ascii_lowercase()
 }
 
+/// The names that a pattern gives to its parts: `(?<name>`, `(?P<name>` and `(?'name'`.
+fn captures(pattern: &str) -> impl Iterator<Item = String> {
+    pattern.split("(?").skip(1).filter_map(|part| {
+        let part = part.strip_prefix('P').unwrap_or(part).strip_prefix(['<', '\''])?;
+        let (name, _) = part.split_once(['>', '\''])?;
+        (!name.starts_with(['=', '!'])).then(|| name.to_ascii_lowercase())
+    })
+}
+
 /// The host of an address such as `https://anthropic/path`.
 fn host(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
@@ -85,9 +172,12 @@ fn host(address: &str) -> &str {
 }
 
 /// Looks at a block and at those inside of it.
-fn walk(scope: &Scope<'_>, names: &Names, notes: &mut Notes<'_>) {
+fn walk(scope: &Scope<'_>, is_judged: bool, names: &Names, notes: &mut Notes<'_>) {
     for directive in scope.here() {
-        one(directive, names, notes);
+        references(directive, names, notes);
+        if is_judged && names.is_entered(directive) {
+            one(directive, names, notes);
+        }
         if directive.block.is_none() || matches!(directive.name.as_str(), "map" | "geo" | "types") {
             continue;
         }
@@ -95,17 +185,16 @@ fn walk(scope: &Scope<'_>, names: &Names, notes: &mut Notes<'_>) {
         if directive.name == "location" {
             location::lint(directive, &inner, names, notes);
         }
-        walk(&inner, names, notes);
+        walk(&inner, is_judged && names.is_entered(directive), names, notes);
     }
     if scope.here().iter().any(|directive| directive.name == "location") {
         location::endpoints(scope, notes);
     }
 }
 
-/// What a directive shows by itself, wherever it stands.
-fn one(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
+/// What keeps nginx from starting, wherever it stands.
+fn references(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
     let at = directive.place;
-    let value = directive.arg(1);
     for name in directive.args.iter().flat_map(|arg| unexpanded(arg)) {
         if !names.variables.contains(&name.to_ascii_lowercase()) {
             let says = format!(
@@ -116,12 +205,20 @@ fn one(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
             notes.add(&rules::REFERENCE, at, says, cure);
         }
     }
+}
+
+/// What a directive shows by itself, where it stands in or around what serves the API.
+fn one(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
+    let at = directive.place;
+    let value = directive.arg(1);
     match (directive.name.as_str(), directive.arg(0)) {
         ("proxy_set_header", name) => {
             let set = Set { kind: Kind::Nginx, name, value, place: at, keep: KEEP, api_key: API_KEY };
             judge(&set, notes);
-            if value == format!("$http_{}", name.to_ascii_lowercase().replace('-', "_"))
-                && !super::headers::CREDENTIALS.contains(&name.to_ascii_lowercase().as_str())
+            let name = name.to_ascii_lowercase();
+            if value == format!("$http_{}", name.replace('-', "_"))
+                && !super::headers::CREDENTIALS.contains(&name.as_str())
+                && !OWN_HEADERS.contains(&name.as_str())
             {
                 let says = "this does what happens anyway, and turns off the headers of the outer block";
                 notes.add(&rules::DEFAULT, at, says, KEEP);
@@ -155,20 +252,30 @@ fn one(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
             }
         }
         ("log_format", _) => log_format(directive, notes),
-        _ => condition(directive, notes),
+        _ => condition(directive, names, notes),
     }
 }
 
+/// Headers that nginx does not pass by itself (nginx, `proxy_set_header` and `proxy_pass_request_headers`).
+const OWN_HEADERS: [&str; 8] =
+    ["host", "connection", "upgrade", "te", "keep-alive", "expect", "content-length", "transfer-encoding"];
+
 /// What a directive makes depend on what.
-fn condition(directive: &Directive, notes: &mut Notes<'_>) {
+fn condition(directive: &Directive, names: &Names, notes: &mut Notes<'_>) {
     let (at, value) = (directive.place, directive.arg(1));
     match (directive.name.as_str(), directive.arg(0)) {
-        ("limit_req_zone" | "limit_conn_zone", key) if key.contains("remote_addr") => {
+        ("limit_req_zone" | "limit_conn_zone", key)
+            if key.contains("remote_addr") && is_zone_used(directive, names) =>
+        {
             let says = "the limit counts by address";
             let cure = "limit_req_zone $consumer zone=messages:10m rate=100r/m;";
             notes.add(&rules::LIMIT_KEY, at, says, cure);
         }
-        ("map" | "if", what) if what.contains("$http_accept") && !what.contains("$http_accept_") => {
+        ("map" | "if", what)
+            if what.contains("$http_accept")
+                && !what.contains("$http_accept_")
+                && (directive.name == "if" || names.uses(&value.to_ascii_lowercase())) =>
+        {
             let says = "something depends on `Accept`, which says the same for streams and for other answers";
             notes.add(
                 &rules::ACCEPT,
@@ -183,6 +290,13 @@ fn condition(directive: &Directive, notes: &mut Notes<'_>) {
         }
         _ => {}
     }
+}
+
+/// Whether `limit_req` or `limit_conn` names the zone of this directive, as in `zone=login:10m`.
+fn is_zone_used(directive: &Directive, names: &Names) -> bool {
+    let zones = directive.args.iter().filter_map(|arg| arg.strip_prefix("zone="));
+    let mut zones = zones.map(|zone| zone.split(':').next().unwrap_or_default());
+    zones.any(|zone| names.uses(zone) || names.uses(&format!("zone={zone}")))
 }
 
 fn log_format(directive: &Directive, notes: &mut Notes<'_>) {

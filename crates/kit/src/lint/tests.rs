@@ -126,11 +126,73 @@ fn good_files_of_every_kind_are_let_be() {
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
         let name = path.display().to_string();
-        let findings = found(&name, &text, Some(&policies));
-        assert!(findings.is_empty(), "{name}: {findings:#?}");
+        // Editors of Windows write other ends of lines, and a mark before the first.
+        let of_windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        for text in [&text, &of_windows] {
+            let findings = found(&name, text, Some(&policies));
+            assert!(findings.is_empty(), "{name}: {findings:#?}");
+        }
         kinds.extend(Kind::of(&name, &text).map(Kind::product));
     }
     assert_eq!(kinds.len(), 7, "{kinds:?}");
+}
+
+/// A good file, a text of it, and a fault in its place: what the cure is pasted over.
+const CURED: [(&str, &str, &str); 19] = [
+    ("nginx.conf", "proxy_buffering off;", "proxy_buffering on;"),
+    ("nginx.conf", "proxy_read_timeout 10m;", "proxy_read_timeout 2m;"),
+    ("nginx.conf", "client_max_body_size 32m;", "client_max_body_size 1m;"),
+    ("nginx.conf", "proxy_set_header Host api.anthropic.com;", "proxy_set_header Host $host;"),
+    ("nginx.conf", "location = /v1/messages {", "location /v1/messages {"),
+    ("nginx.conf", "proxy_next_upstream off;", "proxy_next_upstream http_502;"),
+    ("haproxy.cfg", "timeout server 10m", "timeout server 50s"),
+    ("haproxy.cfg", "verify required ca-file @system-ca", "verify none"),
+    (
+        "haproxy.cfg",
+        "http-request deny deny_status 429 if { sc_http_req_rate(0) gt 100 }",
+        "http-request deny if { sc_http_req_rate(0) gt 100 }",
+    ),
+    ("kong.yaml", "\"~/v1/messages$\"", "/v1/messages"),
+    ("kong.yaml", "retries: 0", "retries: 3"),
+    ("kong.yaml", "limit_by: consumer", "limit_by: ip"),
+    ("kong.yaml", "strip_path: false", "strip_path: true"),
+    ("envoy.yaml", "stream_idle_timeout: 600s", "stream_idle_timeout: 60s"),
+    ("zuplo/policies.json", "\"rateLimitBy\": \"user\"", "\"rateLimitBy\": \"ip\""),
+    ("zuplo/policies.json", "\"requestsAllowed\": 100", "\"requestsPerMinute\": 100"),
+    ("truefoundry.yaml", "unit: tokens_per_minute", "unit: tpm"),
+    ("aws.yaml", "ResponseTransferMode: STREAM", "ResponseTransferMode: BUFFERED"),
+    ("aws.yaml", "TimeoutInMillis: 900000", "TimeoutInMillis: 29000"),
+];
+
+#[test]
+fn a_cure_that_is_pasted_over_the_fault_cures_it() {
+    for (file, good, fault) in CURED {
+        let text = fs::read_to_string(folder().join("good").join(file)).unwrap();
+        let faulty = text.replacen(good, fault, 1);
+        let findings = found(file, &faulty, None);
+        assert!(!findings.is_empty(), "{file}: {fault}");
+        for finding in findings {
+            let cure = finding.cure.as_deref().unwrap_or_default();
+            let cured = found(file, &faulty.replacen(fault, cure, 1), None);
+            assert!(
+                !cured.iter().any(|other| other.rule == finding.rule),
+                "{file}: {fault} -> {cure}: {cured:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_cure_for_a_policy_that_is_not_defined_defines_it() {
+    let text = fs::read_to_string(folder().join("guide/routes.oas.json")).unwrap();
+    let findings = found("routes.oas.json", &text, None);
+    let undefined = findings.iter().filter(|finding| finding.rule == &rules::ZUPLO_UNDEFINED);
+    let cures: Vec<&str> = undefined.filter_map(|finding| finding.cure.as_deref()).collect();
+    let policies = format!("{{ \"policies\": [{}] }}", cures.join(", "));
+    assert!(found("policies.json", &policies, None).is_empty(), "{policies}");
+    let left = found("routes.oas.json", &text, Some(&policies));
+    assert!(!left.iter().any(|finding| finding.rule == &rules::ZUPLO_UNDEFINED), "{left:#?}");
+    assert!(!left.iter().any(|finding| finding.rule == &rules::AUTH), "{left:#?}");
 }
 
 #[test]

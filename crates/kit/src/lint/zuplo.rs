@@ -107,7 +107,7 @@ fn chain(route: &Node, defined: &BTreeMap<&str, Policy<'_>>, notes: &mut Notes<'
             Some(policy) => policies.push((name.place, policy)),
             None => {
                 let says = format!("no `policies.json` beside this file defines `{text}`");
-                notes.add(&rules::ZUPLO_UNDEFINED, name.place, says, policy::EXAMPLE);
+                notes.add(&rules::ZUPLO_UNDEFINED, name.place, says, policy::example(text));
             }
         }
     }

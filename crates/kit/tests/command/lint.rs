@@ -25,6 +25,25 @@ fn a_good_folder_passes_and_says_what_was_read() {
 }
 
 #[test]
+fn a_folder_is_looked_at_whatever_else_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("a.conf"), [0xff, 0xfe, b'a', 0]).unwrap();
+    let nothing = run(&["lint", &text_of(folder.path())]);
+    assert_eq!(nothing.status, 2, "{}", nothing.shown(&[]));
+    assert!(
+        nothing.err.contains("a.conf is left out") && nothing.err.contains("holds no file"),
+        "{}",
+        nothing.err
+    );
+    fs::write(at("b.json"), " ".repeat((4 << 20) + 1)).unwrap();
+    fs::copy(fixture("guide/kong-headers.yaml"), at("kong.yaml")).unwrap();
+    let linted = run(&["lint", &text_of(folder.path())]);
+    assert_eq!(linted.status, 1, "{}", linted.shown(&[]));
+    assert!(linted.out.contains("kong.pass") && linted.err.contains("b.json is left out"), "{}", linted.err);
+}
+
+#[test]
 fn the_status_says_how_it_went() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

@@ -34,6 +34,10 @@ fn every_problem_is_told_with_its_place_and_its_cure() {
         "auth:\n  keys: [{ name: ada, key: env:A }]\n  oidc: { issuer: example, audience: 'a b', jwks: https://a }\n",
         "tls: { cert: '/etc/a b.pem', key: '/etc/\"; drop' }\nupstream: { url: 'https://a/$b;c' }\n",
         "body_mb: 0\ntimeout_s: 86400\n",
+        "upstream: { url: 'https://a;include/x', key: 'file:/run/..' }\nurl: 'https://a/$(id)'\nmodels: ['claude-*', 'a\"b']\n",
+        "auth:\n  oidc: { issuer: 'https://a;b', audience: b, jwks: 'https://a/\"' }\n",
+        "client: { credential_command: \"a\\nb\" }\n",
+        "client: { credential_command: ' ' }\n",
     ];
     let told: Vec<String> = texts.iter().map(|text| read(text).unwrap_err().to_string()).collect();
     let told = told.join("\n\n");

@@ -11,7 +11,7 @@ use serde_json::Value;
 type Row = (Target, &'static str, &'static [&'static str], &'static [&'static str]);
 
 /// The mistakes of configurations that go round, one row for each file.
-const MISTAKES: [Row; 14] = [
+const MISTAKES: [Row; 18] = [
     (
         Target::Kong,
         "deck/kong.yaml",
@@ -30,6 +30,8 @@ const MISTAKES: [Row; 14] = [
             "~/v1/messages/count_tokens$",
             "~/v1/messages$",
             "name: claude-gateway-health",
+            "name: post-function",
+            "\"type\":\"authentication_error\"",
         ],
         &[
             "pass:",
@@ -110,6 +112,7 @@ const MISTAKES: [Row; 14] = [
             "/v1/messages/POST",
             "PathPart: \"count_tokens\"",
             "ApiKeyRequired: true",
+            "DataTraceEnabled: false",
         ],
         &["anthropic-version", "AWS::ApiGatewayV2", "request.header.x-api-key: \"'"],
     ),
@@ -150,8 +153,18 @@ const MISTAKES: [Row; 14] = [
             "num_retries: 0",
             "request_timeout: 600",
             "?beta=true",
+            "turn_off_message_logging: true",
         ],
         &["${", "sk-1234", "drop_params: true"],
+    ),
+    (Target::Litellm, "README.md", &["-H @auth"], &["client_secret", "Bearer $", "Bearer sk-"]),
+    (Target::Truefoundry, "README.md", &["tfy apply -f"], &["truefoundry apply"]),
+    (Target::ClaudeCode, "README.md", &["start `claude`, type `/status`"], &["claude /status"]),
+    (
+        Target::ClaudeCode,
+        "user/settings.json",
+        &["\"apiKeyHelper\""],
+        &["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_CUSTOM_HEADERS"],
     ),
     (
         Target::Litellm,
@@ -173,6 +186,16 @@ fn known_mistakes_are_not_made_for_products_that_are_not_here() {
         }
         for text in unwanted {
             assert!(!said.contains(text), "{path} has {text}");
+        }
+    }
+}
+
+#[test]
+fn no_model_is_named_that_is_out_of_service_and_no_secret_on_a_command_line() {
+    for target in targets() {
+        for (path, text) in made(target, "") {
+            assert_eq!(text.lines().find_map(crate::retired::find), None, "{target:?} {path}");
+            assert!(!text.contains("--token ") && !text.contains("client_secret="), "{target:?} {path}");
         }
     }
 }
@@ -240,12 +263,18 @@ fn xml_fault(text: &str) -> Option<String> {
 fn what_can_not_work_is_refused_with_the_reason() {
     let oidc =
         "auth: { oidc: { issuer: 'https://a.example/', audience: b, jwks: 'https://a.example/keys' } }";
+    let many: Vec<String> = (0..201).map(|one| format!("{{ name: m{one}, key: env:K{one} }}")).collect();
+    let many = format!("auth: {{ keys: [{}] }}", many.join(", "));
     let rows = [
         (Target::AwsHttpApi, ""),
         (Target::Kong, oidc),
         (Target::AwsApiGateway, oidc),
         (Target::Litellm, oidc),
         (Target::Truefoundry, "models: [claude-*]"),
+        (Target::AzureApim, "auth: { keys: [{ name: a.b, key: env:A }, { name: A-b, key: env:B }] }"),
+        (Target::AwsApiGateway, &many),
+        (Target::Nginx, "upstream: { url: 'https://10.0.0.1' }"),
+        (Target::Haproxy, "upstream: { url: 'https://[::1]' }"),
     ];
     let refusals = rows.map(|(target, text)| {
         let fault = target.generate(&plan(text), false).unwrap_err();

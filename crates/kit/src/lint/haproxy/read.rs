@@ -1,5 +1,6 @@
 //! HAProxy's grammar: sections of lines of words (HAProxy, configuration manual, sections 2.1 and 2.2).
 
+use std::collections::BTreeMap;
 use tollgate_config::problem::Place;
 
 /// A section: `frontend gateway` and the lines up to the next one.
@@ -9,6 +10,9 @@ pub(super) struct Section {
     pub(super) kind: String,
     /// Its name; empty if it has none.
     pub(super) name: String,
+    /// The index of the section that says what it does not: the one that it names, or else the last `defaults` before it
+    /// (section 4).
+    pub(super) defaults: Option<usize>,
     pub(super) place: Place,
     pub(super) lines: Vec<Line>,
 }
@@ -91,6 +95,7 @@ impl Line {
 /// [`Broken`], where it is first.
 pub(super) fn read(text: &str) -> Result<Vec<Section>, Broken> {
     let mut sections: Vec<Section> = Vec::new();
+    let (mut last_defaults, mut named) = (None, BTreeMap::new());
     let mut lines = (1_u32..).zip(text.lines());
     while let Some((number, first)) = lines.next() {
         let mut whole = first.to_owned();
@@ -108,12 +113,19 @@ pub(super) fn read(text: &str) -> Result<Vec<Section>, Broken> {
         let words = words(&whole).map_err(|why| Broken { place, why })?;
         let Some(keyword) = words.first().map(|word| word.text.clone()) else { continue };
         if SECTIONS.contains(&keyword.as_str()) {
-            let name = words.get(1).map_or_else(String::new, |word| word.text.clone());
-            sections.push(Section { kind: keyword, name, place, lines: Vec::new() });
+            let header = Line { place, words };
+            let (is_defaults, name) = (keyword == "defaults", header.word(1).to_owned());
+            let from = header.behind("from").and_then(|from| named.get(from)).copied();
+            let defaults = from.or(last_defaults.filter(|_| !is_defaults));
+            if is_defaults {
+                last_defaults = Some(sections.len());
+                named.insert(name.clone(), sections.len());
+            }
+            sections.push(Section { kind: keyword, name, defaults, place, lines: Vec::new() });
         } else {
             if sections.is_empty() {
                 let (kind, name) = (String::new(), String::new());
-                sections.push(Section { kind, name, place, lines: Vec::new() });
+                sections.push(Section { kind, name, defaults: None, place, lines: Vec::new() });
             }
             if let Some(section) = sections.last_mut() {
                 section.lines.push(Line { place, words });

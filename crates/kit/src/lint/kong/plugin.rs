@@ -42,6 +42,12 @@ impl<'a> Plugin<'a> {
         is_global || named("service", service) || routes.iter().any(|route| named("route", route))
     }
 
+    /// The same, or whether it works on those of one consumer, whatever the service.
+    pub(super) fn may_be_at(&self, service: &Node, routes: &[&Node]) -> bool {
+        let is_bound = ["service", "route"].iter().any(|field| self.node.get(field).is_some());
+        self.is_at(service, routes) || (self.owner.is_none() && !is_bound)
+    }
+
     /// The headers of one of the lists of request-transformer.
     fn headers(&self, action: &str) -> &'a [Node] {
         self.node.find(&["config", action, "headers"]).map(Node::items).unwrap_or_default()
@@ -80,7 +86,7 @@ impl Surroundings {
     }
 }
 
-/// Looks at one plugin.
+/// Looks at what one plugin does.
 pub(super) fn lint(plugin: &Plugin<'_>, around: &Surroundings, notes: &mut Notes<'_>) {
     let at = plugin.node.place;
     match plugin.name {
@@ -92,6 +98,14 @@ pub(super) fn lint(plugin: &Plugin<'_>, around: &Surroundings, notes: &mut Notes
             let says = "`ai-proxy` speaks OpenAI's format to clients, which Claude Code does not";
             notes.add(&rules::KONG_AI_PROXY, at, says, "# Remove the plugin: a plain service is enough.");
         }
+        _ => {}
+    }
+}
+
+/// Looks whether there is such a plugin.
+pub(super) fn exists(plugin: &Plugin<'_>, notes: &mut Notes<'_>) {
+    let at = plugin.node.place;
+    match plugin.name {
         "response-buffering" | "request-buffering" => {
             let says = format!("there is no plugin `{}`: it is a field of routes", plugin.name);
             notes.add(&rules::KONG_PLUGIN, at, says, "response_buffering: false\nrequest_buffering: false");

@@ -408,7 +408,7 @@ const OTHERS: &[&str] = &[
 ];
 
 /// Whether a plugin of this name comes with Kong.
-pub(super) fn is_plugin(name: &str) -> bool {
+pub(in crate::lint) fn is_plugin(name: &str) -> bool {
     // Those for models are many, and new ones come with each release.
     IDENTIFIES.contains(&name) || OTHERS.contains(&name) || name.starts_with("ai-")
 }

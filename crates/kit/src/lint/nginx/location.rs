@@ -36,21 +36,39 @@ pub(super) fn lint(location: &Directive, scope: &Scope<'_>, names: &Names, notes
         }
         return;
     };
-    let address = pass.arg(0);
-    let leads = names.upstream(address);
-    let is_of_api = leads == Some(true)
-        || address.contains("anthropic")
-        || (matches(location, "/v1/messages") && (names.is_fragment || !matches(location, "/v1/other")));
-    if !is_of_api {
+    if !is_of_api(location, names) {
         return;
     }
+    let address = names.resolved(pass.arg(0));
+    let leads = names.upstream(&address);
     if address.contains("$uri") && !address.contains("args") {
         let says = "`$uri` has no query, so `?beta=true` is lost";
         notes.add(&rules::QUERY, pass.place, says, "proxy_pass https://api.anthropic.com;");
     }
     carried(location, scope, notes);
     credentials(location, scope, notes);
-    upstream(pass, scope, leads.is_some(), notes);
+    upstream(&address, pass.place, scope, leads.is_some(), notes);
+}
+
+/// Whether the location serves the API: by where it leads to, or else by the path that it serves.
+pub(super) fn is_of_api(location: &Directive, names: &Names) -> bool {
+    let is_alone = !matches(location, "/v1/other");
+    match location.inner().iter().find(|directive| directive.name == "proxy_pass") {
+        Some(pass) => {
+            let address = names.resolved(pass.arg(0));
+            names.upstream(&address) == Some(true)
+                || address.contains("anthropic")
+                || (matches(location, "/v1/messages") && (names.is_fragment || is_alone))
+        }
+        None => {
+            (matches(location, "/v1/messages") && is_alone)
+                || location.inner().iter().any(|one| {
+                    one.inner()
+                        .iter()
+                        .any(|pass| pass.name == "proxy_pass" && pass.arg(0).contains("anthropic"))
+                })
+        }
+    }
 }
 
 /// How bytes are carried.
@@ -131,10 +149,9 @@ fn credentials(location: &Directive, scope: &Scope<'_>, notes: &mut Notes<'_>) {
 }
 
 /// The connection upstream.
-fn upstream(pass: &Directive, scope: &Scope<'_>, is_named: bool, notes: &mut Notes<'_>) {
-    let at = pass.place;
-    let is_encrypted = pass.arg(0).starts_with("https://");
-    if !is_encrypted && host(pass.arg(0)).ends_with("anthropic.com") {
+fn upstream(address: &str, at: Place, scope: &Scope<'_>, is_named: bool, notes: &mut Notes<'_>) {
+    let is_encrypted = address.starts_with("https://");
+    if !is_encrypted && host(address).ends_with("anthropic.com") {
         let says = "the connection to the API is not encrypted";
         notes.add(&rules::TLS, at, says, "proxy_pass https://api.anthropic.com;");
     }

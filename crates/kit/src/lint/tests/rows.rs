@@ -48,6 +48,21 @@ const NGINX: &[Row] = &[
     ("nginx.conf", "proxy_ssl_verify on;", "", &["lint.verify"]),
     ("nginx.conf", "limit_req_zone $consumer", "limit_req_zone $binary_remote_addr", &["lint.limit_key"]),
     ("nginx.conf", "limit_req_status 429;", "", &["lint.limit_status"]),
+    ("sites/nginx.conf", "location /v1/ {", "location /v1/ { limit_req zone=login;", &["lint.limit_key"]),
+    (
+        "sites/nginx.conf",
+        "location /v1/ {",
+        "location /v1/ { add_header X-Suffix $webp_suffix;",
+        &["lint.accept"],
+    ),
+    ("sites/nginx.conf", "proxy_buffering off", "proxy_buffering on", &["lint.buffering"]),
+    (
+        "sites/nginx.conf",
+        "proxy_pass https://api.anthropic.com;",
+        "set $api api.anthropic.com; proxy_pass https://${api}$request_uri; proxy_intercept_errors on;",
+        &["lint.errors"],
+    ),
+    ("sites/nginx.conf", "X-User $USER", "X-User $PERSON", &["lint.reference"]),
     ("nginx.conf", "$uri $status", "$http_x_api_key $status", &["lint.log"]),
     ("nginx.conf", "keepalive 64", "keepalive 64; set $model claude-3-5-haiku-20241022", &["lint.model"]),
     ("nginx.conf", "Connection \"\"", "anthropic-client-version $version", &["lint.header"]),
@@ -83,6 +98,18 @@ const HAPROXY: &[Row] = &[
     ),
     ("haproxy.cfg", "timeout server 10m", "timeout server 50s", &["lint.timeout"]),
     ("haproxy.cfg", "timeout client 600s", "", &["lint.timeout"]),
+    (
+        "haproxy.cfg",
+        "\nbackend anthropic\n",
+        "\nbackend anthropic\n    timeout server 50s\n",
+        &["lint.timeout"],
+    ),
+    (
+        "haproxy.cfg",
+        "frontend gateway\n",
+        "defaults\n    mode tcp\n\nfrontend gateway\n",
+        &["haproxy.mode", "lint.timeout"],
+    ),
     ("haproxy.cfg", "    default_backend", "    retry-on 503\n    default_backend", &["lint.retries"]),
     (
         "haproxy.cfg",
@@ -252,6 +279,8 @@ const ENVOY: &[Row] = &[
         &["lint.compression"],
     ),
     ("envoy.yaml", "timeout: 0s", "timeout: 60s", &["lint.timeout"]),
+    ("envoy.yaml", "stream_idle_timeout: 600s", "streamIdleTimeout: 60s", &["envoy.idle"]),
+    ("envoy.yaml", "validation_context:", "validationContext:", &[]),
     ("envoy.yaml", "                            timeout: 0s\n", "", &["lint.timeout"]),
     (
         "envoy.yaml",
@@ -405,6 +434,8 @@ const AWS: &[Row] = &[
     ("aws-openapi.json", "\"timeoutInMillis\": 900000,", "", &["lint.timeout"]),
     ("aws-openapi.json", "/v1/{proxy+}", "/v1/messages", &["lint.endpoints"]),
     ("aws.yaml", "AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api", &["aws.http_api"]),
+    ("sites/aws-sam.yaml", "EndpointConfiguration: REGIONAL", "Name: gateway", &["aws.edge"]),
+    ("sites/aws-sam.yaml", "responseTransferMode: STREAM", "responseTransferMode: BUFFERED", &["aws.stream"]),
     (
         "aws-openapi.json",
         "\"type\": \"http_proxy\",",

@@ -14,6 +14,26 @@ pub(super) const EXAMPLE: &str = "{\n  \"name\": \"rate-limit-inbound\",\n  \"po
                                   \"RateLimitInboundPolicy\",\n    \"options\": { \"rateLimitBy\": \"user\", \
                                   \"requestsAllowed\": 100, \"timeWindowMinutes\": 1 }\n  }\n}";
 
+/// The policy that finds out who asks.
+const IDENTIFY: &str = "{\n  \"name\": NAME,\n  \"policyType\": \"api-key-inbound\",\n  \"handler\": {\n    \"module\": \
+                        \"$import(@zuplo/runtime)\",\n    \"export\": \"ApiKeyInboundPolicy\",\n    \"options\": { \
+                        \"allowUnauthenticatedRequests\": false, \"authHeader\": \"authorization\", \"authScheme\": \
+                        \"Bearer\" }\n  }\n}";
+
+/// A policy that a route may mean by this name.
+pub(super) fn example(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    if lower.contains("remove") || lower.contains("set") {
+        return UPSTREAM.to_owned();
+    }
+    let name = serde_json::Value::from(name).to_string();
+    if lower.contains("limit") {
+        EXAMPLE.replacen("\"rate-limit-inbound\"", &name, 1)
+    } else {
+        IDENTIFY.replacen("NAME", &name, 1)
+    }
+}
+
 /// The two policies that give a request its upstream credential.
 pub(super) const UPSTREAM: &str = "{ \"name\": \"remove-credentials\", \"policyType\": \"remove-headers-inbound\", \"handler\": \
                                    { \"module\": \"$import(@zuplo/runtime)\", \"export\": \"RemoveHeadersInboundPolicy\", \
