@@ -8,8 +8,10 @@ export TOLLGATE_CLIENTS := $(CURDIR)/target/clients
 export TOLLGATE_FOCUS := $(CURDIR)/target/focus
 # Where it puts Envoy; tests/products runs it with what `tollgate generate` makes.
 export TOLLGATE_ENVOY := $(CURDIR)/target/envoy/bin/envoy
-# Where it puts cfn-lint and apigeelint; tests/products runs them over what can not be run itself.
+# Where it puts linters, schemas and models; tests/products judges by them what can not be run itself.
 export TOLLGATE_LINTERS := $(CURDIR)/target/linters
+# Where it puts Zuplo; tests/products runs it in `make acceptance`.
+export TOLLGATE_ZUPLO := $(CURDIR)/target/zuplo
 
 # Passed on to the demo, the benches and the acceptance tests: make demo ARGS=--exit
 ARGS ?=
@@ -51,12 +53,13 @@ bench: ## measure the gateway and nginx side by side, and a ledger of 10 million
 	cargo run --release -p tollgate-benches -- $(ARGS)
 	$(if $(BENCH_SETTLEMENTS),scripts/ledger.sh $(BENCH_SETTLEMENTS))
 
-acceptance: ## run the acceptance tests at length: every real client, 200 rounds of kill -9, 100 million settlements
-	@scripts/setup.sh build acceptance
+acceptance: ## run the acceptance tests at length: every real client, Claude Code through other products, 200 rounds of kill -9, 100 million settlements
+	@scripts/setup.sh build acceptance zuplo
 	$(if $(ACCEPTANCE_SETTLEMENTS),scripts/ledger.sh $(ACCEPTANCE_SETTLEMENTS))
 	cargo build -p tollgate
 	TOLLGATE_KILL_ROUNDS=200 cargo test -p tollgate-acceptance --test acceptance -- $(ARGS)
 	cargo test -p tollgate-acceptance --test clients -- --include-ignored $(ARGS)
+	cargo test -p tollgate-acceptance --test products -- --ignored $(ARGS)
 
 advisories: ## look the dependencies up in the RustSec database (needs the network)
 	@scripts/setup.sh check

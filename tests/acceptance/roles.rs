@@ -11,6 +11,7 @@ use tollgate_acceptance::{Answer, House, Plan, client, post};
 const MATRIX: &[(&str, &str)] = &[
     ("GET /admin/v1/keys", "autd"),
     ("POST /admin/v1/keys", "at"),
+    ("POST /admin/v1/keys/import", "at"),
     ("GET /admin/v1/keys/{id}", "autd"),
     ("POST /admin/v1/keys/{id}/rotate", "atd"),
     ("POST /admin/v1/keys/{id}/revoke", "at"),

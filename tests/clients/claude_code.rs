@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tollgate_acceptance::claude::Claude;
+use tollgate_acceptance::loopback;
 use tollgate_acceptance::{Certificate, House, Plan};
 
 use crate::books::{self, Books};
-use crate::claude::Claude;
-use crate::loopback;
 
 /// Far below the three minutes for which Claude Code tries again when it is left to itself.
 const AT_ONCE: Duration = Duration::from_secs(30);

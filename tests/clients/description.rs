@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tollgate_acceptance::past::live_through;
 use tollgate_acceptance::{House, Plan, post};
-
-use crate::{installed, process};
+use tollgate_acceptance::{installed, process};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tollgate_acceptance::claude::Claude;
+use tollgate_acceptance::loopback;
 use tollgate_acceptance::{House, Plan, house::entries, post};
 
 use crate::books::{self, Books};
-use crate::claude::Claude;
-use crate::loopback;
 use crate::sdk::BOTH;
 
 /// Far below the three minutes for which Claude Code tries again when it is left to itself.

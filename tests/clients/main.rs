@@ -6,11 +6,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod books;
-mod claude;
 mod claude_code;
 mod description;
-mod installed;
 mod limits;
-mod loopback;
-mod process;
 mod sdk;

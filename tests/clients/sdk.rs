@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tollgate_acceptance::{Certificate, House, Plan};
+use tollgate_acceptance::{installed, loopback, process};
 
 use crate::books::{self, Books};
-use crate::{installed, loopback, process};
 
 /// No run of a driver may take longer.
 const LIMIT: Duration = Duration::from_secs(60);

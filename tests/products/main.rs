@@ -5,12 +5,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod base_path;
 mod behaviour;
 mod caddy;
 mod check;
+mod claude_code;
 mod envoy;
 mod haproxy;
 mod issuer;
+mod judges;
 mod linters;
 mod nginx;
+mod reports;
 mod stage;
+mod zuplo;

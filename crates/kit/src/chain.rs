@@ -27,6 +27,8 @@ pub(crate) struct Certificate {
     pub(crate) is_weak: bool,
     /// The DNS names and addresses that it is good for.
     pub(crate) names: Vec<String>,
+    /// Whether it says that it is an authority's (CA:TRUE).
+    pub(crate) is_authority: bool,
 }
 
 /// Why a chain of certificates is not to be trusted.
@@ -42,6 +44,9 @@ pub(crate) enum Distrust {
     WrongName(Certificate),
     /// It signed itself and is not among the authorities of this machine.
     SelfSigned(Certificate),
+    /// The same, and it says that it is an authority. As that of a server it is refused even by those who know it, if
+    /// they are strict (RFC 5280, section 4.2.1.9); OpenSSL is not.
+    Authority(Certificate),
     /// The last one of the chain was signed by somebody whom this machine does not know.
     UnknownIssuer(Certificate),
 }
@@ -67,6 +72,7 @@ impl Certificate {
             key,
             is_weak,
             names: names(&read),
+            is_authority: read.is_ca(),
         })
     }
 
@@ -125,7 +131,11 @@ pub(crate) fn distrust(chain: &[CertificateDer<'_>], host: &str, now: UnixMs) ->
         return Some(Distrust::WrongName(own));
     }
     let last = read.last()?.clone();
-    Some(if own.subject == own.issuer { Distrust::SelfSigned(own) } else { Distrust::UnknownIssuer(last) })
+    Some(match own.subject == own.issuer {
+        true if own.is_authority => Distrust::Authority(own),
+        true => Distrust::SelfSigned(own),
+        false => Distrust::UnknownIssuer(last),
+    })
 }
 
 impl Distrust {
@@ -147,6 +157,12 @@ impl Distrust {
             Self::SelfSigned(one) => {
                 format!(
                     "the certificate of {} is signed by itself, and this machine does not know it",
+                    one.subject
+                )
+            }
+            Self::Authority(one) => {
+                format!(
+                    "the certificate of {} is signed by itself and says that it is an authority's, not a server's",
                     one.subject
                 )
             }
@@ -177,6 +193,10 @@ impl Distrust {
             Self::SelfSigned(_) => format!(
                 "Get the certificate from whoever runs the gateway, in PEM, and name its file in NODE_EXTRA_CA_CERTS \
                  (here: {option})."
+            ),
+            Self::Authority(_) => format!(
+                "Make it anew for a server: `openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE`. Then name \
+                 its file in NODE_EXTRA_CA_CERTS (here: {option}). Clients on OpenSSL may take it as it is."
             ),
             Self::UnknownIssuer(one) => format!(
                 "If {} is your organisation's authority, or that of a proxy that looks into TLS: put its certificate, in \
@@ -262,6 +282,13 @@ mod tests {
         for (says, part) in rows {
             assert!(says.contains(part), "{says:?} has no {part:?}");
         }
+        let mut authority = CertificateParams::new(vec!["gw.example".to_owned()]).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let der = authority.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone();
+        let fault = distrust(&[der], "gw.example", NOW).unwrap();
+        assert!(
+            fault.says("gw.example").contains("is an authority's") && fault.cure("").contains("CA:FALSE")
+        );
         assert_eq!(distrust(&[], "gw.example", NOW), None);
         assert_eq!(distrust(&[vec![1, 2].into()], "h", NOW), Some(Distrust::Unreadable(0)));
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     command::{
-        Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Key, Lint, Operator, Price,
+        Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Import, Key, Lint, Operator, Price,
         Reconcile, Serve, Session, Setup, Simulate, Statement, Usage, User,
     },
     fault::Fault,
@@ -56,6 +56,7 @@ pub(crate) enum Command {
     Config(Config),
     Generate(Generate),
     Lint(Lint),
+    Import(Import),
     Setup(Setup),
     Operator(Operator),
     User(User),
@@ -86,6 +87,7 @@ impl Command {
             Self::Config(command) => command.run(printer),
             Self::Generate(command) => command.run(printer),
             Self::Lint(command) => command.run(printer),
+            Self::Import(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
             Self::User(command) => command.run(printer),

@@ -21,6 +21,7 @@ mod finding;
 mod generate;
 mod handshake;
 mod http;
+mod import;
 mod json;
 mod lint;
 mod log;

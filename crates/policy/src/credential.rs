@@ -13,11 +13,16 @@
 //!
 //! The credential of an operator of the admin API has the same form and begins with `tga_`, so that neither is
 //! mistaken for the other.
+//!
+//! A *foreign* key was made by another gateway, of which only the SHA-256 is known. Its digest is made over that
+//! [`ForeignHash`], under a label of its own: what is presented is always hashed first, so a hash that leaked opens
+//! nothing, and no foreign key can have the digest of one of ours.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -27,12 +32,16 @@ use crate::{hex, text};
 pub const PREFIX: &str = "tg_";
 /// What the credential of every operator begins with.
 pub const OPERATOR_PREFIX: &str = "tga_";
+/// How long a foreign key may be, in bytes. A shorter one could be guessed from its hash; a longer one is no key.
+pub const FOREIGN_BYTES: RangeInclusive<usize> = 16..=256;
 /// The length of every virtual key, in bytes.
 pub const KEY_BYTES: usize = PREFIX.len() + BODY_BYTES + CHECKSUM_BYTES;
 
 const BODY_BYTES: usize = 43;
 const CHECKSUM_BYTES: usize = 6;
 const HINT_BYTES: usize = 4;
+/// What stands before a foreign hash where it is digested. No virtual key begins with it.
+const FOREIGN_LABEL: &[u8] = b"sha256:";
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A virtual key in clear: exists when it is minted and while it is being presented, never at rest.
@@ -174,6 +183,22 @@ impl Pepper {
         Self(key)
     }
 
+    /// What the virtual key that a client presents is found by: the digest of one of ours, or that of the hash of a
+    /// foreign one. Nothing where it can be neither.
+    #[must_use]
+    pub fn digest_presented(&self, presented: &[u8]) -> Option<Digest> {
+        if presented.starts_with(PREFIX.as_bytes()) {
+            return Some(self.digest(presented));
+        }
+        ForeignHash::of(presented).map(|hash| self.digest_foreign(&hash))
+    }
+
+    /// The digest of a foreign key, by its hash.
+    #[must_use]
+    pub fn digest_foreign(&self, hash: &ForeignHash) -> Digest {
+        self.digest(&[FOREIGN_LABEL, &hash.0].concat())
+    }
+
     /// The digest of whatever was presented as a credential, well-formed or not.
     #[must_use]
     pub fn digest(&self, presented: &[u8]) -> Digest {
@@ -187,6 +212,44 @@ impl Pepper {
 impl fmt::Debug for Pepper {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Pepper(hidden)")
+    }
+}
+
+/// The SHA-256 of a foreign key, which is what its gateway kept of it: in text 64 lowercase hexadecimal digits.
+/// `Debug` shows its hint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ForeignHash([u8; 32]);
+
+impl ForeignHash {
+    /// The hash of a key that is presented; none where it has not the form of a foreign key: [`FOREIGN_BYTES`] visible
+    /// ASCII characters that do not begin as keys of ours do.
+    #[must_use]
+    pub fn of(presented: &[u8]) -> Option<Self> {
+        let fits = FOREIGN_BYTES.contains(&presented.len())
+            && presented.iter().all(u8::is_ascii_graphic)
+            && !presented.starts_with(PREFIX.as_bytes());
+        let hash = fits.then(|| digest::digest(&digest::SHA256, presented))?;
+        hash.as_ref().try_into().ok().map(Self)
+    }
+
+    /// What people may see of the key to tell it from others: the first digits of its hash.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let [a, b, c, d, ..] = self.0;
+        format!("sha256:{a:02x}{b:02x}{c:02x}{d:02x}\u{2026}")
+    }
+}
+
+impl FromStr for ForeignHash {
+    type Err = NotADigest;
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        hex::decode(text.as_bytes()).map(Self).ok_or(NotADigest)
+    }
+}
+
+impl fmt::Debug for ForeignHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.hint())
     }
 }
 
@@ -279,6 +342,9 @@ mod tests {
     /// Minted from the bytes 0 to 31; the text was computed by an independent program.
     const EXAMPLE: &str = "tg_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf2qQZBW";
 
+    const HASH: &str = "3824908393d39126ce934b26870f95df897cd6674c02c6ad0f7ca42dc9b40a3f";
+    const FOREIGN_DIGEST: &str = "6c8594172302ac06800ff4ef0408e0802a056044216c87dcec877cb607f1b3fd";
+
     fn example() -> VirtualKey {
         VirtualKey::mint(std::array::from_fn(|place| place as u8))
     }
@@ -335,6 +401,43 @@ mod tests {
         assert_eq!(text.parse(), Ok(digest));
         assert_eq!(text.to_uppercase().parse::<Digest>(), Err(NotADigest));
         assert_ne!(Pepper::new([8; 32]).digest(b"presented"), digest);
+    }
+
+    #[test]
+    fn a_foreign_key_is_found_by_its_hash_and_the_hash_is_no_key() {
+        // The hash and the digest were computed by an independent program.
+        let (key, hash) = ("sk-X53RdxnDhzamRwjKXR4IHg", HASH);
+        let pepper = Pepper::new([7; 32]);
+        let parsed: ForeignHash = hash.parse().unwrap();
+        let digest = pepper.digest_foreign(&parsed);
+        assert_eq!(digest.to_string(), FOREIGN_DIGEST);
+        assert_eq!(pepper.digest_presented(key.as_bytes()), Some(digest));
+        assert_eq!(format!("{parsed:?}"), format!("sha256:{}\u{2026}", &hash[..8]));
+        let labelled = [FOREIGN_LABEL, &parsed.0].concat();
+        for other in [hash.as_bytes(), &parsed.0, &labelled, format!("sha256:{hash}").as_bytes(), b"sk-X53"] {
+            assert_ne!(pepper.digest_presented(other), Some(digest), "{other:?}");
+        }
+        assert_eq!(pepper.digest_presented(EXAMPLE.as_bytes()), Some(pepper.digest(EXAMPLE.as_bytes())));
+    }
+
+    #[test]
+    fn what_has_not_the_form_of_a_foreign_key_has_no_hash() {
+        let long = |bytes: usize| "k".repeat(bytes);
+        let rows = [
+            (long(15), false),
+            (long(16), true),
+            (long(256), true),
+            (long(257), false),
+            (format!("{} {}", long(20), long(20)), false),
+            (format!("{}\u{e9}", long(20)), false),
+            (format!("{}\0", long(20)), false),
+            (EXAMPLE.to_owned(), false),
+            (String::new(), false),
+        ];
+        for (text, fits) in rows {
+            assert_eq!(ForeignHash::of(text.as_bytes()).is_some(), fits, "{text:?}");
+        }
+        assert_eq!(HASH.to_uppercase().parse::<ForeignHash>(), Err(NotADigest));
     }
 
     #[test]

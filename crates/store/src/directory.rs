@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tollgate_policy::access::Models;
-use tollgate_policy::credential::{Digest, Pepper, VirtualKey};
+use tollgate_policy::credential::{Digest, ForeignHash, Pepper, VirtualKey};
 use tollgate_policy::entry::{Event, KeyChange};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::key::{KeyRecord, KeyState};
@@ -102,7 +102,7 @@ impl Directory {
     /// The record of the key that was presented, whatever its state. Takes no lock.
     #[must_use]
     pub fn lookup(&self, presented: &[u8]) -> Option<Arc<KeyRecord>> {
-        self.find(&self.pepper.digest(presented))
+        self.find(&self.pepper.digest_presented(presented)?)
     }
 
     /// The record of a key by its public id.
@@ -139,14 +139,33 @@ impl Directory {
         new: NewKey,
         now: UnixMs,
     ) -> Result<(Arc<KeyRecord>, VirtualKey), DirectoryFault> {
-        if new.note.as_ref().is_some_and(|note| note.chars().nth(NOTE_CHARS_MAX).is_some()) {
-            return Err(DirectoryFault::NoteTooLong);
-        }
+        check_note(&new)?;
         let mut digests = self.changes();
         let (record, key) = self.mint(&digests, new, now)?;
-        let change = KeyChange { by: by.to_owned(), before: None, after: record.clone(), also: None };
-        self.journal.append_synced(now, Event::KeyCreated(change)).wait()?;
-        Ok((self.publish(&mut digests, record), key))
+        Ok((self.add(&mut digests, by, record, now)?, key))
+    }
+
+    /// Takes over a key that another gateway made, of which only the hash is known: whoever holds it goes on using it.
+    /// A key that is known already stays as it is, whatever its state. The second value says whether the key is new.
+    /// Blocks as [`Self::create`].
+    ///
+    /// # Errors
+    /// Those of [`Self::create`].
+    pub fn import(
+        &self,
+        by: &str,
+        hash: &ForeignHash,
+        new: NewKey,
+        now: UnixMs,
+    ) -> Result<(Arc<KeyRecord>, bool), DirectoryFault> {
+        check_note(&new)?;
+        let mut digests = self.changes();
+        let digest = self.pepper.digest_foreign(hash);
+        if let Some(known) = self.find(&digest) {
+            return Ok((known, false));
+        }
+        let record = record(&digests, digest, hash.hint(), new, now)?;
+        Ok((self.add(&mut digests, by, record, now)?, true))
     }
 
     /// Replaces an active key by a new one of the same scope, models, expiry and note. The old one stays good for
@@ -267,25 +286,21 @@ impl Directory {
         new: NewKey,
         now: UnixMs,
     ) -> Result<(KeyRecord, VirtualKey), DirectoryFault> {
-        if digests.len() >= KEYS_MAX {
-            return Err(DirectoryFault::Full);
-        }
-        let no_random = |_: StoreFault| DirectoryFault::NoRandom;
         let key = VirtualKey::mint(random().map_err(no_random)?);
-        let record = KeyRecord {
-            id: KeyId::new(now, random().map_err(no_random)?),
-            digest: self.pepper.digest(key.reveal().as_bytes()),
-            hint: key.hint(),
-            scope: new.scope,
-            models: new.models,
-            created_at: now,
-            expires_at: new.expires_at,
-            state: KeyState::Active,
-            rotated_from: None,
-            first: None,
-            note: new.note,
-        };
-        Ok((record, key))
+        let digest = self.pepper.digest(key.reveal().as_bytes());
+        Ok((record(digests, digest, key.hint(), new, now)?, key))
+    }
+
+    fn add(
+        &self,
+        digests: &mut HashMap<KeyId, Digest>,
+        by: &str,
+        record: KeyRecord,
+        now: UnixMs,
+    ) -> Result<Arc<KeyRecord>, DirectoryFault> {
+        let change = KeyChange { by: by.to_owned(), before: None, after: record.clone(), also: None };
+        self.journal.append_synced(now, Event::KeyCreated(change)).wait()?;
+        Ok(self.publish(digests, record))
     }
 
     fn publish(&self, digests: &mut HashMap<KeyId, Digest>, record: KeyRecord) -> Arc<KeyRecord> {
@@ -303,6 +318,41 @@ impl std::fmt::Debug for Directory {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Directory({} keys)", self.changes().len())
     }
+}
+
+fn check_note(new: &NewKey) -> Result<(), DirectoryFault> {
+    let is_long = new.note.as_ref().is_some_and(|note| note.chars().nth(NOTE_CHARS_MAX).is_some());
+    if is_long { Err(DirectoryFault::NoteTooLong) } else { Ok(()) }
+}
+
+/// The record of a new key, if there is room for it.
+fn record(
+    digests: &HashMap<KeyId, Digest>,
+    digest: Digest,
+    hint: String,
+    new: NewKey,
+    now: UnixMs,
+) -> Result<KeyRecord, DirectoryFault> {
+    if digests.len() >= KEYS_MAX {
+        return Err(DirectoryFault::Full);
+    }
+    Ok(KeyRecord {
+        id: KeyId::new(now, random().map_err(no_random)?),
+        digest,
+        hint,
+        scope: new.scope,
+        models: new.models,
+        created_at: now,
+        expires_at: new.expires_at,
+        state: KeyState::Active,
+        rotated_from: None,
+        first: None,
+        note: new.note,
+    })
+}
+
+fn no_random(_: StoreFault) -> DirectoryFault {
+    DirectoryFault::NoRandom
 }
 
 fn shard_of(digest: &Digest) -> usize {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_policy::access::Models;
-use tollgate_policy::credential::VirtualKey;
+use tollgate_policy::credential::{ForeignHash, VirtualKey};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::key::{KeyRecord, KeyState};
 use tollgate_policy::scope::{Name, Scope};
@@ -84,6 +84,45 @@ pub(super) struct CreateKey {
     expires_in_seconds: Option<u64>,
     /// A remark, at most 256 characters.
     note: Option<String>,
+}
+
+/// A key that another gateway made.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImportKey {
+    /// The SHA-256 of the key: 64 lowercase hexadecimal digits.
+    sha256: String,
+    /// The org; `default` if not given.
+    org: Option<String>,
+    /// The team that answers for the key.
+    team: String,
+    /// The project.
+    project: Option<String>,
+    /// The person or service that holds it.
+    user: Option<String>,
+    /// Patterns of models that it may use; all if none is given.
+    #[serde(default)]
+    models: Vec<String>,
+    /// The first instant at which it is no longer good; for ever if not given.
+    expires_at: Option<UnixMs>,
+    /// A remark, at most 256 characters.
+    note: Option<String>,
+}
+
+impl ImportKey {
+    fn read(self, now: UnixMs) -> Result<(ForeignHash, NewKey), AdminFault> {
+        let hash = self.sha256.parse();
+        let hash =
+            hash.map_err(|_| AdminFault::BadRequest("sha256: 64 lowercase hexadecimal digits".to_owned()))?;
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Err(AdminFault::BadRequest(
+                "expires_at: has passed, so the key is good for nothing".to_owned(),
+            ));
+        }
+        let Self { org, team, project, user, models, expires_at, note, .. } = self;
+        let plain = CreateKey { org, team, project, user, models, expires_in_seconds: None, note };
+        Ok((hash, NewKey { expires_at, ..plain.into_new_key(now)? }))
+    }
 }
 
 impl CreateKey {
@@ -224,6 +263,21 @@ pub(super) async fn create(
     let by = ask.caller.name;
     let (record, secret) = admin.blocking(move |shared| shared.directory.create(&by, wish, now())).await?;
     Ok(Created::answer(&record, &secret))
+}
+
+pub(super) async fn import(admin: Admin, ask: Ask<Nothing, ImportKey>) -> Result<Answer<Key>, AdminFault> {
+    let (hash, wish) = ask.body.read(now())?;
+    ask.caller.must_see(&wish.scope)?;
+    let by = ask.caller.name.clone();
+    let imported = admin.blocking(move |shared| shared.directory.import(&by, &hash, wish, now()));
+    let (record, is_new) = imported.await?;
+    if !ask.caller.sees(&record.scope) {
+        return Err(AdminFault::Conflict(
+            "this key is known already, outside of what you may see".to_owned(),
+        ));
+    }
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Answer::new(status, Key::of(&record)).tagged(fingerprint(&*record)))
 }
 
 pub(super) async fn rotate(

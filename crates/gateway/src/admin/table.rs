@@ -39,6 +39,16 @@ fn keys() -> Vec<Route> {
         route(Post, "/admin/v1/keys", "create_key", "Make a key; its secret is shown once.", keys::create)
             .open_to(TEAM)
             .creates(),
+        route(
+            Post,
+            "/admin/v1/keys/import",
+            "import_key",
+            "Take over a key that another gateway made, by its hash (201); one that is known stays as it is (200).",
+            keys::import,
+        )
+        .open_to(TEAM)
+        .creates()
+        .or(StatusCode::OK),
         route(Get, "/admin/v1/keys/{id}", "show_key", "Show a key.", keys::show).open_to(ALL),
         route(
             Post,

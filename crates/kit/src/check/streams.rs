@@ -77,6 +77,10 @@ async fn in_time(scene: &Scene, rule: &'static Rule, what: &str, question: Quest
             return trial.explain(Finding::fail(rule, Proven, says));
         }
     };
+    if answer.end != End::Whole || seen.answer.ending != Ending::Complete {
+        let says = format!("{what} breaks off, {} ms after it was asked for", last.as_millis());
+        return trial.explain(Finding::fail(rule, Proven, says));
+    }
     let sent = Duration::from_millis(seen.answer.ms);
     let (all, late) = bytes_late(answer, last.saturating_sub(sent / LATE));
     let times: Vec<String> = answer.pieces.iter().map(|piece| piece.at.as_millis().to_string()).collect();

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, env, fmt::Write, fs, path::Path};
 
 use super::{Rule, Severity};
-use crate::{check, doctor, lint};
+use crate::{check, doctor, import, lint};
 
 const HEAD: &str = "\
 # Rules
 
 <!-- Made from crates/kit. To renew it: TOLLGATE_UPDATE=1 cargo test -p tollgate the_reference_is_current -->
 
-What `tollgate check`, `tollgate doctor` and `tollgate lint` look at. A report names each rule by its id, and says
+What `tollgate check`, `tollgate doctor`, `tollgate lint` and `tollgate import` look at. A report names each rule by its id, and says
 whether it holds, does not hold or could not be told, and whether that is proven (both sides were seen) or inferred.
 
 A rule that is an error makes the verdict bad. A warning is something that clients can do without, or that will hurt
@@ -37,11 +37,17 @@ about every product in whose files the fault can be seen, the others about one. 
 how to go about it.
 ";
 
-const TABLES: [(&str, &str, &[&Rule]); 4] = [
+const IMPORT: &str = "\
+What is said about the files of another gateway whose place Tollgate takes. [The guide](../guide/migrating.md) says how
+to go about it.
+";
+
+const TABLES: [(&str, &str, &[&Rule]); 5] = [
     ("tollgate check", CHECK, check::rules::TABLE),
     ("tollgate check rate-limit", RATE_LIMIT, check::limits::rules::TABLE),
     ("tollgate doctor", DOCTOR, doctor::rules::TABLE),
     ("tollgate lint", LINT, lint::rules::TABLE),
+    ("tollgate import", IMPORT, import::rules::TABLE),
 ];
 
 #[test]

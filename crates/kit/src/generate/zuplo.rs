@@ -58,11 +58,13 @@ fn routes(plan: &Plan) -> Value {
             "export": "urlForwardHandler",
             "options": { "baseUrl": "${env.UPSTREAM_URL}" },
         });
-        operation(summary, id, &handler, &json!({ "inbound": inbound, "outbound": ["answers"] }))
+        let mut route = operation(summary, id, &handler);
+        route["x-zuplo-route"]["policies"] = json!({ "inbound": inbound, "outbound": ["answers"] });
+        route
     };
     let own = |summary: &str, id: &str| {
         let handler = json!({ "module": "$import(./modules/health)", "export": "default" });
-        operation(summary, id, &handler, &json!({ "inbound": [] }))
+        operation(summary, id, &handler)
     };
     let mut model = forward("Show a model", "model", &all);
     model["parameters"] =
@@ -82,7 +84,7 @@ fn routes(plan: &Plan) -> Value {
     })
 }
 
-fn operation(summary: &str, id: &str, handler: &Value, policies: &Value) -> Value {
+fn operation(summary: &str, id: &str, handler: &Value) -> Value {
     json!({
         "operationId": id,
         "summary": summary,
@@ -90,7 +92,7 @@ fn operation(summary: &str, id: &str, handler: &Value, policies: &Value) -> Valu
         "tags": ["Claude"],
         "responses": { "200": { "description": "The answer of the API." } },
         // No page of another site calls an API by the browser of a member.
-        "x-zuplo-route": { "corsPolicy": "none", "label": summary, "handler": handler, "policies": policies },
+        "x-zuplo-route": { "corsPolicy": "none", "label": summary, "handler": handler },
     })
 }
 
@@ -178,6 +180,8 @@ fn cannot(plan: &Plan) -> Vec<String> {
             "Its own errors are problem details (RFC 9457), not the API's envelope: members see them less well.",
             "It adds a header zp-rid, and takes bodies up to 500 MB.",
             "Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.",
+            "An answer that the API breaks off ends for the client as if it were whole, and where a client leaves, the \
+             API goes on: so does its own server for development (7.4.5).",
             "It keeps no account of tokens or cost.",
         ]
         .map(str::to_owned),

@@ -26,6 +26,7 @@ struct Document<'a> {
     /// When it began: RFC 3339, in UTC.
     began_at: String,
     /// What it comes to: `good`, `bad` or `undetermined`.
+    #[schemars(extend("enum" = ["good", "bad", "undetermined"]))]
     verdict: &'static str,
     /// How many findings there are of each outcome.
     summary: Summary,
@@ -49,6 +50,7 @@ struct Row<'a> {
     /// How bad it is where it does not hold.
     severity: Severity,
     /// `pass`, `fail` or `unknown`.
+    #[schemars(extend("enum" = ["pass", "fail", "unknown"]))]
     outcome: &'static str,
     /// What that rests on; absent where it could not be told.
     #[serde(skip_serializing_if = "Option::is_none")]

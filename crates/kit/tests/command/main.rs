@@ -13,6 +13,7 @@ mod extra;
 mod focus;
 mod generate;
 mod hostile;
+mod import;
 mod key;
 mod lint;
 mod listener;

@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 
 use tollgate_policy::access::Models;
+use tollgate_policy::credential::ForeignHash;
 use tollgate_policy::entry::{Event, read_line};
 use tollgate_policy::id::KeyId;
 use tollgate_policy::key::KeyState;
@@ -34,6 +35,39 @@ fn a_key_is_in_force_as_soon_as_it_is_made_and_only_as_itself() {
     );
     for other in ["", "tg_", &key.reveal()[..51], &key.reveal().to_lowercase(), &record.hint] {
         assert!(store.directory.lookup(other.as_bytes()).is_none(), "{other}");
+    }
+}
+
+#[test]
+fn an_imported_key_is_found_by_what_its_holder_presents_and_never_by_its_hash() {
+    let folder = folder();
+    let options = options(folder.path());
+    let key = "sk-canary-of-another-gateway";
+    let hash = ForeignHash::of(key.as_bytes()).unwrap();
+    let hex = "2316aa6830cb63a60d6a6a661b8900c0a91a006705912cf3d1a6a5f96e87b378";
+    let record = {
+        let store = open(&options);
+        let (record, is_new) = store.directory.import("ada", &hash, new_key(), NOW).unwrap();
+        assert_eq!((is_new, record.hint.as_str()), (true, format!("sha256:{}\u{2026}", &hex[..8]).as_str()));
+        for other in [hex, &record.hint, &format!("sha256:{hex}")] {
+            assert!(store.directory.lookup(other.as_bytes()).is_none(), "{other}");
+        }
+        let again = NewKey { note: Some("again".to_owned()), ..new_key() };
+        let (known, is_new) = store.directory.import("eve", &hash, again, UnixMs(NOW.0 + 1)).unwrap();
+        assert_eq!((known, is_new, store.directory.list().len()), (record.clone(), false, 1));
+        record
+    };
+    // After a restart too, from the journal alone.
+    let store = open(&options);
+    assert_eq!(store.directory.lookup(key.as_bytes()).unwrap(), record);
+    let (successor, fresh) = store.directory.rotate("ada", record.id, 1_000, NOW).unwrap();
+    assert_eq!((successor.counted_as(), fresh.reveal().starts_with("tg_")), (record.id, true));
+    store.directory.revoke("ada", record.id, NOW).unwrap();
+    let (known, is_new) = store.directory.import("ada", &hash, new_key(), NOW).unwrap();
+    assert!(!is_new && matches!(known.state, KeyState::Revoked { .. }), "a revoked key does not come back");
+    let journal = fs::read_dir(options.data.join("journal")).unwrap();
+    for file in journal.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        assert!(!String::from_utf8_lossy(&fs::read(file).unwrap()).contains(key));
     }
 }
 

@@ -13,6 +13,8 @@
 // - Its own errors are problem details (RFC 9457), not the API's envelope: members see them less well.
 // - It adds a header zp-rid, and takes bodies up to 500 MB.
 // - Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.
+// - An answer that the API breaks off ends for the client as if it were whole, and where a client
+//   leaves, the API goes on: so does its own server for development (7.4.5).
 // - It keeps no account of tokens or cost.
 
 // Clients warm their connection up with it, and load balancers ask for it. The API is not asked.

@@ -87,6 +87,9 @@ fn faults(files: &BTreeMap<String, String>) -> Vec<String> {
             }
             let used = ["inbound", "outbound"]
                 .map(|way| route["policies"][way].as_array().cloned().unwrap_or_default());
+            if route["policies"]["inbound"].as_array().is_some_and(Vec::is_empty) {
+                faults.push(format!("{verb} {path}: no policy"));
+            }
             for one in used.concat() {
                 if !names.contains(&one.as_str().unwrap()) {
                     faults.push(format!("{verb} {path}: {one}"));

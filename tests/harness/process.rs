@@ -9,16 +9,16 @@ use tokio::time::timeout;
 
 /// How a program ended.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub struct Done {
     /// The exit code.
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-    pub(crate) took: Duration,
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
 }
 
 /// Runs a program to its end. One that does not end in time is killed, and its test fails with what it said.
-pub(crate) async fn run(mut command: Command, limit: Duration) -> Done {
+pub async fn run(mut command: Command, limit: Duration) -> Done {
     let start = Instant::now();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

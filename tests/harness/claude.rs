@@ -23,7 +23,7 @@ const QUIET: [&str; 5] = [
 ];
 
 /// Claude Code, and where it lives.
-pub(crate) struct Claude {
+pub struct Claude {
     home: TempDir,
     variables: Vec<(String, String)>,
     arguments: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Claude {
 
 impl Claude {
     /// Claude Code pointed at a gateway, without a credential.
-    pub(crate) fn at(base_url: &str) -> Self {
+    pub fn at(base_url: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(home.path().join("project")).unwrap();
         std::fs::create_dir_all(home.path().join(".claude")).unwrap();
@@ -39,19 +39,19 @@ impl Claude {
     }
 
     /// Sets a variable of its environment.
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Adds arguments to its command line.
-    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
     /// Configures an `apiKeyHelper`: a script that prints the keys one after the other, and then the last for ever.
-    pub(crate) fn with_key_helper(self, keys: &[&str]) -> Self {
+    pub fn with_key_helper(self, keys: &[&str]) -> Self {
         let (helper, keys_file) = (self.home.path().join("helper"), self.home.path().join("keys"));
         std::fs::write(&keys_file, keys.join("\n") + "\n").unwrap();
         let script = format!(
@@ -66,23 +66,23 @@ impl Claude {
     }
 
     /// What it has kept in its own folder.
-    pub(crate) fn kept(&self, path: &str) -> PathBuf {
+    pub fn kept(&self, path: &str) -> PathBuf {
         self.home.path().join(".claude").join(path)
     }
 
     /// `claude -p PROMPT`: what a person would see.
-    pub(crate) async fn ask(&self, prompt: &str) -> Done {
+    pub async fn ask(&self, prompt: &str) -> Done {
         self.run(&[], prompt).await
     }
 
     /// The same, as the one JSON object that `--output-format json` prints.
-    pub(crate) async fn ask_for_json(&self, prompt: &str) -> Value {
+    pub async fn ask_for_json(&self, prompt: &str) -> Value {
         let done = self.run(&["--output-format", "json"], prompt).await;
         serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:#?}"))
     }
 
     /// The same, as the lines that `--output-format stream-json` prints while it works.
-    pub(crate) async fn ask_for_lines(&self, prompt: &str) -> Vec<Value> {
+    pub async fn ask_for_lines(&self, prompt: &str) -> Vec<Value> {
         let done = self.run(&["--output-format", "stream-json", "--verbose"], prompt).await;
         let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {done:#?}"));
         done.stdout.lines().map(line).collect()

@@ -10,7 +10,7 @@ const FOLDER: &str = "TOLLGATE_CLIENTS";
 /// # Panics
 ///
 /// Without it there is nothing to test, and a test that tests nothing must not pass.
-pub(crate) fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     match std::env::var_os(FOLDER) {
         Some(folder) => folder.into(),
         None => panic!(
@@ -20,7 +20,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// The Claude Code command: the native program out of the package for this machine.
-pub(crate) fn claude() -> PathBuf {
+pub fn claude() -> PathBuf {
     let packages = folder().join("node_modules/@anthropic-ai");
     let entries =
         std::fs::read_dir(&packages).unwrap_or_else(|error| panic!("{}: {error}", packages.display()));
@@ -32,6 +32,6 @@ pub(crate) fn claude() -> PathBuf {
 }
 
 /// Python with the SDK.
-pub(crate) fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     folder().join("python/bin/python")
 }

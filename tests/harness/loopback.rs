@@ -22,7 +22,7 @@ const CURE: &str = "the real clients are run in a network namespace, and none ca
 
 /// Runs the test that calls it where nothing but loopback can be reached. The name of the test is taken from the
 /// type of its future, which must be a block in the test's own body.
-pub(crate) fn run<T: Future<Output = ()>>(test: T) {
+pub fn run<T: Future<Output = ()>>(test: T) {
     crate::installed::folder();
     if !reaches_beyond() {
         let runtime =
