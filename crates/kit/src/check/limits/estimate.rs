@@ -241,7 +241,7 @@ impl Estimator {
     /// What to do at this instant.
     pub(crate) fn next(&mut self, now: Duration) -> Step {
         if self.deadline.is_some_and(|deadline| now > deadline) && self.stage != Stage::Done {
-            self.end_early(Gap::Time);
+            self.out_of_time();
         }
         // Each turn of the loop goes to another stage, and the stages end.
         loop {
@@ -344,6 +344,19 @@ impl Estimator {
     fn end_early(&mut self, gap: Gap) -> Option<Step> {
         let found = if self.has_ticks() { self.bucket() } else { Estimate::Unfinished(gap) };
         self.end(found)
+    }
+
+    /// A rate behind a limit of requests at once may not have been met.
+    fn out_of_time(&mut self) {
+        match self.bursts[..] {
+            [Burst { first_refused: None, admitted, began, last_admitted, .. }] => {
+                let took = last_admitted.saturating_sub(began);
+                self.end(Estimate::NoLimit { calls: admitted, took });
+            }
+            _ => {
+                self.end_early(Gap::Time);
+            }
+        }
     }
 
     fn burst(&mut self, now: Duration) -> Option<Step> {

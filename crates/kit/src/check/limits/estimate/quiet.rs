@@ -110,7 +110,7 @@ impl Estimator {
     }
 
     fn quiet_ended(&mut self, now: Duration) -> Option<Step> {
-        let Some(Quiet { is_shut, since, until, admitted, rounds, .. }) = self.quiet else { return None };
+        let Quiet { is_shut, since, until, admitted, rounds, .. } = *self.quiet.as_ref()?;
         let (first, second) = (self.bursts.first()?.admitted, self.bursts.last()?.admitted);
         // As much as at first, and more of what was missing than not.
         let least = (first - first * SAME_PERCENT / 100).max(second.midpoint(first));
