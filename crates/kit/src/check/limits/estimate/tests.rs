@@ -141,6 +141,13 @@ impl Limiter {
                 *due = next;
                 Ok(())
             }
+            _ => self.take_otherwise(now),
+        }
+    }
+
+    /// The same for those that do not count what was let in within some time.
+    fn take_otherwise(&mut self, now: f64) -> Result<(), f64> {
+        match self {
             Self::Crowd { most, takes, ends } => {
                 ends.retain(|end| *end > now);
                 if ends.len() >= *most {
@@ -172,7 +179,7 @@ impl Limiter {
                 }
                 Ok(())
             }
-            Self::Open => Ok(()),
+            _ => Ok(()),
         }
     }
 
