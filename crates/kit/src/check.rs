@@ -92,12 +92,13 @@ pub(crate) fn product(scene: &Scene) -> Option<&'static str> {
     product::detect(&scene.notes().answers)
 }
 
-/// What no report may show: the client's credential, what the gateway presents to the upstream, and the password of a
-/// proxy.
+/// What no report may show: the client's credential and its other headers, what the gateway presents to the upstream,
+/// and the password of a proxy.
 pub(crate) fn secrets(scene: &Scene) -> Vec<String> {
     let seen = scene.record().map(|record| record.requests()).unwrap_or_default();
     let mut secrets: Vec<String> = credentials::upstream_credentials(scene, &seen).into_iter().collect();
     secrets.extend(scene.token.iter().map(|token| token.reveal().to_owned()));
+    secrets.extend(crate::extra::secrets(&scene.way.extras));
     secrets.extend(crate::doctor::proxy::secrets());
     secrets
 }

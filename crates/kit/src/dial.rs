@@ -24,7 +24,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tollgate_config::Url;
 
-use crate::proxy::{Proxy, TunnelFault};
+use crate::{
+    extra::Extra,
+    proxy::{Proxy, TunnelFault},
+};
 
 /// How to get to a gateway.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub(crate) struct Way {
     pub(crate) ca_file: Option<PathBuf>,
     /// A certificate of our own and its key, in PEM.
     pub(crate) client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Headers that go with each request, besides its own.
+    pub(crate) extras: Vec<Extra>,
     /// How long each stage may take.
     pub(crate) patience: Duration,
 }
@@ -101,7 +106,8 @@ pub(crate) struct Dialed {
 impl Way {
     /// Directly, with the system's authorities.
     pub(crate) fn to(url: Url) -> Self {
-        Self { url, proxy: None, ca_file: None, client_certificate: None, patience: Duration::from_secs(10) }
+        let patience = Duration::from_secs(10);
+        Self { url, proxy: None, ca_file: None, client_certificate: None, extras: Vec::new(), patience }
     }
 
     /// Opens a connection.

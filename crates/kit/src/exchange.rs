@@ -30,7 +30,8 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     /// Path and query, as they stand behind the base path of the URL: `/v1/messages?beta=true`.
     pub(crate) target: String,
-    /// Headers in order, their names in lower case on the wire, besides `host`, `content-length` and, through a proxy, its credential.
+    /// Headers in order, their names in lower case on the wire, besides `host`, `content-length`, those of the
+    /// [`Way`] and, through a proxy, its credential.
     pub(crate) headers: Vec<(String, String)>,
     /// The body.
     pub(crate) body: Bytes,
@@ -175,6 +176,9 @@ impl Ask {
             Request::builder().method(self.method.clone()).uri(target).header("host", way.url.authority());
         for (name, value) in &self.headers {
             request = request.header(name, value);
+        }
+        for extra in &way.extras {
+            request = request.header(&extra.name, extra.reveal());
         }
         if let Some(authorization) = relayed.and_then(crate::proxy::Proxy::authorization) {
             request = request.header("proxy-authorization", authorization);

@@ -15,6 +15,7 @@ mod descriptors;
 mod dial;
 mod doctor;
 mod exchange;
+mod extra;
 mod fault;
 mod finding;
 mod generate;

@@ -5,7 +5,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{self, IsTerminal, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tollgate_config::Problem;
 
@@ -15,6 +15,10 @@ const GOOD: Style = AnsiColor::Green.on_default();
 
 /// How often what goes on without steps is drawn.
 const TICK: Duration = Duration::from_millis(200);
+
+/// How often a note about what takes long is drawn, and how often it is written as a line.
+const NOTE: Duration = Duration::from_secs(1);
+const NOTE_LINE: Duration = Duration::from_secs(30);
 
 /// Speaks for a command. Colours are seen on terminals only (<https://no-color.org> is honoured).
 #[derive(Debug)]
@@ -90,7 +94,7 @@ impl Printer {
             bar.enable_steady_tick(TICK);
             bar.with_style(style).with_message(what)
         });
-        Progress { bar, what, quiet: self.quiet, done: 0, steps: 0 }
+        Progress { bar, what, quiet: self.quiet, done: 0, steps: 0, noted_at: Instant::now() }
     }
 
     /// Shows how far something of so many steps is: a bar on a terminal, a few lines elsewhere.
@@ -102,7 +106,7 @@ impl Printer {
                 .with_style(style)
                 .with_message(what)
         });
-        Progress { bar, what, quiet: self.quiet, done: 0, steps }
+        Progress { bar, what, quiet: self.quiet, done: 0, steps, noted_at: Instant::now() }
     }
 }
 
@@ -114,6 +118,7 @@ pub(crate) struct Progress {
     quiet: bool,
     done: u64,
     steps: u64,
+    noted_at: Instant,
 }
 
 impl Progress {
@@ -125,6 +130,24 @@ impl Progress {
             None if !self.quiet && (self.done.is_multiple_of(20) || self.done == self.steps) => {
                 message(&format!("{}: {} of {}", self.what, self.done, self.steps));
             }
+            None => {}
+        }
+    }
+
+    /// When a note is due.
+    pub(crate) fn next_note(&self) -> Instant {
+        self.noted_at + if self.bar.is_some() { NOTE } else { NOTE_LINE }
+    }
+
+    /// Says what is going on if a note is due: in place of the last one on a terminal, as a line elsewhere.
+    pub(crate) fn note(&mut self, text: &str) {
+        if Instant::now() < self.next_note() {
+            return;
+        }
+        self.noted_at = Instant::now();
+        match &self.bar {
+            Some(bar) => bar.set_message(format!("{text}; {}", self.what)),
+            None if !self.quiet => message(text),
             None => {}
         }
     }

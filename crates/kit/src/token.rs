@@ -97,8 +97,8 @@ fn unfit(rule: &str) -> Fault {
     }
 }
 
-/// A credential on the command line is judged where a complaint does not repeat it.
-fn unread(text: &str) -> Result<Zeroizing<String>, std::convert::Infallible> {
+/// A secret on the command line is judged where a complaint does not repeat it.
+pub(crate) fn unread(text: &str) -> Result<Zeroizing<String>, std::convert::Infallible> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 

@@ -24,6 +24,9 @@ const OUTPUT_TOKENS: u64 = 1;
 /// Requests that use up a limit of tokens. An odd number: a limit of requests is found to be another one.
 const TOKEN_SHARES: u64 = 41;
 
+/// Requests that look for a rate behind a limit of requests at once, where no figure was named.
+const MOST_ALONE: u32 = 200;
+
 /// What to look for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
@@ -55,17 +58,25 @@ impl Plan {
         }
     }
 
+    /// How long it may take from the first refusal on: as the slowest kinds of limits do, those of few requests.
+    pub(crate) fn longest(&self) -> Duration {
+        self.longest_wait * 4
+    }
+
     /// What the estimator may do, where so many requests are for something else.
-    fn terms(&self, kept: u32) -> estimate::Terms {
+    fn terms(&self, kept: u32, hold: Duration) -> estimate::Terms {
         // A window by the clock may end within the first burst, and then lets in twice as many.
         let twice = self.claim.map(|claim| claim.requests().saturating_mul(2).saturating_add(20));
         let most_calls = self.most_calls.saturating_sub(kept).max(1);
         estimate::Terms {
             most_calls,
             most_unlimited: twice.unwrap_or(most_calls).min(most_calls),
+            most_alone: twice.unwrap_or(MOST_ALONE).min(most_calls),
             // Tokens are counted when answers end: whatever is under way together gets through together.
             most_at_once: if matches!(self.claim, Some(Claim::Tokens(_))) { 1 } else { 64 },
             longest_wait: self.longest_wait,
+            longest: self.longest(),
+            hold,
         }
     }
 

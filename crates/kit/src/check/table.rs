@@ -78,7 +78,8 @@ pub(crate) async fn fates(scene: &Scene) -> Option<Vec<Fate>> {
         MORE.iter().fold(scene.message(""), |question, (name, value)| question.header(name, *value));
     let trial = scene.ask(question).await;
     let seen = trial.arrived.last()?;
-    let sent: Vec<(String, String)> = trial.sent.headers.clone();
+    let extras = scene.way.extras.iter().map(|extra| (extra.name.clone(), extra.reveal().to_owned()));
+    let sent: Vec<(String, String)> = trial.sent.headers.iter().cloned().chain(extras).collect();
     let mut fates: Vec<Fate> = sent.iter().map(|(name, value)| fate(name, value, seen)).collect();
     let was_sent = |name: &str| sent.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     // Those of the connection itself, which every hop writes anew.

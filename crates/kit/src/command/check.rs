@@ -12,6 +12,7 @@ use tollgate_policy::unit::NanoUsd;
 use crate::{
     check::{self, Bound, Checked, Scene},
     dial::Way,
+    extra::ExtraArgs,
     fault::Fault,
     money,
     printer::Printer,
@@ -69,6 +70,9 @@ Examples:
                                     the gateway's upstream is the provider: a few requests of a few tokens
   tollgate check --url https://gateway.example --token-env GATEWAY_KEY --format junit --output check.xml
                                     for continuous integration
+  tollgate check --url https://gateway.example --token-env GATEWAY_KEY --header 'x-tenant: payments' \\
+    --header-env x-subscription-key=SUBSCRIPTION_KEY
+                                    a gateway that demands more headers than the credential's
   tollgate check headers --url https://gateway.example --token-env GATEWAY_KEY --probe-listen 0.0.0.0:9099
                                     what becomes of each header
   tollgate check rate-limit --url https://gateway.example --token-env GATEWAY_KEY --rpm 100 --probe-listen 0.0.0.0:9099
@@ -89,6 +93,8 @@ pub(crate) struct Gateway {
     url: Option<Url>,
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    extras: ExtraArgs,
     /// Run the probe at this address. The gateway's upstream must point there.
     #[arg(long, value_name = "ADDR")]
     probe_listen: Option<SocketAddr>,
@@ -206,6 +212,7 @@ impl Gateway {
             proxy,
             ca_file: self.ca_file.clone(),
             client_certificate: self.client_cert.clone().zip(self.client_key.clone()),
+            extras: self.extras.take()?,
             patience,
             ..Way::to(url)
         };

@@ -10,6 +10,7 @@ use crate::{
     client::settings::Folders,
     dial::Way,
     doctor::{Examined, auth::Question, client, proxy},
+    extra::ExtraArgs,
     fault::Fault,
     printer::Printer,
     proxy::Proxy,
@@ -53,12 +54,15 @@ enum Command {
 Examples:
   tollgate doctor auth --url https://gateway.example.com --token-env ANTHROPIC_AUTH_TOKEN
   sso token | tollgate doctor auth --url https://gateway.example.com --token - --audience gateway
+  tollgate doctor auth --url https://gateway.example.com --token-env KEY --header-env x-subscription-key=SUBSCRIPTION_KEY
   tollgate doctor auth --token-file key.txt --format json --output report.json")]
 struct Auth {
     #[command(flatten)]
     line: LineArgs,
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    extras: ExtraArgs,
     /// A model that the gateway serves: the request is then a real one, of a few tokens.
     #[arg(long)]
     model: Option<String>,
@@ -168,7 +172,7 @@ impl Doctor {
 
 impl Auth {
     fn run(self, printer: &Printer) -> Result<Status, Fault> {
-        let way = self.line.way_out()?;
+        let way = Way { extras: self.extras.take()?, ..self.line.way_out()? };
         let (subject, began_at) = (way.url.to_string(), Instant::now().unix_ms());
         let token = self.token.take(printer)?;
         let question =

@@ -98,6 +98,7 @@ impl Question {
         let mut secrets: Vec<String> =
             token.split('.').map(str::to_owned).filter(|part| part.len() > 8).collect();
         secrets.insert(0, token.to_owned());
+        secrets.extend(crate::extra::secrets(&self.way.extras));
         let given = format!(
             "{} {} {}",
             self.way.url,

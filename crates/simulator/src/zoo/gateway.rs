@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::Terms;
 use super::habits::{Habits, Outgoing};
-use super::limiter::Limiter;
+use super::limiter::{Limiter, Place};
 use super::refusal::{Answer, Refusal};
 use super::relay::{Broken, Relay, Sieve};
 
@@ -60,8 +60,14 @@ struct Client {
     connection: u64,
 }
 
-/// A request that may go upstream, and what its answer goes through to be counted.
-type Judged = (Outgoing, Option<Box<dyn Sieve>>);
+/// A request that may go upstream.
+struct Judged {
+    outgoing: Outgoing,
+    /// What its answer goes through to be counted.
+    meter: Option<Box<dyn Sieve>>,
+    /// What it holds while it is under way.
+    place: Option<Place>,
+}
 
 /// Why a request's body is not there.
 enum Unread {
@@ -116,11 +122,11 @@ impl Gateway {
             return Ok(answer);
         }
         let client = Client { credential, connection };
-        let (outgoing, meter) = match self.judge(head, body, client) {
+        let judged = match self.judge(head, body, client) {
             Err(refusal) => return Ok((habits.refuse)(&refusal)),
             Ok(judged) => judged,
         };
-        let forward = Arc::clone(&self).forward(outgoing, meter);
+        let forward = Arc::clone(&self).forward(judged);
         if habits.cancels { Ok(forward.await) } else { tokio::spawn(forward).await.map_err(|_| Broken) }
     }
 
@@ -138,19 +144,19 @@ impl Gateway {
         if (habits.blocks)(&body) {
             return Err(Refusal::Blocked);
         }
-        let mut meter = None;
+        let (mut meter, mut place) = (None, None);
         if let Some(limiter) = &self.limiter
             && head.uri.path() == "/v1/messages"
         {
             let account = limiter.account(&client.credential, client.connection);
             limiter.take(&account, Instant::now()).map_err(Refusal::Limited)?;
-            meter = limiter.meter(account);
+            (meter, place) = (limiter.meter(account.clone()), limiter.place(account));
         }
         let received = head.headers.clone();
         self.prepare(&mut head.headers);
         let mut outgoing = Outgoing { head, body, received, credential: client.credential };
         (habits.outgoing)(&mut outgoing, &self.terms);
-        Ok((outgoing, meter))
+        Ok(Judged { outgoing, meter, place })
     }
 
     /// Removes what is between the client and the gateway, and puts the upstream's credential in.
@@ -164,8 +170,9 @@ impl Gateway {
     }
 
     /// Asks the upstream and passes its answer on.
-    async fn forward(self: Arc<Self>, outgoing: Outgoing, meter: Option<Box<dyn Sieve>>) -> Answer {
+    async fn forward(self: Arc<Self>, judged: Judged) -> Answer {
         let habits = self.habits;
+        let Judged { outgoing, meter, place } = judged;
         let Outgoing { head, body, received, .. } = outgoing;
         let mut tries = habits.tries;
         let (answer, connection) = loop {
@@ -187,6 +194,7 @@ impl Gateway {
             from,
             connection,
             sieve,
+            place,
             idle: (habits.idle)(&self.terms),
             cancels: habits.cancels,
             keeps_cuts: habits.keeps_cuts,

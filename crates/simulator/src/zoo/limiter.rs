@@ -27,6 +27,10 @@ pub(super) enum Way {
     ClockWindow,
     /// So many requests in any minute.
     SlidingWindow,
+    /// So many requests in any minute, those among them that are refused.
+    CountsRefused,
+    /// So many requests at once: `burst` of them.
+    AtOnce,
     /// A request takes a piece out of a bucket of `burst` pieces, which is filled at the rate.
     TokenBucket,
     /// The generic cell rate algorithm: a request may come early by the time of `burst` requests
@@ -46,6 +50,9 @@ pub(super) enum By {
     Nothing,
 }
 
+/// What is said where nobody knows when there is room.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
 /// Where there are more accounts, all are forgotten. A zoo has few visitors.
 const MOST_ACCOUNTS: usize = 10_000;
 
@@ -55,6 +62,7 @@ pub(super) struct Limiter {
     limit: Limit,
     /// Requests, or tokens, of one minute.
     most: u64,
+    burst: u64,
     minute: Duration,
     /// The time between two requests that come at the rate.
     step: Duration,
@@ -71,6 +79,8 @@ enum Account {
     Window { since: Instant, used: u64 },
     /// The requests of the last minute.
     Log(VecDeque<Instant>),
+    /// The requests under way.
+    UnderWay(u64),
     /// What was in the bucket then, as the time that it took to fill in.
     Bucket { since: Instant, level: Duration },
     /// When the next request would come if all came at the rate.
@@ -84,6 +94,7 @@ impl Limiter {
         Self {
             limit,
             most: if limit.way == Way::Tokens { terms.tokens_per_minute } else { rpm.into() },
+            burst: terms.burst.max(1).into(),
             minute: terms.minute,
             step,
             full: step * terms.burst.max(1),
@@ -121,12 +132,23 @@ impl Limiter {
                 while log.front().is_some_and(|at| now >= *at + self.minute) {
                     log.pop_front();
                 }
-                if let Some(oldest) = log.front()
-                    && log.len() as u64 >= self.most
-                {
-                    return Err(*oldest + self.minute - now);
+                let most = usize::try_from(self.most).unwrap_or(usize::MAX);
+                let excess = (log.len() + 1).checked_sub(most).filter(|excess| *excess > 0);
+                if excess.is_none() || self.limit.way == Way::CountsRefused {
+                    log.push_back(now);
                 }
-                log.push_back(now);
+                if let Some(excess) = excess {
+                    // As many have to leave, and where this one counts, too, one more.
+                    let last =
+                        log.get(if self.limit.way == Way::CountsRefused { excess } else { excess - 1 });
+                    return Err(*last.unwrap_or(&now) + self.minute - now);
+                }
+            }
+            Account::UnderWay(count) => {
+                if *count >= self.burst {
+                    return Err(UNKNOWN);
+                }
+                *count += 1;
             }
             Account::Bucket { since, level } => {
                 let filled = self.full.min(*level + (now - *since));
@@ -150,7 +172,8 @@ impl Limiter {
             Way::FixedWindow | Way::ClockWindow | Way::Tokens => {
                 Account::Window { since: self.window(now), used: 0 }
             }
-            Way::SlidingWindow => Account::Log(VecDeque::new()),
+            Way::SlidingWindow | Way::CountsRefused => Account::Log(VecDeque::new()),
+            Way::AtOnce => Account::UnderWay(0),
             Way::TokenBucket => Account::Bucket { since: now, level: self.full },
             Way::Gcra => Account::Schedule { due: now },
         }
@@ -171,8 +194,28 @@ impl Limiter {
         counts.then(|| Box::new(Meter { limiter: Arc::clone(self), account, seen: Vec::new() }) as _)
     }
 
+    /// Holds the place of a request that was let in, where places are counted.
+    pub(super) fn place(self: &Arc<Self>, account: String) -> Option<Place> {
+        (self.limit.way == Way::AtOnce).then(|| Place { limiter: Arc::clone(self), account })
+    }
+
     fn accounts(&self) -> MutexGuard<'_, HashMap<String, Account>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of a request under way, which is free when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    limiter: Arc<Limiter>,
+    account: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(Account::UnderWay(count)) = self.limiter.accounts().get_mut(&self.account) {
+            *count = count.saturating_sub(1);
+        }
     }
 }
 
@@ -242,6 +285,36 @@ mod tests {
             assert_eq!(admitted(&limiter(way), 0..60), minute, "{way:?}");
             assert_eq!(admitted(&limiter(way), 50..71), border, "{way:?}");
         }
+    }
+
+    #[test]
+    fn a_place_is_free_when_its_request_ends() {
+        let limiter = Arc::new(limiter(Way::AtOnce));
+        let now = limiter.began;
+        let mut places: Vec<_> = (0..10)
+            .map(|_| {
+                assert_eq!(limiter.take("a", now), Ok(()));
+                limiter.place("a".into()).unwrap()
+            })
+            .collect();
+        assert_eq!(limiter.take("a", now), Err(UNKNOWN));
+        assert_eq!(limiter.take("b", now), Ok(()));
+        places.pop();
+        assert_eq!(limiter.take("a", now), Ok(()));
+        assert_eq!(limiter.take("a", now), Err(UNKNOWN));
+    }
+
+    #[test]
+    fn refused_requests_take_room_where_they_count() {
+        let limiter = limiter(Way::CountsRefused);
+        let at = |second| limiter.began + Duration::from_secs(second);
+        for _ in 0..60 {
+            assert_eq!(limiter.take("a", at(0)), Ok(()));
+        }
+        assert_eq!(limiter.take("a", at(30)), Err(Duration::from_secs(30)));
+        let admitted = (0..200).filter(|_| limiter.take("a", at(60)).is_ok()).count();
+        assert_eq!(admitted, 59);
+        assert_eq!(limiter.take("a", at(120)), Ok(()));
     }
 
     #[test]

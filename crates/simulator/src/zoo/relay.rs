@@ -11,6 +11,8 @@ use thiserror::Error;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 
+use super::limiter::Place;
+
 /// An answer under way.
 pub(super) struct Relay {
     pub(super) from: Incoming,
@@ -19,6 +21,8 @@ pub(super) struct Relay {
     pub(super) connection: JoinSet<()>,
     /// What the bytes go through.
     pub(super) sieve: Option<Box<dyn Sieve>>,
+    /// What the request holds until its answer has ended.
+    pub(super) place: Option<Place>,
     /// How long the upstream may be silent.
     pub(super) idle: Option<Duration>,
     pub(super) cancels: bool,
@@ -62,12 +66,17 @@ impl Relay {
                         Some(sieve) => sieve.piece(piece),
                         None => piece,
                     };
+                    if self.from.is_end_stream() {
+                        // Before the client sees the end.
+                        self.place = None;
+                    }
                     pass(&to, passes).await;
                 }
                 Ok(None) => break true,
                 Err(Broken) => break false,
             }
         };
+        self.place = None;
         if let Some(sieve) = &mut self.sieve {
             pass(&to, sieve.end()).await;
         }

@@ -71,6 +71,9 @@ async fn each_limiter_lets_in_what_its_row_says() {
         ("sliding-window", [20, 20, 0], Some(60), true),
         ("token-bucket", [5, 5, 0], Some(3), true),
         ("gcra", [5, 5, 0], Some(3), true),
+        // One after the other, all are let in.
+        ("limits-concurrency", [30, 30, 30], None, true),
+        ("counts-refused", [20, 20, 0], Some(60), true),
         ("tokens-per-minute", [10, 10, 0], Some(60), true),
         ("over-admits", [24, 24, 0], Some(60), true),
         ("under-admits", [10, 10, 0], Some(60), true),
@@ -121,13 +124,16 @@ async fn flood(name: &str) -> Flood {
         }
         admitted.push(count);
     }
-    let refusal: Answer = refusal.unwrap();
+    let refusal: Option<Answer> = refusal;
     Flood {
         first_client: admitted[0],
         second_client: admitted[1],
         first_client_on_a_new_connection: admitted[2],
-        retry_after: refusal.header("retry-after").map(|value| value.parse().unwrap()),
-        envelope: rules::is_envelope(&refusal),
+        retry_after: refusal
+            .as_ref()
+            .and_then(|refusal| refusal.header("retry-after"))
+            .map(|value| value.parse().unwrap()),
+        envelope: refusal.as_ref().is_none_or(rules::is_envelope),
     }
 }
 

@@ -22,7 +22,10 @@ use crate::{
     token::Token,
 };
 
-/// Requests of the second client.
+/// How long the probe takes to answer a request that should take its time.
+const HOLD: Duration = Duration::from_millis(500);
+
+/// Requests of the second client, at each of two times.
 const SECOND: u32 = 4;
 
 /// So many requests that come to nothing, and it is given up.
@@ -50,6 +53,8 @@ pub(crate) struct Survey {
     pub(super) one_connection: Option<u32>,
     /// Why it was given up.
     pub(super) trouble: Option<String>,
+    /// How many requests are let in at once, where that is limited.
+    pub(super) at_once: Option<u32>,
     /// Whether there was no gateway.
     pub(crate) is_unreachable: bool,
     /// Whether somebody stopped it.
@@ -64,13 +69,15 @@ pub(crate) async fn survey(
     stop: &mut Stop,
     printer: &Printer,
 ) -> Survey {
+    // The probe answers as slowly as is wanted, and others do so anyway.
+    let hold = if scene.is_proven() { HOLD } else { Duration::ZERO };
     let mut drive = Drive {
         caller: Caller { way: scene.way.clone(), model: scene.model.clone(), silence: scene.patience },
         scene,
         plan,
         began: Instant::now(),
         // What the second client sends is a part of what may be sent.
-        estimator: Estimator::new(plan.terms(if second.is_some() { SECOND } else { 0 })),
+        estimator: Estimator::new(plan.terms(if second.is_some() { 2 * SECOND } else { 0 }, hold)),
         under_way: JoinSet::new(),
         progress: printer.progress("requests", plan.most_calls.into()),
         refused_nonce: None,
@@ -86,6 +93,7 @@ pub(crate) async fn survey(
             second: None,
             one_connection: None,
             trouble: None,
+            at_once: None,
             is_unreachable: false,
             is_stopped: false,
         },
@@ -128,20 +136,29 @@ struct Came {
 
 impl Drive<'_> {
     async fn run(&mut self, second: Option<&Token>) {
+        let mut is_full_known = false;
         loop {
             if self.survey.second.is_none()
                 && let (Some(second), Some(admitted)) = (second, self.estimator.is_shut())
             {
                 self.survey.second = Some(self.ask_second(second, admitted).await);
             }
+            if let (Some(second), false, true) = (second, is_full_known, self.estimator.is_full()) {
+                is_full_known = true;
+                self.survey.second = self.ask_second_beside(second).await;
+            }
             match self.estimator.next(self.began.elapsed()) {
                 Step::Send => self.send(),
                 Step::Listen => self.listen().await,
                 Step::Wait(until) => {
-                    let until = self.began + until;
+                    let until = (self.began + until).min(self.progress.next_note());
                     tokio::select! {
                         () = sleep_until(until.into()) => {}
                         Some(came) = self.under_way.join_next() => self.take(came.ok()),
+                    }
+                    if let Some(waited) = self.estimator.waited(self.began.elapsed()) {
+                        let seconds = waited.as_secs();
+                        self.progress.note(&format!("waiting until something is let in again, {seconds} s"));
                     }
                 }
                 Step::Done => break,
@@ -150,7 +167,8 @@ impl Drive<'_> {
                 return;
             }
         }
-        let is_unlimited = matches!(self.estimator.estimate(), Estimate::NoLimit { .. });
+        let is_unlimited = matches!(self.estimator.estimate(), Estimate::NoLimit { .. })
+            && self.estimator.at_once_limit().is_none();
         if let (true, Some(Claim::Requests(requests))) = (is_unlimited, self.plan.claim) {
             let most = requests.saturating_add(requests / 10).saturating_add(1);
             // One more is for another connection.
@@ -166,16 +184,19 @@ impl Drive<'_> {
     }
 
     fn send(&mut self) {
-        let (caller, ask, nonce) = self.ask(self.scene.token.as_ref());
+        let hold = self.estimator.is_crowding();
+        let (caller, ask, nonce) = self.ask(self.scene.token.as_ref(), hold);
         self.under_way.spawn(caller.call(ask, nonce));
     }
 
-    /// The smallest request for a message. With a probe, the answer tells as many tokens as are wanted.
-    fn ask(&mut self, token: Option<&Token>) -> (Caller, Ask, String) {
+    /// The smallest request for a message. With a probe, the answer tells as many tokens as are wanted, and takes its
+    /// time.
+    fn ask(&mut self, token: Option<&Token>, takes_its_time: bool) -> (Caller, Ask, String) {
         self.survey.calls += 1;
         let nonce = self.scene.nonce();
         let mark = if self.scene.is_proven() {
-            format!("[[sim: usage=in:{},out:0]] ", self.plan.tokens())
+            let wait = if takes_its_time { HOLD.as_millis() } else { 0 };
+            format!("[[sim: usage=in:{},out:0;first_byte_ms={wait}]] ", self.plan.tokens())
         } else {
             String::new()
         };
@@ -242,7 +263,7 @@ impl Drive<'_> {
         let mut under_way = JoinSet::new();
         let sent = admitted.clamp(1, SECOND);
         for _ in 0..sent {
-            let (caller, ask, nonce) = self.ask(Some(second));
+            let (caller, ask, nonce) = self.ask(Some(second), false);
             under_way.spawn(caller.call(ask, nonce));
         }
         let came = under_way.join_all().await;
@@ -250,18 +271,28 @@ impl Drive<'_> {
         (sent, u32::try_from(admitted.count()).unwrap_or(sent))
     }
 
+    /// The same while as many requests of the first client are under way as are let in. Nothing if one of them ended
+    /// meanwhile: there may have been room.
+    async fn ask_second_beside(&mut self, second: &Token) -> Option<(u32, u32)> {
+        let came = self.ask_second(second, 1).await;
+        while let Some(ended) = self.under_way.try_join_next() {
+            self.take(ended.ok());
+        }
+        self.estimator.is_full().then_some(came)
+    }
+
     /// How many requests one connection lets in, if it refuses one of so many and another connection does not.
     async fn over_one_connection(&mut self, most: u32) -> Option<u32> {
         let mut line = Line::open(&self.caller.way).await.ok()?;
         for count in 0..most {
             let scene = self.scene;
-            let (caller, ask, _) = self.ask(scene.token.as_ref());
+            let (caller, ask, _) = self.ask(scene.token.as_ref(), false);
             self.progress.step();
             // A gateway that closes its connections does not count by them.
             let answer = line.send(&ask, &caller.way).await.ok()?;
             if is_refusal(&answer) {
                 self.survey.refused.get_or_insert(answer);
-                let (caller, ask, nonce) = self.ask(scene.token.as_ref());
+                let (caller, ask, nonce) = self.ask(scene.token.as_ref(), false);
                 let other = caller.call(ask, nonce).await.answer;
                 return other.is_ok_and(|other| other.status == 200).then_some(count);
             }
@@ -273,7 +304,8 @@ impl Drive<'_> {
         self.under_way.shutdown().await;
         self.progress.finish();
         self.survey.estimate = self.estimator.estimate();
-        self.survey.log = self.estimator.log().to_vec();
+        self.survey.log = self.estimator.log();
+        self.survey.at_once = self.estimator.at_once_limit();
         self.survey.took = self.began.elapsed();
         if let (true, Some(nonce)) = (self.scene.is_proven(), &self.refused_nonce) {
             let arrived = self.scene.arrived(nonce, Duration::ZERO).await;

@@ -6,12 +6,19 @@
 //! lets in as much as before, and a third such moment tells its length. Otherwise requests are let in one by one, and
 //! so many of them in so much time are the rate. Calls that are refused may cost as much as others, so the moments are
 //! looked for in steps that grow with the time that has passed, and by what the refusal itself says of its end.
+//!
+//! Two kinds would be taken for others: a limit of requests at once ([`crowd`]), and one that counts what it refuses
+//! ([`quiet`]).
 
 use std::time::Duration;
 
 use bucket::Ticks;
+use crowd::Crowd;
+use quiet::Quiet;
 
 mod bucket;
+mod crowd;
+mod quiet;
 mod rate;
 #[cfg(test)]
 mod tests;
@@ -24,10 +31,16 @@ pub(crate) struct Terms {
     pub(crate) most_calls: u32,
     /// Calls after which a gateway that has refused none is taken for one without a limit.
     pub(crate) most_unlimited: u32,
+    /// The same, where a limit of requests at once is found and these are few.
+    pub(crate) most_alone: u32,
     /// Calls at once.
     pub(crate) most_at_once: u32,
     /// How long a gateway may refuse everything.
     pub(crate) longest_wait: Duration,
+    /// How long all may take from the first refusal on.
+    pub(crate) longest: Duration,
+    /// How long a request takes that should take its time, at least.
+    pub(crate) hold: Duration,
 }
 
 /// One call that was answered. Instants count from the start of the estimate.
@@ -81,6 +94,17 @@ pub(crate) enum Gap {
     Calls,
     /// Nothing was let in for the longest wait.
     Shut,
+    /// It took longer than it may.
+    Time,
+    /// Refused requests count, so that what is looked for is put off by each look.
+    CountsRefused {
+        /// For how long nothing was let in while it was asked.
+        asked: Duration,
+        /// After how long without a request something was.
+        quiet: Duration,
+        /// How many requests that was.
+        admitted: u32,
+    },
     /// What was let in fits no limit that is known here.
     Strange,
 }
@@ -98,6 +122,8 @@ pub(crate) struct Limit {
     pub(crate) burst: u32,
     /// The window, where there is one.
     pub(crate) window: Option<Duration>,
+    /// Whether requests count that are refused.
+    pub(crate) counts_refused: bool,
 }
 
 /// How a limit counts.
@@ -126,12 +152,20 @@ pub(crate) struct Estimator {
     log: Vec<Call>,
     calls: u32,
     at_once: u32,
+    /// The most that were under way in a first burst.
+    most_under_way: u32,
     stage: Stage,
+    /// By when it must end.
+    deadline: Option<Duration>,
     bursts: Vec<Burst>,
     resumes: Vec<Resume>,
     /// Whether a second request was let in right behind the one that ended the second wait.
     second_follows: Option<bool>,
     ticks: Ticks,
+    crowd: Crowd,
+    /// How many are let in at once, where that is what is limited.
+    at_once_limit: Option<u32>,
+    quiet: Option<Quiet>,
     found: Option<Estimate>,
 }
 
@@ -145,6 +179,12 @@ enum Stage {
     /// Leaving a pause within a burst: between the first and the second request of a window, by which a sliding one
     /// shows, and between the tries to fill one that opens little by little.
     Pause { until: Duration },
+    /// Sending one after the other, as something was let in as soon as nothing was under way.
+    Alone,
+    /// Sending too many at once.
+    Crowd,
+    /// Leaving it alone for a time, and sending as much as possible again.
+    Quiet,
     /// Sending one more request behind the first of the third window.
     Follow,
     /// Waiting for each tick of a bucket.
@@ -184,17 +224,25 @@ impl Estimator {
             log: Vec::new(),
             calls: 0,
             at_once: 0,
+            most_under_way: 0,
             stage: Stage::Burst,
+            deadline: None,
             bursts: Vec::new(),
             resumes: Vec::new(),
             second_follows: None,
             ticks: Ticks::default(),
+            crowd: Crowd::default(),
+            at_once_limit: None,
+            quiet: None,
             found: None,
         }
     }
 
     /// What to do at this instant.
     pub(crate) fn next(&mut self, now: Duration) -> Step {
+        if self.deadline.is_some_and(|deadline| now > deadline) && self.stage != Stage::Done {
+            self.out_of_time();
+        }
         // Each turn of the loop goes to another stage, and the stages end.
         loop {
             if let Some(step) = self.turn(now) {
@@ -205,6 +253,9 @@ impl Estimator {
                     }
                     self.calls += 1;
                     self.at_once += 1;
+                    if self.stage == Stage::Burst && self.resumes.is_empty() {
+                        self.most_under_way = self.most_under_way.max(self.at_once);
+                    }
                 }
                 return step;
             }
@@ -218,6 +269,9 @@ impl Estimator {
         match self.stage {
             Stage::Burst => self.burst_answered(call),
             Stage::Search => self.search_answered(call),
+            Stage::Alone => self.alone_answered(call),
+            Stage::Crowd => self.crowd_answered(call),
+            Stage::Quiet => self.quiet_answered(call),
             Stage::Follow => self.second_follows = Some(call.is_admitted),
             Stage::Tick | Stage::Saturate { .. } => self.tick_answered(call),
             Stage::Pause { .. } | Stage::Done => {}
@@ -234,15 +288,24 @@ impl Estimator {
         self.found.unwrap_or(Estimate::Unfinished(Gap::Stopped))
     }
 
-    /// All that was answered, in the order of the answers.
-    pub(crate) fn log(&self) -> &[Call] {
-        &self.log
+    /// All that was answered, in the order of the answers, from where on refusals tell how honest they are.
+    pub(crate) fn log(&self) -> Vec<Call> {
+        let since = self.quiet_since().unwrap_or_default();
+        self.log.iter().filter(|call| call.sent_at >= since).copied().collect()
+    }
+
+    /// For how long nothing was let in, while that is waited for.
+    pub(crate) fn waited(&self, now: Duration) -> Option<Duration> {
+        let is_waiting = matches!(self.stage, Stage::Search | Stage::Quiet | Stage::Tick);
+        let last = self.log.iter().filter(|call| call.is_admitted).map(|call| call.sent_at).max();
+        is_waiting.then(|| now.saturating_sub(last.unwrap_or_default()))
     }
 
     /// What the first burst came to, once it was refused and no answer is missing.
     pub(crate) fn is_shut(&self) -> Option<u32> {
         let first = self.bursts.first().filter(|burst| burst.first_refused.is_some())?;
-        (self.at_once == 0).then_some(first.admitted)
+        let is_told = self.at_once == 0 && !matches!(self.stage, Stage::Alone | Stage::Crowd);
+        is_told.then_some(first.admitted)
     }
 
     /// The step at this stage; none if it has just gone to another.
@@ -252,6 +315,9 @@ impl Estimator {
             Stage::Search => self.search(now),
             Stage::Pause { until } if now < until => Some(Step::Wait(until)),
             Stage::Pause { .. } => self.go(Stage::Burst),
+            Stage::Alone => self.alone(now),
+            Stage::Crowd => self.crowd(now),
+            Stage::Quiet => self.quiet(now),
             Stage::Follow if self.at_once > 0 => Some(Step::Listen),
             Stage::Follow if self.second_follows.is_none() => Some(Step::Send),
             Stage::Follow => {
@@ -278,6 +344,19 @@ impl Estimator {
     fn end_early(&mut self, gap: Gap) -> Option<Step> {
         let found = if self.has_ticks() { self.bucket() } else { Estimate::Unfinished(gap) };
         self.end(found)
+    }
+
+    /// A rate behind a limit of requests at once may not have been met.
+    fn out_of_time(&mut self) {
+        match self.bursts[..] {
+            [Burst { first_refused: None, admitted, began, last_admitted, .. }] => {
+                let took = last_admitted.saturating_sub(began);
+                self.end(Estimate::NoLimit { calls: admitted, took });
+            }
+            _ => {
+                self.end_early(Gap::Time);
+            }
+        }
     }
 
     fn burst(&mut self, now: Duration) -> Option<Step> {
@@ -341,6 +420,9 @@ impl Estimator {
                 (burst.first_refused, burst.ramp_from) = (None, burst.admitted);
             }
             return self.go(Stage::Pause { until: again });
+        }
+        if self.may_count_refused(first, second) {
+            return self.doubt(now);
         }
         let share = if first.admitted < 8 { SAME_BURST.1 } else { SAME_BURST.0 };
         if f64::from(second.admitted) >= f64::from(first.admitted) * share {

@@ -59,7 +59,11 @@ fn figure(survey: &Survey, plan: &Plan, ground: Ground) -> Finding {
         Estimate::NoLimit { calls, took } => unlimited(survey, plan, calls, took),
         Estimate::Unfinished(gap) => Finding::unknown(&FIGURE, unfinished(survey, gap)),
     };
-    finding.with("sent", asked)
+    let mut finding = finding.with("sent", asked);
+    if let Some(at_once) = survey.at_once {
+        finding.says = format!("{at_once} requests at once, whatever their rate; {}", finding.says);
+    }
+    finding
 }
 
 /// A limit was found: whether it is the one that was spoken of.
@@ -105,11 +109,17 @@ fn describe(limit: &Limit, plan: &Plan) -> String {
         Kind::SlidingCounter => "a sliding window of two counters",
         Kind::Bucket => "a bucket",
     };
-    format!("{} in {:.1} s ({kind})", amount(f64::from(burst)), window.as_secs_f64())
+    let refused = if limit.counts_refused { ", in which refused requests count" } else { "" };
+    format!("{} in {:.1} s ({kind}{refused})", amount(f64::from(burst)), window.as_secs_f64())
 }
 
 fn unlimited(survey: &Survey, plan: &Plan, calls: u32, took: Duration) -> Finding {
-    let none = format!("no limit found up to {calls} requests in {:.1} s", took.as_secs_f64());
+    let mut none = format!("no limit found up to {calls} requests in {:.1} s", took.as_secs_f64());
+    match survey.at_once {
+        None => {}
+        Some(..4) => none.push_str(", one after the other"),
+        Some(at_once) => none.push_str(&format!(", {} at once", at_once / 2)),
+    }
     if let Some(count) = survey.one_connection {
         let says = format!("each connection is counted by itself: {none}, and one connection has {count}");
         return Finding::fail(&FIGURE, Ground::Inferred, says)
@@ -122,6 +132,7 @@ fn unlimited(survey: &Survey, plan: &Plan, calls: u32, took: Duration) -> Findin
             Finding::fail(&FIGURE, Ground::Inferred, none)
                 .cure("switch the limit on, for every credential and every path of the Messages API")
         }
+        None if survey.at_once.is_some() => Finding::pass(&FIGURE, Ground::Inferred, none),
         _ => Finding::unknown(&FIGURE, none),
     }
 }
@@ -132,6 +143,15 @@ fn unfinished(survey: &Survey, gap: Gap) -> String {
         Gap::Stopped => "it was stopped",
         Gap::Calls => "no more requests may be sent (--max-requests)",
         Gap::Shut => "the gateway refuses everything for too long (--max-wait)",
+        Gap::Time => "it takes longer than four times --max-wait",
+        Gap::CountsRefused { asked, quiet, admitted } => {
+            return format!(
+                "refused requests count: nothing was let in for {:.0} s while it was asked again, and {admitted} \
+                 requests after {:.0} s without one; so the figure can not be told",
+                asked.as_secs_f64(),
+                quiet.as_secs_f64()
+            );
+        }
         Gap::Strange => "what was let in fits no kind of limit that is known",
     };
     let refused = survey.log.len() - admitted;
@@ -171,6 +191,10 @@ fn source(survey: &Survey, refused: &Answer) -> Finding {
 
 fn isolation(survey: &Survey) -> Finding {
     match survey.second {
+        None if survey.at_once.is_some() => Finding::unknown(
+            &ISOLATION,
+            "it takes a second credential (--second-token-env), and requests that are under way for a while",
+        ),
         None => Finding::unknown(&ISOLATION, "it takes a second credential (--second-token-env)"),
         Some((sent, admitted)) if admitted == sent => {
             let says = "while one credential is refused, another is let in";
@@ -222,6 +246,10 @@ fn retry_after(survey: &Survey, refused: &Answer) -> Finding {
     let Some(value) = refused.header("retry-after") else {
         return Finding::unknown(&RETRY_AFTER, "there is no retry-after");
     };
+    if survey.at_once.is_some() && matches!(survey.estimate, Estimate::NoLimit { .. }) {
+        let says = "there is room as soon as a request ends, which no refusal can know";
+        return Finding::unknown(&RETRY_AFTER, says).with("retry-after", value);
+    }
     let finding = match promise(&survey.log) {
         Promise::Broken { said, waited } => Finding::fail(
             &RETRY_AFTER,

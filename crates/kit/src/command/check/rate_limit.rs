@@ -24,7 +24,7 @@ use crate::{
 ///
 /// Requests are sent until one is refused, then one by one until there is room again; so it takes little more than two
 /// times the requests of the limit, and as long as two of its windows. A fixed or sliding window, a window by the clock,
-/// a token bucket and GCRA are told apart.
+/// a token bucket and GCRA are told apart, and so are a limit of requests at once and one that counts what it refuses.
 ///
 /// With --probe-listen the gateway's upstream is this machine, and nothing is paid. Without it, each request asks the
 /// provider for one token of output, and the most that this may cost is printed before the first is sent. Other
@@ -58,7 +58,8 @@ pub(super) struct RateLimit {
     /// The most requests to send. Without it, five times the limit and 400, or 2,000.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_requests: Option<u32>,
-    /// How long to wait while everything is refused. Without it, twice the window and 10 s.
+    /// How long to wait while everything is refused, and a quarter of how long all may take from the first refusal on.
+    /// Without it, twice the window and 10 s.
     #[arg(long, value_name = "TIME")]
     max_wait: Option<Span>,
     /// The most that it may cost before a live provider, in US dollars; it is not begun if its bound is higher.
@@ -89,6 +90,11 @@ impl RateLimit {
                 let bound = Bound { requests, cost: cost(&scene.model, requests, began_at) };
                 bound_is_borne(bound, self.max_cost.0, &scene.model, printer)?;
             }
+            printer.say(&format!(
+                "at most {} requests, and from the first refusal on at most {}",
+                plan.most_calls,
+                minutes(plan.longest())
+            ));
             let survey = survey(&scene, second.as_ref(), &plan, &mut stop, printer).await;
             if survey.is_stopped {
                 printer
@@ -131,5 +137,13 @@ impl RateLimit {
             most_calls: self.max_requests.unwrap_or(Plan::calls_for(claim)),
             longest_wait: max_wait.unwrap_or(window * 2 + Duration::from_secs(10)),
         }
+    }
+}
+
+/// A span for people: whole minutes, rounded up, from two on.
+fn minutes(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
     }
 }

@@ -7,6 +7,10 @@ use super::{Burst, Call, Estimate, Estimator, Gap, Kind, Limit, Stage, Step, rat
 /// So many ticks are enough for a rate where each is waited for, and where they come too fast for that.
 const TICKS: (usize, usize) = (40, 60);
 
+/// The fewest ticks that tell a rate: where they are so far apart, and otherwise.
+const FEW: (usize, usize) = (3, 5);
+const LONG: Duration = Duration::from_secs(5);
+
 /// A rate that is known so well needs no more ticks: the width of its range as a part of it.
 const EXACT: f64 = 0.03;
 
@@ -89,7 +93,9 @@ impl Estimator {
         if silent > step * 8 && silent > self.round_trip() * 32 {
             return self.take_for_window(last);
         }
-        if count >= TICKS.0 || (count >= 5 && self.calls_tell_the_rate()) {
+        // Where each takes long, no more of them are waited for than it takes.
+        let few = if step >= LONG { FEW.0 } else { FEW.1 };
+        if count >= TICKS.0 || (count >= few && self.calls_tell_the_rate()) {
             let found = self.bucket();
             return self.end(found);
         }
@@ -210,7 +216,7 @@ impl Estimator {
 
     /// Whether there are ticks enough to say something.
     pub(super) fn has_ticks(&self) -> bool {
-        self.ticks.at.len() >= 8
+        self.ticks.at.len() >= 8 || (self.stage == Stage::Tick && self.ticks.at.len() > 2)
     }
 
     fn calls_tell_the_rate(&self) -> bool {
@@ -261,6 +267,7 @@ impl Estimator {
             range: (60.0 / most, 60.0 / least),
             burst,
             window: is_counter.then(|| Duration::from_secs_f64(step * f64::from(admitted))),
+            counts_refused: false,
         })
     }
 }

@@ -9,11 +9,61 @@ use super::*;
 /// A limiter, told at what second a request comes.
 #[derive(Debug, Clone)]
 enum Limiter {
-    Fixed { most: u32, window: f64, since: f64, used: u32 },
-    Clock { most: u32, window: f64, phase: f64, number: i64, used: u32 },
-    Log { most: u32, window: f64, log: VecDeque<f64> },
-    Counter { most: u32, window: f64, phase: f64, number: i64, used: u32, before: u32 },
-    Bucket { step: f64, depth: f64, due: f64 },
+    Fixed {
+        most: u32,
+        window: f64,
+        since: f64,
+        used: u32,
+    },
+    Clock {
+        most: u32,
+        window: f64,
+        phase: f64,
+        number: i64,
+        used: u32,
+    },
+    Log {
+        most: u32,
+        window: f64,
+        log: VecDeque<f64>,
+    },
+    Counter {
+        most: u32,
+        window: f64,
+        phase: f64,
+        number: i64,
+        used: u32,
+        before: u32,
+    },
+    Bucket {
+        step: f64,
+        depth: f64,
+        due: f64,
+    },
+    /// So many at once, each of which takes so many seconds.
+    Crowd {
+        most: usize,
+        takes: f64,
+        ends: Vec<f64>,
+    },
+    /// The same, and a rate of one's own behind it.
+    Both {
+        crowd: Box<Limiter>,
+        rate: Box<Limiter>,
+    },
+    /// A log in which refused requests stand, too.
+    CountedLog {
+        most: usize,
+        window: f64,
+        log: VecDeque<f64>,
+    },
+    /// A fixed window that begins anew with each refused request.
+    Prolonged {
+        most: u32,
+        window: f64,
+        since: f64,
+        used: u32,
+    },
     Open,
 }
 
@@ -91,8 +141,63 @@ impl Limiter {
                 *due = next;
                 Ok(())
             }
-            Self::Open => Ok(()),
+            _ => self.take_otherwise(now),
         }
+    }
+
+    /// The same for those that do not count what was let in within some time.
+    fn take_otherwise(&mut self, now: f64) -> Result<(), f64> {
+        match self {
+            Self::Crowd { most, takes, ends } => {
+                ends.retain(|end| *end > now);
+                if ends.len() >= *most {
+                    return Err(1.0);
+                }
+                ends.push(now + *takes);
+                Ok(())
+            }
+            Self::Both { crowd, rate } => {
+                let before = (**crowd).clone();
+                crowd.take(now)?;
+                rate.take(now).inspect_err(|_| **crowd = before)
+            }
+            Self::CountedLog { most, window, log } => {
+                while log.front().is_some_and(|at| now >= at + *window) {
+                    log.pop_front();
+                }
+                log.push_back(now);
+                if log.len() <= *most { Ok(()) } else { Err(log[log.len() - *most] + *window - now) }
+            }
+            Self::Prolonged { most, window, since, used } => {
+                if now >= *since + *window {
+                    (*since, *used) = (now, 0);
+                }
+                *used += 1;
+                if *used > *most {
+                    *since = now;
+                    return Err(*window);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn crowd(most: usize) -> Self {
+        Self::Crowd { most, takes: 0.0, ends: Vec::new() }
+    }
+
+    /// How long a request takes that is let in. One that should take its time takes half a second.
+    fn takes(&mut self, is_held: bool, least: f64) -> f64 {
+        let time = if is_held { 0.5 } else { least };
+        match self {
+            Self::Crowd { takes, .. } => *takes = time,
+            Self::Both { crowd, .. } => {
+                crowd.takes(is_held, least);
+            }
+            _ => {}
+        }
+        time
     }
 }
 
@@ -104,12 +209,14 @@ struct Net {
     /// And so much more at most.
     jitter: f64,
     tells: bool,
+    /// Seconds that a request takes at the upstream.
+    takes: f64,
     seed: u64,
 }
 
 impl Net {
     fn new(round_trip: f64, jitter: f64) -> Self {
-        Self { round_trip, jitter, tells: true, seed: 1 }
+        Self { round_trip, jitter, tells: true, takes: 0.0, seed: 1 }
     }
 
     /// From 0 to 1 (xorshift).
@@ -124,8 +231,11 @@ impl Net {
 const TERMS: Terms = Terms {
     most_calls: 30_000,
     most_unlimited: 21_000,
+    most_alone: 400,
     most_at_once: 64,
     longest_wait: Duration::from_secs(600),
+    longest: Duration::from_secs(36_000),
+    hold: Duration::from_millis(500),
 };
 
 /// Sending a call takes the client so many seconds.
@@ -138,14 +248,14 @@ fn estimate(mut limiter: Limiter, mut net: Net, terms: Terms) -> Estimator {
     let start = now;
     let nanos = |seconds: f64| (seconds * 1e9) as u64;
     // By the nanosecond: a call that arrives at the limiter, and an answer that arrives at the client.
-    let mut arrivals: BTreeMap<(u64, u32), f64> = BTreeMap::new();
+    let mut arrivals: BTreeMap<(u64, u32), (f64, bool)> = BTreeMap::new();
     let mut answers: BTreeMap<(u64, u32), (f64, Result<(), f64>)> = BTreeMap::new();
     for number in 0..1_000_000_u32 {
         let at = |seconds: f64| Duration::from_secs_f64(seconds - start);
         let until = match estimator.next(at(now)) {
             Step::Send => {
                 let arrives = now + net.round_trip / 2.0 + net.jitter * net.chance();
-                arrivals.insert((nanos(arrives), number), now);
+                arrivals.insert((nanos(arrives), number), (now, estimator.is_crowding()));
                 now += SENDING;
                 now
             }
@@ -163,9 +273,13 @@ fn estimate(mut limiter: Limiter, mut net: Net, terms: Terms) -> Estimator {
             }
             assert!(arrival.is_finite() || answer.is_finite(), "it listens, and nothing is under way");
             if arrival <= answer {
-                let ((_, number), sent) = arrivals.pop_first().unwrap();
+                let ((_, number), (sent, is_held)) = arrivals.pop_first().unwrap();
+                let takes = limiter.takes(is_held, net.takes);
                 let came = limiter.take(arrival);
-                let back = arrival + net.round_trip / 2.0 + net.jitter * net.chance();
+                let back = arrival
+                    + if came.is_ok() { takes } else { 0.0 }
+                    + net.round_trip / 2.0
+                    + net.jitter * net.chance();
                 answers.insert((nanos(back), number), (sent, came));
                 continue;
             }
@@ -222,6 +336,65 @@ fn every_kind_of_limit_is_told_from_the_others() {
 }
 
 #[test]
+fn so_many_at_once_are_told_from_so_many_in_some_time() {
+    for most in [1, 2, 4, 10, 40] {
+        // Where requests take no time, 64 under way of us are not 40 at the gateway.
+        for takes in [if most == 40 { 0.1 } else { 0.003 }, 1.0] {
+            let net = Net { takes, ..Net::new(0.01, 0.004) };
+            let estimator = estimate(Limiter::crowd(most), net, TERMS);
+            let at_once = estimator.at_once_limit().map(|found| found as usize);
+            assert_eq!(at_once, Some(most), "{takes}: {:?}", estimator.estimate());
+            assert!(
+                matches!(estimator.estimate(), Estimate::NoLimit { calls: 400, .. }),
+                "{most}, {takes}: {:?}",
+                estimator.estimate()
+            );
+        }
+    }
+    // Others let in one after the other, too, and are none.
+    for limiter in [Limiter::bucket(30_000.0, 10), Limiter::bucket(6_000.0, 4), Limiter::fixed(4, 0.02)] {
+        for takes in [0.003, 0.1] {
+            let net = Net { takes, ..Net::new(0.01, 0.004) };
+            let estimator = estimate(limiter.clone(), net, TERMS);
+            assert_eq!(estimator.at_once_limit(), None, "{limiter:?}, {takes}: {:?}", estimator.estimate());
+        }
+    }
+}
+
+#[test]
+fn a_rate_behind_so_many_at_once_is_found() {
+    let rate = Limiter::fixed(200, 60.0);
+    let both = Limiter::Both { crowd: Box::new(Limiter::crowd(4)), rate: Box::new(rate) };
+    let estimator = estimate(both, Net { takes: 0.05, ..Net::new(0.01, 0.004) }, TERMS);
+    assert_eq!(estimator.at_once_limit(), Some(4), "{:?}", estimator.estimate());
+    let found = limit(&estimator);
+    assert!((found.per_minute / 200.0 - 1.0).abs() <= 0.05, "{found:?}");
+}
+
+#[test]
+fn a_limit_that_counts_refused_requests_is_measured_or_left_open() {
+    for tells in [true, false] {
+        let net = Net { tells, ..Net::new(0.02, 0.01) };
+        for most in [60, 100, 1000] {
+            let log = Limiter::CountedLog { most, window: 60.0, log: VecDeque::new() };
+            let found = limit(&estimate(log, net, TERMS));
+            let off = found.per_minute / most as f64 - 1.0;
+            assert!(off.abs() <= 0.05 && found.counts_refused, "{most}: {found:?}, {net:?}");
+        }
+        let terms = Terms { longest_wait: Duration::from_secs(130), ..TERMS };
+        for most in [1, 5, 100] {
+            let prolonged = Limiter::Prolonged { most, window: 60.0, since: f64::NEG_INFINITY, used: 0 };
+            let estimator = estimate(prolonged, net, terms);
+            let found = estimator.estimate();
+            assert!(
+                matches!(found, Estimate::Unfinished(Gap::CountsRefused { admitted, .. }) if admitted == most),
+                "{most}: {found:?}, {net:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_gateway_without_a_limit_is_asked_no_more_than_was_allowed() {
     let terms = Terms { most_unlimited: 220, ..TERMS };
     let estimator = estimate(Limiter::Open, Net::new(0.05, 0.02), terms);
@@ -252,7 +425,7 @@ fn who_refuses_everything_for_too_long_is_left_alone() {
 
 prop_compose! {
     fn nets()(round_trip in 0.001..0.1_f64, jitter in 0.0..0.3_f64, tells: bool, seed in 1..u64::MAX) -> Net {
-        Net { round_trip, jitter: jitter * round_trip, tells, seed }
+        Net { round_trip, jitter: jitter * round_trip, tells, takes: 0.0, seed }
     }
 }
 

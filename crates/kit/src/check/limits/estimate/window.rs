@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Burst, Call, Estimate, Estimator, Gap, Kind, Limit, Resume, Stage, Step};
+use super::{Burst, Call, Crowd, Estimate, Estimator, Gap, Kind, Limit, Resume, Stage, Step};
 
 /// How exactly a moment is looked for: a part of the time that has passed.
 const FINE: f64 = 0.02;
@@ -13,6 +13,7 @@ const ROUND: [u64; 17] = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200,
 impl Estimator {
     pub(super) fn look_from(&mut self, since: Duration) -> Option<Step> {
         let last_refused = self.last_refused().unwrap_or(since);
+        self.deadline.get_or_insert(since + self.terms.longest);
         self.resumes.push(Resume { since, last_refused, at: None, polls: 0 });
         self.go(Stage::Search)
     }
@@ -26,7 +27,7 @@ impl Estimator {
             return self.search_ended(resume, at);
         }
         if now.saturating_sub(resume.since) > self.terms.longest_wait {
-            return self.end_early(Gap::Shut);
+            return if self.resumes.len() == 1 { self.leave_alone(now) } else { self.end_early(Gap::Shut) };
         }
         let poll = self.poll(resume);
         Some(if now < poll { Step::Wait(poll) } else { Step::Send })
@@ -77,6 +78,9 @@ impl Estimator {
             Some(open)
         } else if resume.last_refused < said {
             Some((resume.last_refused + step).min(said + self.least_step()))
+        } else if resume.last_refused < said + step * 2 {
+            // A little late is nearly right.
+            Some(resume.last_refused + step)
         } else {
             None
         }
@@ -95,6 +99,10 @@ impl Estimator {
     fn search_ended(&mut self, resume: Resume, at: Duration) -> Option<Step> {
         if self.resumes.len() > 1 {
             return self.go(Stage::Follow);
+        }
+        if resume.polls == 0 && self.at_once_limit.is_none() && self.terms.most_at_once > 1 {
+            self.crowd = Crowd::default();
+            return self.go(Stage::Alone);
         }
         let gap = at.saturating_sub(resume.since);
         self.go(Stage::Pause { until: at + gap.mul_f64(3.0 * FINE) })
@@ -131,12 +139,13 @@ impl Estimator {
             range: (per_minute(most), per_minute(least.max(Duration::from_millis(1)))),
             burst: second.admitted,
             window: Some(window),
+            counts_refused: false,
         })
     }
 }
 
 /// The round window between these two, if they are close.
-fn round((least, most): (Duration, Duration)) -> Option<Duration> {
+pub(super) fn round((least, most): (Duration, Duration)) -> Option<Duration> {
     let is_close = most < least.mul_f64(1.15);
     ROUND
         .iter()
