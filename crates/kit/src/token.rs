@@ -70,7 +70,6 @@ impl TokenArgs {
     ///
     /// [`Fault::Unset`], [`Fault::Unreadable`], [`Fault::Unfit`].
     pub(crate) fn take(&self, printer: &Printer) -> Result<Option<Token>, Fault> {
-        let unreadable = |path: &str, cause| Fault::Unreadable { path: path.into(), cause };
         let text = if let Some(name) = &self.token_env {
             variable("--token-env", name)?
         } else if let Some(path) = &self.token_file {
@@ -84,7 +83,7 @@ impl TokenArgs {
                 );
                 return Ok(Some(token));
             }
-            read(io::stdin()).map_err(|cause| unreadable("stdin", cause))?
+            read(io::stdin()).map_err(|cause| Fault::Unreadable { path: "stdin".into(), cause })?
         } else {
             return Ok(None);
         };

@@ -1,6 +1,10 @@
 //! `tollgate shadow`: lay two gateways side by side before a team moves from one to the other.
 
-use std::{fmt::Write, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use tollgate_config::Url;
@@ -94,7 +98,7 @@ impl Shadow {
 
     fn compare(self, printer: &Printer) -> Result<CheckStatus, Fault> {
         self.printed.ready()?;
-        let recorded = self.requests.as_ref().map(recorded).transpose()?;
+        let recorded = self.requests.as_deref().map(recorded).transpose()?;
         let new = Side { way: self.way(&self.url)?, token: self.token.take(printer)? };
         let old = Side { way: self.way(&self.against)?, token: self.against_token.take()? };
         for (side, options) in [(&new, "--token-env, --token-file"), (&old, "--against-token-env")] {
@@ -164,7 +168,7 @@ impl Shadow {
     }
 }
 
-fn recorded(path: &PathBuf) -> Result<Vec<Asked>, Fault> {
+fn recorded(path: &Path) -> Result<Vec<Asked>, Fault> {
     let source = Source::read_at_most(path, shadow::FILE_BYTES_MAX)?;
     shadow::read(&source.text).map_err(|bad| Fault::Unfit {
         what: "--requests",

@@ -12,7 +12,7 @@ use super::{
         ANSWER, ARRIVAL, END, ERROR, EVENTS, HEADERS, MESSAGE, MODELS, OTHERS, STATUS, STOP, TABLE, TIME,
         TOKENS, TYPE,
     },
-    traits::{Form, HELD, IN_TIME, Traits},
+    traits::{Form, Traits},
 };
 use crate::finding::{Finding, Ground::Inferred, Rule};
 
@@ -26,6 +26,10 @@ pub(super) struct Pair {
 
 /// A limit refused the request: that says nothing about it.
 const LIMITED: u16 = 429;
+/// A stream that comes within less shows nothing of how it is relayed; it is held back if it comes within so small a
+/// part of the time that it takes on the other side.
+const SPREAD_MIN: Duration = Duration::from_millis(300);
+const HELD_PARTS: u32 = 10;
 /// Headers that clients obey or quote; those of a family begin so.
 const OBEYED: [&str; 4] = ["request-id", "retry-after", "retry-after-ms", "x-should-retry"];
 const OBEYED_FAMILY: &str = "anthropic-ratelimit-";
@@ -231,19 +235,24 @@ impl Book {
         }
     }
 
+    /// How long the model takes differs each time, but not by that much.
     fn arrival(&mut self, name: &str, old: &[&Traits], new: &[&Traits]) {
-        if old.iter().chain(new).all(|one| one.events.is_none()) {
+        let spreads = |side: &[&Traits]| set(side, |one| one.spread);
+        let (Some(old), Some(new)) = (spreads(old).first().copied(), spreads(new).last().copied()) else {
             return;
-        }
-        let (old, new) = (set(old, |one| one.arrival), set(new, |one| one.arrival));
-        if old.is_empty() || new.is_empty() {
-            self.say(&ARRIVAL, name, Said::Untold("the stream is too short to tell".to_owned()));
-        } else if old.contains(HELD) && new.contains(IN_TIME) {
-            // Nobody misses that it was held back.
-            self.say(&ARRIVAL, name, Said::Alike);
+        };
+        let said = if old < SPREAD_MIN {
+            Said::Untold(format!("the stream of the old comes within {} ms", old.as_millis()))
+        } else if new * HELD_PARTS < old {
+            Said::Differs(format!(
+                "over {} ms of the old, within {} ms of the new",
+                old.as_millis(),
+                new.as_millis()
+            ))
         } else {
-            self.same(&ARRIVAL, name, old, new);
-        }
+            Said::Alike
+        };
+        self.say(&ARRIVAL, name, said);
     }
 
     fn finding(&mut self, rule: &'static Rule) -> Option<Finding> {

@@ -10,11 +10,6 @@ use tollgate_wire::sse::Decoder;
 
 use crate::exchange::{Answer, End};
 
-/// A stream that comes within so little time shows nothing of how it is relayed.
-const SPREAD_MIN: Duration = Duration::from_millis(100);
-/// A stream is held back if all of it comes within the last of so many parts of the time until its end.
-const HELD_PARTS: u32 = 20;
-
 /// What is compared of an answer. It keeps no body.
 #[derive(Debug)]
 pub(super) struct Traits {
@@ -33,8 +28,8 @@ pub(super) struct Traits {
     /// With those that were read from or written to a cache.
     pub(super) input_tokens: Option<u64>,
     pub(super) models: Option<BTreeSet<String>>,
-    /// How a stream came, where that can be told.
-    pub(super) arrival: Option<&'static str>,
+    /// How long a stream took from its first piece to its last.
+    pub(super) spread: Option<Duration>,
     pub(super) first_byte: Duration,
 }
 
@@ -46,10 +41,6 @@ pub(super) struct ErrorTraits {
     /// `error.message`, if the provider's id of the request stands beside it and in the head.
     pub(super) message: Option<String>,
 }
-
-/// How a stream comes that is relayed as it is sent, and one that is not.
-pub(super) const IN_TIME: &str = "piece by piece";
-pub(super) const HELD: &str = "all at its end";
 
 impl Traits {
     pub(super) fn of(answer: &Answer) -> Self {
@@ -79,7 +70,7 @@ impl Traits {
             input_tokens: json.as_ref().and_then(input_tokens),
             models: json.as_ref().and_then(models),
             form: json.as_ref().map(Form::of),
-            arrival: is_stream.then(|| arrival(answer)).flatten(),
+            spread: is_stream.then(|| spread(answer)).flatten(),
             first_byte: answer.pieces.first().map_or(answer.head_at, |piece| piece.at),
             media_type,
         }
@@ -137,19 +128,10 @@ fn models(json: &Value) -> Option<BTreeSet<String>> {
     rows.iter().map(id).collect()
 }
 
-/// Whether a stream came in time. A short one does not tell.
-fn arrival(answer: &Answer) -> Option<&'static str> {
+/// How long a stream took from its first piece to its last.
+fn spread(answer: &Answer) -> Option<Duration> {
     let (first, last) = (answer.pieces.first()?.at, answer.pieces.last()?.at);
-    let spread = last.saturating_sub(first);
-    if answer.end != End::Whole {
-        None
-    } else if spread >= SPREAD_MIN && spread * HELD_PARTS >= last {
-        Some(IN_TIME)
-    } else if last >= SPREAD_MIN * HELD_PARTS / 2 {
-        Some(HELD)
-    } else {
-        None
-    }
+    (answer.end == End::Whole).then_some(last.saturating_sub(first))
 }
 
 impl ErrorTraits {
@@ -263,8 +245,8 @@ mod tests {
     fn forms_differ_by_fields_and_never_by_values() {
         let message = json!({"type": "message", "usage": {"input_tokens": 1, "tier": null}, "content": [
             {"type": "text", "text": "a"}, {"type": "tool_use", "id": "1", "input": {"a": 1}}]});
-        let rows: [(Value, &[&str]); 7] = [
-            (message.clone(), &[]),
+        let rows = [
+            (message.clone(), &[][..]),
             (json!({"type": "message", "usage": {"input_tokens": 7, "tier": "x"}, "content": []}), &[]),
             // Another kind of block is the model's choice; blocks of which none is the same kind are not.
             (
@@ -299,16 +281,13 @@ mod tests {
         }
     }
 
-    fn answer(kind: &str, pieces: &[(u64, &str)]) -> Answer {
-        let piece = |(ms, text): &(u64, &str)| Piece {
-            at: Duration::from_millis(*ms),
-            bytes: text.as_bytes().to_vec().into(),
-        };
+    fn answer(kind: &str, body: &str) -> Answer {
+        let piece = |ms| Piece { at: Duration::from_millis(ms), bytes: body.as_bytes().to_vec().into() };
         Answer {
             status: 200,
             headers: vec![("content-type".to_owned(), kind.to_owned())],
             head_at: Duration::ZERO,
-            pieces: pieces.iter().map(piece).collect(),
+            pieces: vec![piece(5)],
             end: End::Whole,
         }
     }
@@ -321,25 +300,10 @@ mod tests {
         let tail = "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"}}\n\nevent: message_stop\ndata: {}\n\n";
         for blocks in 1..=3 {
             let text = format!("{head}{}{tail}", block.repeat(blocks));
-            let traits = Traits::of(&answer("Text/Event-Stream; charset=utf-8", &[(5, &text)]));
+            let traits = Traits::of(&answer("Text/Event-Stream; charset=utf-8", &text));
             let names = "message_start, content_block_start, content_block_delta, content_block_stop, message_delta, message_stop";
             assert_eq!(traits.events.as_deref(), Some(names));
             assert_eq!((traits.input_tokens, traits.stop_reason.as_deref()), (Some(7), Some("end_turn")));
-            assert_eq!(traits.arrival, None, "one piece at once tells nothing");
-        }
-    }
-
-    #[test]
-    fn a_stream_comes_in_time_or_is_held_back_or_is_too_short_to_tell() {
-        let rows: [(&[(u64, &str)], Option<&str>); 5] = [
-            (&[(300, "a"), (500, "b"), (900, "c")], Some(IN_TIME)),
-            (&[(2_000, "a"), (2_010, "b")], Some(HELD)),
-            (&[(2_000, "a")], Some(HELD)),
-            (&[(30, "a"), (60, "b")], None),
-            (&[], None),
-        ];
-        for (pieces, arrival) in rows {
-            assert_eq!(Traits::of(&answer("text/event-stream", pieces)).arrival, arrival, "{pieces:?}");
         }
     }
 }
