@@ -131,3 +131,20 @@ async fn what_comes_and_goes_on_one_side_can_not_be_told() {
     let (differs, untold) = run("faithful", "faithful", &asked.collect::<Vec<_>>(), script).await;
     assert!(differs.is_empty() && untold.contains("shadow.status"), "{differs:?} {untold:?}");
 }
+
+#[tokio::test]
+async fn a_key_of_the_api_goes_where_the_api_takes_it_and_any_other_credential_into_authorization() {
+    let upstream = Simulator::start(Config::default()).await.unwrap();
+    let side = |token: &str| Side {
+        way: Way::to(upstream.url().parse().unwrap()),
+        token: Some(token.parse().unwrap()),
+    };
+    let mut shadow = Shadow::new(side("sk-ant-api03-a"), side("sk-a"));
+    shadow.ask(&models(), 1).await;
+    let sent = upstream.record().requests();
+    let has = |name: &str, value: &str| sent.iter().filter(|seen| seen.header(name) == Some(value)).count();
+    assert_eq!((has("x-api-key", "sk-ant-api03-a"), has("authorization", "Bearer sk-a")), (1, 1));
+    assert!(
+        sent.iter().all(|seen| seen.header("x-api-key").is_none() || seen.header("authorization").is_none())
+    );
+}
