@@ -18,7 +18,7 @@ mod inferred;
 pub(crate) mod limits;
 mod print;
 mod product;
-mod question;
+pub(crate) mod question;
 mod reach;
 pub(crate) mod rules;
 mod scene;

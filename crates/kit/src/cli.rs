@@ -3,7 +3,7 @@
 use crate::{
     command::{
         Allowance, Audit, Check, Client, Config, Demo, Doctor, Generate, Import, Key, Lint, Operator, Price,
-        Reconcile, Serve, Session, Setup, Simulate, Statement, Usage, User,
+        Reconcile, Serve, Session, Setup, Shadow, Simulate, Statement, Usage, User,
     },
     fault::Fault,
     printer::Printer,
@@ -57,6 +57,7 @@ pub(crate) enum Command {
     Generate(Generate),
     Lint(Lint),
     Import(Import),
+    Shadow(Box<Shadow>),
     Setup(Setup),
     Operator(Operator),
     User(User),
@@ -88,6 +89,7 @@ impl Command {
             Self::Generate(command) => command.run(printer),
             Self::Lint(command) => command.run(printer),
             Self::Import(command) => command.run(printer),
+            Self::Shadow(command) => command.run(printer),
             Self::Setup(command) => command.run(printer),
             Self::Operator(command) => command.run(printer),
             Self::User(command) => command.run(printer),
@@ -170,9 +172,9 @@ fn hide(shown: &mut clap::Error) {
     }
 }
 
-/// Whether these arguments are meant for `check`.
+/// Whether these arguments are meant for `check` or `shadow`, where 2 is a verdict.
 fn is_check(mut args: impl Iterator<Item = String>) -> bool {
-    args.find(|arg| !arg.starts_with('-')).is_some_and(|command| command == "check")
+    args.find(|arg| !arg.starts_with('-')).is_some_and(|command| command == "check" || command == "shadow")
 }
 
 #[cfg(test)]

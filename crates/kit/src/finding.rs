@@ -1,4 +1,4 @@
-//! What the kit finds: what came of one rule of `check`, `doctor`, `lint` or `import`, with its evidence and its cure.
+//! What the kit finds: what came of one rule of `check`, `doctor`, `lint`, `import` or `shadow`, with its evidence and its cure.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 #[cfg(test)]
 mod reference;
 
-/// One thing that the kit looks at. `check`, `doctor`, `lint` and `import` each have a table of these, and their
+/// One thing that the kit looks at. `check`, `doctor`, `lint`, `import` and `shadow` each have a table of these, and their
 /// reference pages are printed from it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rule {

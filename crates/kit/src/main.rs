@@ -33,6 +33,7 @@ mod reconcile;
 mod report;
 mod retired;
 mod runtime;
+mod shadow;
 mod signals;
 mod source;
 mod status;

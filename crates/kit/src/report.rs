@@ -1,4 +1,4 @@
-//! A report: all that `check`, `doctor`, `lint` or `import` found, and the forms in which it is printed.
+//! A report: all that `check`, `doctor`, `lint`, `import` or `shadow` found, and the forms in which it is printed.
 
 use std::{
     io,

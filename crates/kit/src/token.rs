@@ -1,6 +1,11 @@
 //! The credential that a command presents to a gateway: from where it is taken, and that it shows nowhere.
 
-use std::{fmt, io, io::Read, path::PathBuf, str::FromStr};
+use std::{
+    fmt, io,
+    io::Read,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::Args;
 use zeroize::Zeroizing;
@@ -65,13 +70,10 @@ impl TokenArgs {
     ///
     /// [`Fault::Unset`], [`Fault::Unreadable`], [`Fault::Unfit`].
     pub(crate) fn take(&self, printer: &Printer) -> Result<Option<Token>, Fault> {
-        let unreadable = |path: &str, cause| Fault::Unreadable { path: path.into(), cause };
         let text = if let Some(name) = &self.token_env {
             variable("--token-env", name)?
         } else if let Some(path) = &self.token_file {
-            let name = path.display().to_string();
-            let file = std::fs::File::open(path).map_err(|cause| unreadable(&name, cause))?;
-            read(file).map_err(|cause| unreadable(&name, cause))?
+            from_file(path)?
         } else if let Some(given) = &self.token {
             if given.as_str() != "-" {
                 let token = given.parse().map_err(unfit)?;
@@ -81,12 +83,44 @@ impl TokenArgs {
                 );
                 return Ok(Some(token));
             }
-            read(io::stdin()).map_err(|cause| unreadable("stdin", cause))?
+            read(io::stdin()).map_err(|cause| Fault::Unreadable { path: "stdin".into(), cause })?
         } else {
             return Ok(None);
         };
         text.parse().map(Some).map_err(unfit)
     }
+}
+
+/// From where the credential for the old one of two gateways is taken.
+#[derive(Debug, Args)]
+pub(crate) struct OldTokenArgs {
+    /// The environment variable that holds the credential for the old gateway.
+    #[arg(long, value_name = "VAR", group = "old_credential")]
+    against_token_env: Option<String>,
+    /// The file that holds it.
+    #[arg(long, value_name = "FILE", group = "old_credential")]
+    against_token_file: Option<PathBuf>,
+}
+
+impl OldTokenArgs {
+    /// The credential, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenArgs::take`].
+    pub(crate) fn take(&self) -> Result<Option<Token>, Fault> {
+        let text = match (&self.against_token_env, &self.against_token_file) {
+            (Some(name), _) => variable("--against-token-env", name)?,
+            (None, Some(path)) => from_file(path)?,
+            (None, None) => return Ok(None),
+        };
+        text.parse().map(Some).map_err(unfit)
+    }
+}
+
+fn from_file(path: &Path) -> Result<Zeroizing<String>, Fault> {
+    let unreadable = |cause| Fault::Unreadable { path: path.to_owned(), cause };
+    read(std::fs::File::open(path).map_err(unreadable)?).map_err(unreadable)
 }
 
 fn unfit(rule: &str) -> Fault {

@@ -117,7 +117,7 @@ pub(crate) struct Gateway {
 
 /// An amount of money, as in `0.05`.
 #[derive(Debug, Clone, Copy)]
-struct Dollars(NanoUsd);
+pub(crate) struct Dollars(pub(crate) NanoUsd);
 
 impl std::str::FromStr for Dollars {
     type Err = &'static str;

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, env, fmt::Write, fs, path::Path};
 
 use super::{Rule, Severity};
-use crate::{check, doctor, import, lint};
+use crate::{check, doctor, import, lint, shadow};
 
 const HEAD: &str = "\
 # Rules
 
 <!-- Made from crates/kit. To renew it: TOLLGATE_UPDATE=1 cargo test -p tollgate the_reference_is_current -->
 
-What `tollgate check`, `tollgate doctor`, `tollgate lint` and `tollgate import` look at. A report names each rule by its id, and says
+What `tollgate check`, `tollgate doctor`, `tollgate lint`, `tollgate import` and `tollgate shadow` look at. A report names each rule by its id, and says
 whether it holds, does not hold or could not be told, and whether that is proven (both sides were seen) or inferred.
 
 A rule that is an error makes the verdict bad. A warning is something that clients can do without, or that will hurt
@@ -42,12 +42,18 @@ What is said about the files of another gateway whose place Tollgate takes. [The
 to go about it.
 ";
 
-const TABLES: [(&str, &str, &[&Rule]); 5] = [
+const SHADOW: &str = "\
+What must be the same of the answers of two gateways to the same requests. A rule to which no request applies is left
+out of the report. [The guide](../guide/migrating.md) says how to go about it.
+";
+
+const TABLES: [(&str, &str, &[&Rule]); 6] = [
     ("tollgate check", CHECK, check::rules::TABLE),
     ("tollgate check rate-limit", RATE_LIMIT, check::limits::rules::TABLE),
     ("tollgate doctor", DOCTOR, doctor::rules::TABLE),
     ("tollgate lint", LINT, lint::rules::TABLE),
     ("tollgate import", IMPORT, import::rules::TABLE),
+    ("tollgate shadow", SHADOW, shadow::rules::TABLE),
 ];
 
 #[test]

@@ -23,6 +23,7 @@ mod rate_limit;
 mod reconcile;
 mod run;
 mod serve;
+mod shadow;
 mod shell;
 mod simulate;
 mod statement;
