@@ -1,6 +1,6 @@
 //! `tollgate check rate-limit`: how often a gateway lets a client in, how it counts, and what it says when it does not.
 //!
-//! [`estimate`] decides what to send when, [`drive`] sends it, [`judge`] says what it means.
+//! [`estimate`] decides what to send when, [`drive`] sends it, [`judge()`] says what it means.
 
 use std::time::Duration;
 
