@@ -195,9 +195,7 @@ fn nobody_overwrites_what_they_have_not_seen() {
     assert_eq!(missing(Expect::Absent), Ok(true));
     let refused = register.remove_allowance("ada", &name("b"), other, NOW);
     assert!(matches!(refused, Err(RegisterFault::Unexpected(_))));
-    let version = register.allowances_version();
     assert_eq!(missing(Expect::Anything), Ok(false));
-    assert_eq!(register.allowances_version(), version, "a wish that is fulfilled changes nothing");
 }
 
 #[test]
@@ -343,7 +341,6 @@ fn changes_from_many_threads_all_count() {
         }
     });
     assert_eq!((store.register.operators().len(), store.register.allowances().len()), (30, 30));
-    assert_eq!(store.register.allowances_version(), 30);
     let seen = (store.register.operators(), store.register.allowances());
     store.close(NOW).unwrap();
     let store = open(&options);
