@@ -45,6 +45,40 @@ fn pure_rooms_repeat_the_bans_of_the_root() {
     }
 }
 
+/// What nobody names has to be built and trusted all the same.
+#[test]
+fn every_dependency_is_used() {
+    let (sources, top) = (tree::sources(), format!("{}/", tree::top().display()));
+    let mut idle = Vec::new();
+    for package in packages() {
+        let manifest = package["manifest_path"].as_str().unwrap();
+        let home = manifest.trim_start_matches(&top).trim_end_matches("Cargo.toml");
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            let mut texts = sources.iter().filter(|file| file.path.starts_with(home)).map(|file| &*file.text);
+            if !texts.any(|text| is_named(text, &name.replace('-', "_"))) {
+                idle.push(format!("{home}Cargo.toml names {name}, and no source below {home} does"));
+            }
+        }
+    }
+    assert!(idle.is_empty(), "{}", idle.join("\n"));
+}
+
+/// Whether a source names a crate at the beginning of a path, or renames it.
+fn is_named(text: &str, name: &str) -> bool {
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    text.match_indices(name).any(|(at, _)| {
+        let rest = &text[at + name.len()..];
+        !text[..at].ends_with(is_word) && (rest.starts_with("::") || rest.starts_with(" as "))
+    })
+}
+
+#[test]
+fn the_judge_of_dependencies_reads_paths() {
+    assert!(is_named("use flate2::read;", "flate2") && is_named("use http as h;", "http"));
+    assert!(!is_named("// http is spoken", "http") && !is_named("use hyper_http::x;", "http"));
+}
+
 #[test]
 fn the_judge_of_layers_sees_faults() {
     let map =
@@ -86,13 +120,6 @@ fn table(page: &str) -> Imports {
 /// Every package of the workspace with the packages of the workspace that it depends on, tests and
 /// build scripts included. A package goes by the name of its folder.
 fn metadata() -> Imports {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .current_dir(tree::top())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let folder =
         |path: &Value| path.as_str().unwrap().trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
     let imports = |package: &Value| {
@@ -102,6 +129,17 @@ fn metadata() -> Imports {
     let home = |package: &Value| {
         folder(&package["manifest_path"].as_str().unwrap().trim_end_matches("/Cargo.toml").into())
     };
-    let packages = metadata["packages"].as_array().unwrap().iter();
-    packages.map(|package| (home(package), imports(package))).collect()
+    packages().iter().map(|package| (home(package), imports(package))).collect()
+}
+
+/// What Cargo knows of the packages of the workspace.
+fn packages() -> Vec<Value> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(tree::top())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array_mut().unwrap().drain(..).collect()
 }
