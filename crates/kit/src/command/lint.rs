@@ -3,10 +3,10 @@
 use crate::{
     fault::Fault,
     finding::{Finding, Ground, Outcome, Place, Severity},
-    lint::{BYTES_MAX, Kind, Subject, gather, lint, rules},
+    lint::{Kind, Subject, gather, lint, rules},
     printer::Printer,
     report::{Printed, Report},
-    source::Source,
+    source::{CONFIG_BYTES_MAX, Source},
     status::Status,
     time::Instant,
 };
@@ -122,7 +122,7 @@ impl Lint {
         let unreadable = |cause| Fault::Unreadable { path: folder.to_owned(), cause };
         let before = linted.kinds.len();
         for path in gather::below(folder).map_err(unreadable)? {
-            let source = match Source::read_at_most(&path, BYTES_MAX) {
+            let source = match Source::read_at_most(&path, CONFIG_BYTES_MAX) {
                 Ok(source) => source,
                 Err(Fault::Unreadable { cause, .. })
                     if matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::Other) =>
@@ -150,7 +150,7 @@ impl Lint {
     }
 
     fn file(&self, path: &Path, linted: &mut Linted) -> Result<(), Fault> {
-        let source = Source::read_at_most(path, BYTES_MAX)?;
+        let source = Source::read_at_most(path, CONFIG_BYTES_MAX)?;
         let kind =
             self.kind.or_else(|| Kind::of(&source.name, &source.text)).ok_or_else(|| Fault::Unfit {
                 what: "FILE",
@@ -164,7 +164,8 @@ impl Lint {
 
 fn look(path: &Path, source: &Source, kind: Kind, linted: &mut Linted) {
     let policies = path.with_file_name("policies.json");
-    let policies = (kind == Kind::Zuplo).then(|| Source::read_at_most(&policies, BYTES_MAX).ok()).flatten();
+    let policies =
+        (kind == Kind::Zuplo).then(|| Source::read_at_most(&policies, CONFIG_BYTES_MAX).ok()).flatten();
     let subject = Subject {
         name: &source.name,
         text: &source.text,
