@@ -7,7 +7,7 @@ use super::{
 };
 use std::collections::BTreeSet;
 use tollgate_config::{
-    problem::Place,
+    problem::{Place, conceal},
     tree::{Key, Node, Value},
 };
 
@@ -20,27 +20,102 @@ const TIMEOUT_MS: std::ops::RangeInclusive<i64> = 300_000..=900_000;
 /// Looks at one document.
 pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     open_api(tree, false, notes);
-    // Templates hold other APIs, too, which follow other rules.
-    if !mentions(tree, "anthropic") && !mentions(tree, "/v1/messages") {
-        return;
-    }
-    for (_, resource) in tree.get("Resources").map(Node::fields).unwrap_or_default() {
-        let kind = resource.get("Type").and_then(Node::text).unwrap_or_default();
+    let template = Template::of(tree);
+    let serving = template.serving();
+    for (key, resource) in template.resources {
         let Some(properties) = resource.get("Properties") else { continue };
-        match kind {
-            "AWS::ApiGateway::RestApi" => rest_api(resource, properties, "Body", notes),
+        let serves = serving.contains(&key.name.as_str());
+        let known = notes.findings.len();
+        match kind(resource) {
+            "AWS::ApiGateway::RestApi" if serves => rest_api(resource, properties, "Body", notes),
             // The form of AWS SAM, which writes the endpoint as one word or a section with one.
-            "AWS::Serverless::Api" => rest_api(resource, properties, "DefinitionBody", notes),
-            "AWS::ApiGateway::Method" => method(properties, notes),
-            "AWS::Serverless::HttpApi" => http_api(resource.place, notes),
-            "AWS::ApiGatewayV2::Api"
-                if properties.get("ProtocolType").and_then(Node::text) != Some("WEBSOCKET") =>
-            {
-                http_api(resource.place, notes);
+            "AWS::Serverless::Api" if serves => rest_api(resource, properties, "DefinitionBody", notes),
+            "AWS::Serverless::HttpApi" | "AWS::ApiGatewayV2::Api" if serves => {
+                http_api(resource.place, notes)
             }
+            "AWS::ApiGateway::Method" => method(properties, &template, notes),
             _ => {}
         }
+        for finding in &mut notes.findings[known..] {
+            finding.says = conceal(&format!("{}: {}", key.name, finding.says));
+        }
     }
+}
+
+fn kind(resource: &Node) -> &str {
+    resource.get("Type").and_then(Node::text).unwrap_or_default()
+}
+
+/// The types of resources that are APIs.
+const APIS: [&str; 4] = [
+    "AWS::ApiGateway::RestApi",
+    "AWS::Serverless::Api",
+    "AWS::Serverless::HttpApi",
+    "AWS::ApiGatewayV2::Api",
+];
+
+/// A template of CloudFormation, or of AWS SAM.
+struct Template<'a> {
+    resources: &'a [(Key, Node)],
+    /// The parameters in which the API stands.
+    parameters: Vec<&'a str>,
+    /// Whether the API is in it at all.
+    mentions: bool,
+}
+
+impl<'a> Template<'a> {
+    fn of(tree: &'a Node) -> Self {
+        let fields = |name| tree.get(name).map(Node::fields).unwrap_or_default();
+        let parameters = fields("Parameters").iter().filter(|(_, one)| is_of_api(one));
+        Self {
+            resources: fields("Resources"),
+            parameters: parameters.map(|(key, _)| key.name.as_str()).collect(),
+            mentions: is_of_api(tree),
+        }
+    }
+
+    /// Whether a part of it is about the API, by itself or by a parameter.
+    fn concerns(&self, node: &Node) -> bool {
+        is_of_api(node) || self.parameters.iter().any(|name| refers(node, name))
+    }
+
+    /// The APIs that lead to the Anthropic API: those that mention it, or of which a resource does. Templates hold
+    /// others, too, which follow other rules. Where it can not be told which, all of them.
+    fn serving(&self) -> Vec<&'a str> {
+        let is_socket =
+            |one: &Node| one.find(&["Properties", "ProtocolType"]).and_then(Node::text) == Some("WEBSOCKET");
+        let apis = self.resources.iter().filter(|(_, one)| APIS.contains(&kind(one)) && !is_socket(one));
+        let apis: Vec<&str> = apis.map(|(key, _)| key.name.as_str()).collect();
+        let leads = |api: &&str| {
+            let own = self.resources.iter().filter(|(key, one)| key.name == *api || belongs(one, api));
+            own.into_iter().any(|(_, one)| self.concerns(one))
+        };
+        let serving: Vec<&str> = apis.iter().copied().filter(leads).collect();
+        match serving.is_empty() {
+            true if self.mentions => apis,
+            _ => serving,
+        }
+    }
+}
+
+/// Whether a resource is one of this API.
+fn belongs(resource: &Node, api: &str) -> bool {
+    resource.items().iter().any(|item| belongs(item, api))
+        || resource.fields().iter().any(|(key, value)| {
+            (["RestApiId", "ApiId"].contains(&key.name.as_str()) && refers(value, api)) || belongs(value, api)
+        })
+}
+
+/// Whether a text in it is this name, as `!Ref` and `Fn::Ref` leave it, or puts it in, as `!Sub` does.
+fn refers(node: &Node, name: &str) -> bool {
+    node.text().is_some_and(|text| text == name || text.contains(&format!("${{{name}}}")))
+        || node.items().iter().any(|item| refers(item, name))
+        || node.fields().iter().any(|(_, value)| refers(value, name))
+}
+
+/// Whether it names the host of the API, or its first path.
+fn is_of_api(node: &Node) -> bool {
+    mentions(node, "anthropic") || mentions(node, "/v1/messages")
 }
 
 fn http_api(place: Place, notes: &mut Notes<'_>) {
@@ -114,8 +189,8 @@ fn open_api(document: &Node, identifies: bool, notes: &mut Notes<'_>) {
 }
 
 /// A method of CloudFormation.
-fn method(properties: &Node, notes: &mut Notes<'_>) {
-    let Some(node) = properties.get("Integration").filter(|node| mentions(node, "anthropic")) else { return };
+fn method(properties: &Node, template: &Template<'_>, notes: &mut Notes<'_>) {
+    let Some(node) = properties.get("Integration").filter(|node| template.concerns(node)) else { return };
     let declared = properties.get("RequestParameters").map(Node::fields).unwrap_or_default();
     let names = declared.iter().filter_map(|(key, _)| key.name.strip_prefix("method.request.header."));
     let needs_key =
