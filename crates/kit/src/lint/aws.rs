@@ -2,7 +2,7 @@
 
 use super::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, is_open, judge},
+    headers::{CREDENTIALS, Set, is_open, judge, no_credential},
     listed, rules,
 };
 use std::collections::BTreeSet;
@@ -289,8 +289,18 @@ impl Integration<'_> {
             })
         };
         if !CREDENTIALS.iter().any(|name| maps(name)) {
-            let says = "no credential of the API is set: the client's own one goes upstream";
-            notes.add(&rules::CREDENTIAL, self.place, says, API_KEY);
+            let kept = CREDENTIALS
+                .map(|name| ["integration", "method"].map(|side| format!("{side}.request.header.{name}")));
+            // Whoever maps other headers by hand believes that those that are not mapped stay behind.
+            let by_hand = self.mappings.iter().any(|(key, value)| {
+                let is = |[to, from]: &[String; 2]| {
+                    key.name.eq_ignore_ascii_case(to)
+                        && value.text().is_some_and(|text| text.eq_ignore_ascii_case(from))
+                };
+                key.name.starts_with("integration.request.header.") && !kept.iter().any(is)
+            });
+            let is_touched = by_hand || !self.is_open;
+            no_credential(is_touched, self.place, API_KEY, notes);
             return;
         }
         for name in CREDENTIALS.iter().filter(|name| !maps(name)) {

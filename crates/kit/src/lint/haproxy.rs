@@ -4,7 +4,7 @@ mod read;
 
 use super::{
     Kind, Notes, Subject,
-    headers::{CREDENTIALS, Set, judge},
+    headers::{CREDENTIALS, Set, judge, no_credential},
     rules,
 };
 use read::{Broken, Line, Section};
@@ -243,8 +243,14 @@ fn credentials(sections: &[&Section], api: &Section, notes: &mut Notes<'_>) {
         rules_of().any(|line| actions.contains(&line.word(1)) && line.word(2).eq_ignore_ascii_case(name))
     };
     if !CREDENTIALS.iter().any(|name| is(name, &["set-header", "add-header"])) {
-        let says = "no credential of the API is set: the client's own one goes upstream";
-        notes.add(&rules::CREDENTIAL, api.place, says, API_KEY);
+        // To count by a credential takes nothing from it.
+        let reads = |line: &&Line| !line.word(1).starts_with("track-");
+        let asks = |line: &Line| {
+            let names = |word: &str| CREDENTIALS.iter().any(|name| word.to_ascii_lowercase().contains(name));
+            line.word(1) == "auth" || line.words.iter().any(|word| names(&word.text))
+        };
+        let is_touched = sections.iter().flat_map(|section| &section.lines).filter(reads).any(asks);
+        no_credential(is_touched, api.place, API_KEY, notes);
         return;
     }
     for name in CREDENTIALS {

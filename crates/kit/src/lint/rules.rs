@@ -14,6 +14,9 @@ rules! {
          as it is written, or keeps the product from starting.";
     CREDENTIAL = "lint.credential" "Upstream Credential" Error false
         "The gateway sets the credential of the API, and replaces what the client sent there.";
+    PASS_THROUGH = "lint.pass_through" "Clients' Own Credentials" Note false
+        "Nothing sets a credential of the API, and nothing reads or removes those of clients: each client presents one of \
+         the API itself. That may be meant. A gateway that is to hold the key, and to know who asks, sets it.";
     LEAK = "lint.leak" "Client Credential Stays" Error false
         "Both headers in which clients present their credential, `Authorization` and `x-api-key`, are removed or replaced \
          before a request goes to the API. Claude Code sends both when it has an `apiKeyHelper`.";

@@ -5,6 +5,7 @@ use crate::finding::Finding;
 use proptest::prelude::*;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+mod credentials;
 mod rows;
 
 fn folder() -> PathBuf {

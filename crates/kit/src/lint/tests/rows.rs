@@ -321,6 +321,7 @@ const ZUPLO: &[Row] = &[
         "              \"remove-credentials\"",
         &["lint.credential"],
     ),
+    ("zuplo/routes.oas.json", "\"inbound\": [", "\"inbound\": [], \"was\": [", &["lint.pass_through"]),
     ("zuplo/routes.oas.json", "              \"remove-credentials\",\n", "", &["lint.leak"]),
     ("zuplo/routes.oas.json", "              \"keys\",\n", "", &["lint.auth"]),
     (
