@@ -60,6 +60,10 @@ rules! {
         "Nothing is decided by `Accept`: Claude Code sends `application/json` for streams too.";
     UPSTREAM = "lint.upstream" "Something Is Proxied" Error false
         "The configuration leads requests for the API to an upstream.";
+    CLOUD = "lint.cloud" "Form of the Upstream" Error false
+        "The Messages API leads to an upstream that speaks it. Vertex AI and Bedrock take another URL and another body \
+         (`:rawPredict` and `/invoke`, with `anthropic_version` in it), which no credential makes up for: a gateway before \
+         them translates, or its clients speak that form themselves.";
     HOST = "lint.host" "Host of the API" Error false
         "The upstream sees its own name in `Host`. The API does not answer to the name of the gateway.";
     TLS = "lint.tls" "TLS to the API" Error false

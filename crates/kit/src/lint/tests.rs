@@ -263,6 +263,30 @@ fn where_it_can_not_be_told_which_api_serves_all_are_judged() {
     assert_eq!(apis, ["A:", "B:"], "{findings:#?}");
 }
 
+/// Whose credential is sent makes no difference: the form of the requests is another.
+#[test]
+fn a_plain_proxy_before_a_cloud_is_told() {
+    let is_found = |file: &str, host: &str, more: &str| {
+        let good = fs::read_to_string(folder().join("good").join(file)).unwrap();
+        let text = good.replace("api.anthropic.com", host) + more;
+        let findings = found(file, &text, None);
+        let at = findings.iter().find(|one| one.rule == &rules::CLOUD)?.place.as_ref()?.line;
+        Some(text.lines().nth(at - 1)?.contains(host))
+    };
+    for host in ["us-east5-aiplatform.googleapis.com", "bedrock-runtime.us-east-1.amazonaws.com"] {
+        for file in ["nginx.conf", "haproxy.cfg", "kong.yaml", "envoy.yaml"] {
+            assert_eq!(is_found(file, host, ""), Some(true), "{file}");
+            assert_eq!(is_found(file, host, "# https://api.anthropic.com\n"), Some(true), "{file}");
+        }
+        // Both at once: which path leads where is for the reader.
+        let both = "server { location /x/ { proxy_pass https://api.anthropic.com; } }\n";
+        assert_eq!(is_found("nginx.conf", host, both), None);
+        let own = "server { location ~ rawPredict$ { return 404; } location ~ /invoke$ { return 404; } }\n";
+        assert_eq!(is_found("nginx.conf", host, own), None);
+    }
+    assert_eq!(is_found("nginx.conf", "llm.example.com", ""), None);
+}
+
 #[test]
 fn private_files_of_nginx_may_hold_secrets() {
     let text = "proxy_set_header X-Api-Key sk-ant-api03-0123456789abcdef;\n";
