@@ -2,7 +2,7 @@
 
 use super::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, is_open, judge, no_credential},
+    headers::{CREDENTIALS, NOBODY_ASKED, Set, is_open, judge, leaks, no_credential},
     listed, rules,
 };
 use std::collections::BTreeSet;
@@ -304,12 +304,10 @@ impl Integration<'_> {
             return;
         }
         for name in CREDENTIALS.iter().filter(|name| !maps(name)) {
-            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-            notes.add(&rules::LEAK, self.place, says, format!("integration.request.header.{name}: \"''\""));
+            leaks(name, self.place, &format!("integration.request.header.{name}: \"''\""), notes);
         }
         if self.is_open {
-            let says = "nobody is asked for a credential, and the gateway's own is spent";
-            notes.add(&rules::AUTH, self.place, says, "security:\n  - api_key: []");
+            notes.add(&rules::AUTH, self.place, NOBODY_ASKED, "security:\n  - api_key: []");
         }
     }
 }

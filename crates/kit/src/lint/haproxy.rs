@@ -4,7 +4,7 @@ mod read;
 
 use super::{
     Kind, Notes, Subject,
-    headers::{CREDENTIALS, Set, judge, no_credential},
+    headers::{CREDENTIALS, NOBODY_ASKED, Set, judge, leaks, no_credential},
     rules,
 };
 use read::{Broken, Line, Section};
@@ -255,8 +255,7 @@ fn credentials(sections: &[&Section], api: &Section, notes: &mut Notes<'_>) {
     }
     for name in CREDENTIALS {
         if !is(name, &["set-header", "del-header", "add-header", "replace-header"]) {
-            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-            notes.add(&rules::LEAK, api.place, says, format!("http-request del-header {name}"));
+            leaks(name, api.place, &format!("http-request del-header {name}"), notes);
         }
     }
     let refuses = |line: &Line| {
@@ -269,10 +268,9 @@ fn credentials(sections: &[&Section], api: &Section, notes: &mut Notes<'_>) {
     let by_certificate =
         by_certificate.into_iter().any(|line| line.word(0) == "bind" && line.mentions("required"));
     if !rules_of().any(refuses) && !by_certificate {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
         let cure = "http-request set-var(txn.consumer) req.hdr(authorization),word(2,' '),map(consumers.map)\n\
                     http-request return status 401 unless { var(txn.consumer) -m found }";
-        notes.add(&rules::AUTH, api.place, says, cure);
+        notes.add(&rules::AUTH, api.place, NOBODY_ASKED, cure);
     }
 }
 

@@ -4,7 +4,7 @@ mod policy;
 
 use super::{
     Notes, Subject,
-    headers::{CREDENTIALS, no_credential},
+    headers::{CREDENTIALS, NOBODY_ASKED, leaks, no_credential},
     listed, rules,
 };
 use policy::Policy;
@@ -135,13 +135,11 @@ fn credentials(place: Place, policies: &[(Place, &Policy<'_>)], asks: bool, note
         return;
     }
     for name in CREDENTIALS.iter().filter(|name| !sets(name) && !removes(name)) {
-        let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-        notes.add(&rules::LEAK, place, says, policy::UPSTREAM);
+        leaks(name, place, policy::UPSTREAM, notes);
     }
     if !asks {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
         let cure = "\"inbound\": [\"api-key-inbound\", \"rate-limit-inbound\", ...]";
-        notes.add(&rules::AUTH, place, says, cure);
+        notes.add(&rules::AUTH, place, NOBODY_ASKED, cure);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{flag, integer, list, reference, schema};
 use crate::lint::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, is_open, judge, no_credential},
+    headers::{CREDENTIALS, NOBODY_ASKED, Set, is_open, judge, no_credential},
     rules,
 };
 use tollgate_config::tree::Node;
@@ -286,7 +286,6 @@ pub(super) fn together(service: &Node, plugins: &[&Plugin<'_>], notes: &mut Note
         no_credential(is_touched, service.place, &cure, notes);
     }
     if transforms && !plugins.iter().any(|plugin| schema::IDENTIFIES.contains(&plugin.name)) {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
-        notes.add(&rules::AUTH, service.place, says, KEY_AUTH);
+        notes.add(&rules::AUTH, service.place, NOBODY_ASKED, KEY_AUTH);
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::lint::{
     Notes,
     directives::Directive,
-    headers::{CREDENTIALS, no_credential},
+    headers::{CREDENTIALS, NOBODY_ASKED, leaks, no_credential},
     rules,
 };
 use tollgate_config::problem::Place;
@@ -137,8 +137,7 @@ fn credentials(location: &Directive, scope: &Scope<'_>, notes: &mut Notes<'_>) {
         };
         if passes {
             let place = said.seen().map_or(location.place, |set| set.place);
-            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-            notes.add(&rules::LEAK, place, says, format!("proxy_set_header {} \"\";", title(name)));
+            leaks(name, place, &format!("proxy_set_header {} \"\";", title(name)), notes);
         }
     }
     if !has_own {
@@ -149,11 +148,10 @@ fn credentials(location: &Directive, scope: &Scope<'_>, notes: &mut Notes<'_>) {
         let is_touched = scope.asks() || !said.iter().all(is_kept);
         no_credential(is_touched, location.place, API_KEY, notes);
     } else if !scope.identifies() && said.iter().any(|(_, said)| sets(said)) {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
         let cure = "# in http:\nmap $http_authorization $bearer { default $http_x_api_key; \"~^[Bb]earer +(?<key>[^ ]+)$\" $key; }\n\
                     map $bearer $consumer { default \"\"; include secrets/consumers.map; }\n\
                     # in the location:\nif ($consumer = \"\") { return 401; }";
-        notes.add(&rules::AUTH, location.place, says, cure);
+        notes.add(&rules::AUTH, location.place, NOBODY_ASKED, cure);
     }
 }
 
