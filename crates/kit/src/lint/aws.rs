@@ -24,7 +24,7 @@ pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     let serving = template.serving();
     for (key, resource) in template.resources {
         let Some(properties) = resource.get("Properties") else { continue };
-        let serves = serving.contains(&key.name.as_str());
+        let serves = serving.contains(key.name.as_str());
         let known = notes.findings.len();
         match kind(resource) {
             "AWS::ApiGateway::RestApi" if serves => rest_api(resource, properties, "Body", notes),
@@ -58,7 +58,7 @@ const APIS: [&str; 4] = [
 struct Template<'a> {
     resources: &'a [(Key, Node)],
     /// The parameters in which the API stands.
-    parameters: Vec<&'a str>,
+    parameters: BTreeSet<&'a str>,
     /// Whether the API is in it at all.
     mentions: bool,
 }
@@ -76,41 +76,47 @@ impl<'a> Template<'a> {
 
     /// Whether a part of it is about the API, by itself or by a parameter.
     fn concerns(&self, node: &Node) -> bool {
-        is_of_api(node) || self.parameters.iter().any(|name| refers(node, name))
+        let mut named = BTreeSet::new();
+        names(node, &mut named);
+        is_of_api(node) || !self.parameters.is_disjoint(&named)
     }
 
     /// The APIs that lead to the Anthropic API: those that mention it, or of which a resource does. Templates hold
     /// others, too, which follow other rules. Where it can not be told which, all of them.
-    fn serving(&self) -> Vec<&'a str> {
+    fn serving(&self) -> BTreeSet<&'a str> {
         let is_socket =
             |one: &Node| one.find(&["Properties", "ProtocolType"]).and_then(Node::text) == Some("WEBSOCKET");
         let apis = self.resources.iter().filter(|(_, one)| APIS.contains(&kind(one)) && !is_socket(one));
-        let apis: Vec<&str> = apis.map(|(key, _)| key.name.as_str()).collect();
-        let leads = |api: &&str| {
-            let own = self.resources.iter().filter(|(key, one)| key.name == *api || belongs(one, api));
-            own.into_iter().any(|(_, one)| self.concerns(one))
-        };
-        let serving: Vec<&str> = apis.iter().copied().filter(leads).collect();
-        match serving.is_empty() {
-            true if self.mentions => apis,
-            _ => serving,
+        let apis: BTreeSet<&str> = apis.map(|(key, _)| key.name.as_str()).collect();
+        let mut leading = BTreeSet::new();
+        for (key, resource) in self.resources.iter().filter(|(_, one)| self.concerns(one)) {
+            leading.insert(key.name.as_str());
+            owners(resource, &mut leading);
         }
+        let serving: BTreeSet<&str> = apis.intersection(&leading).copied().collect();
+        if serving.is_empty() && self.mentions { apis } else { serving }
     }
 }
 
-/// Whether a resource is one of this API.
-fn belongs(resource: &Node, api: &str) -> bool {
-    resource.items().iter().any(|item| belongs(item, api))
-        || resource.fields().iter().any(|(key, value)| {
-            (["RestApiId", "ApiId"].contains(&key.name.as_str()) && refers(value, api)) || belongs(value, api)
-        })
+/// The APIs that a resource says it is of.
+fn owners<'a>(resource: &'a Node, found: &mut BTreeSet<&'a str>) {
+    resource.items().iter().for_each(|item| owners(item, found));
+    for (key, value) in resource.fields() {
+        if ["RestApiId", "ApiId"].contains(&key.name.as_str()) {
+            names(value, found);
+        }
+        owners(value, found);
+    }
 }
 
-/// Whether a text in it is this name, as `!Ref` and `Fn::Ref` leave it, or puts it in, as `!Sub` does.
-fn refers(node: &Node, name: &str) -> bool {
-    node.text().is_some_and(|text| text == name || text.contains(&format!("${{{name}}}")))
-        || node.items().iter().any(|item| refers(item, name))
-        || node.fields().iter().any(|(_, value)| refers(value, name))
+/// What the texts in it refer to, as `!Ref` and `!GetAtt` leave it, or as `!Sub` puts it in.
+fn names<'a>(node: &'a Node, found: &mut BTreeSet<&'a str>) {
+    if let Some(text) = node.text() {
+        found.insert(text.split('.').next().unwrap_or_default());
+        found.extend(text.split("${").skip(1).filter_map(|rest| rest.split(['.', '}']).next()));
+    }
+    node.items().iter().for_each(|item| names(item, found));
+    node.fields().iter().for_each(|(_, value)| names(value, found));
 }
 
 /// Whether it names the host of the API, or its first path.

@@ -365,7 +365,11 @@ fn deep_and_repeated_texts_are_bounded() {
     let bomb = (0..30).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
         format!("{text}a{}: &a{} [*a{n}, *a{n}]\n", n + 1, n + 1)
     });
+    let apis = (0..10_000).fold("Resources:\n  Api: { Description: anthropic }\n".to_owned(), |text, n| {
+        format!("{text}  A{n}: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ Name: a }} }}\n")
+    });
     let rows = [
+        (Kind::Aws, apis),
         (Kind::Nginx, "a {".repeat(100_000)),
         (Kind::Kong, "[".repeat(100_000)),
         (Kind::Envoy, format!("static_resources: {{}}\n{bomb}")),
