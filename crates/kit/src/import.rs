@@ -29,8 +29,6 @@ use tollgate_config::{
 };
 use tollgate_policy::scope::Name;
 
-/// The longest configuration that is read.
-pub(crate) const CONFIG_BYTES_MAX: u64 = 4 << 20;
 /// The longest list of keys or teams that is read: a hundred thousand keys or so, and more come in several files.
 pub(crate) const ROWS_BYTES_MAX: u64 = 128 << 20;
 

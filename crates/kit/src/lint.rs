@@ -29,9 +29,6 @@ use tollgate_config::{
     tree::{self, Node},
 };
 
-/// The longest file that is read. Configurations are written by hand, or by programs for a single gateway.
-pub(crate) const BYTES_MAX: u64 = 4 << 20;
-
 /// The most findings of one rule in one file: whoever has repaired those will look again.
 const PER_RULE_MAX: usize = 20;
 

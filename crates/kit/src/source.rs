@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The longest configuration that is read. They are written by hand, or by programs for a single gateway.
+pub(crate) const CONFIG_BYTES_MAX: u64 = 4 << 20;
+
 /// A text and what problems call it.
 #[derive(Debug)]
 pub(crate) struct Source {

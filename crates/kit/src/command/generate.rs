@@ -4,7 +4,7 @@ use crate::{
     fault::Fault,
     generate::{EXAMPLE, Output, Plan, Target, write},
     printer::Printer,
-    source::Source,
+    source::{CONFIG_BYTES_MAX, Source},
     status::Status,
 };
 use clap::{Args, Subcommand};
@@ -58,7 +58,8 @@ impl Generate {
             printer.answer(EXAMPLE)?;
             return Ok(Status::Done);
         };
-        let source = self.plan.as_deref().map(Source::read).transpose()?;
+        let read = |path| Source::read_at_most(path, CONFIG_BYTES_MAX);
+        let source = self.plan.as_deref().map(read).transpose()?;
         let plan = Plan::read(source.as_ref())?;
         let output = target.generate(&plan, self.fill)?;
         match &self.out {

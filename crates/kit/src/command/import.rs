@@ -8,13 +8,13 @@ use crate::{
     finding::{Finding, Ground, Outcome, Severity},
     generate::{Comment, File, write},
     import::{
-        CONFIG_BYTES_MAX, Draft, Key, Known, Notes, ROWS_BYTES_MAX, Teams, read_claude_gateway, read_keys,
-        read_litellm, read_teams, rules,
+        Draft, Key, Known, Notes, ROWS_BYTES_MAX, Teams, read_claude_gateway, read_keys, read_litellm,
+        read_teams, rules,
     },
     printer::Printer,
     report::{Format, Printed, Report, lines},
     runtime,
-    source::Source,
+    source::{CONFIG_BYTES_MAX, Source},
     status::Status,
     time::Instant,
 };

@@ -3,10 +3,10 @@
 use crate::{
     fault::Fault,
     finding::{Finding, Ground, Outcome, Place, Severity},
-    lint::{BYTES_MAX, Kind, Subject, gather, lint, rules},
+    lint::{Kind, Subject, gather, lint, rules},
     printer::Printer,
     report::{Printed, Report},
-    source::Source,
+    source::{CONFIG_BYTES_MAX, Source},
     status::Status,
     time::Instant,
 };
@@ -30,8 +30,8 @@ Examples:
   envsubst < kong.yaml.template | tollgate lint - --kind kong
 
 It ends with 0 if there are no errors, with 1 if there are, with 2 if the command line is wrong, the kind of a file can
-not be told or a folder holds none of a known kind, and with 3 if a file can not be read. Warnings and notes do not
-count. The rules are listed in docs/reference/rules.md.")]
+not be told or a folder holds none of a known kind, and with 3 if a file can not be read; the others are looked at all
+the same. Warnings and notes do not count. The rules are listed in docs/reference/rules.md.")]
 pub(crate) struct Lint {
     /// Files, folders, or - for standard input. Of a folder, those files are looked at whose kind can be told.
     #[arg(required = true, value_name = "FILE")]
@@ -59,6 +59,19 @@ struct Linted {
     kinds: Vec<Kind>,
     /// Whether a file could not be read.
     is_partial: bool,
+    /// Whether it could not be told what a file, or any of a folder, configures.
+    is_unknown: bool,
+}
+
+impl Linted {
+    /// Says what kept a file from being looked at. The others are looked at all the same.
+    fn miss(&mut self, fault: &Fault, printer: &Printer) {
+        printer.fault(fault);
+        match fault {
+            Fault::Unreadable { .. } => self.is_partial = true,
+            _ => self.is_unknown = true,
+        }
+    }
 }
 
 impl Lint {
@@ -71,12 +84,8 @@ impl Lint {
             } else {
                 self.file(path, &mut linted)
             };
-            match read {
-                Err(fault @ Fault::Unreadable { .. }) => {
-                    printer.fault(&fault);
-                    linted.is_partial = true;
-                }
-                other => other?,
+            if let Err(fault) = read {
+                linted.miss(&fault, printer);
             }
         }
         linted.findings.retain(|finding| !self.ignore.iter().any(|id| id == finding.rule.id));
@@ -99,10 +108,11 @@ impl Lint {
         };
         self.printed.publish(&report, printer)?;
         printer.say(&format!("files: {files}, errors: {errors}, warnings: {warnings}, notes: {notes}"));
-        Ok(match (linted.is_partial, errors) {
-            (true, _) => Status::Unavailable,
-            (false, 0) => Status::Done,
-            (false, _) => Status::Failed,
+        Ok(match errors {
+            _ if linted.is_unknown => Status::Usage,
+            _ if linted.is_partial => Status::Unavailable,
+            0 => Status::Done,
+            _ => Status::Failed,
         })
     }
 
@@ -112,7 +122,7 @@ impl Lint {
         let unreadable = |cause| Fault::Unreadable { path: folder.to_owned(), cause };
         let before = linted.kinds.len();
         for path in gather::below(folder).map_err(unreadable)? {
-            let source = match Source::read_at_most(&path, BYTES_MAX) {
+            let source = match Source::read_at_most(&path, CONFIG_BYTES_MAX) {
                 Ok(source) => source,
                 Err(Fault::Unreadable { cause, .. })
                     if matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::Other) =>
@@ -121,8 +131,7 @@ impl Lint {
                     continue;
                 }
                 Err(fault) => {
-                    printer.fault(&fault);
-                    linted.is_partial = true;
+                    linted.miss(&fault, printer);
                     continue;
                 }
             };
@@ -141,7 +150,7 @@ impl Lint {
     }
 
     fn file(&self, path: &Path, linted: &mut Linted) -> Result<(), Fault> {
-        let source = Source::read_at_most(path, BYTES_MAX)?;
+        let source = Source::read_at_most(path, CONFIG_BYTES_MAX)?;
         let kind =
             self.kind.or_else(|| Kind::of(&source.name, &source.text)).ok_or_else(|| Fault::Unfit {
                 what: "FILE",
@@ -155,7 +164,8 @@ impl Lint {
 
 fn look(path: &Path, source: &Source, kind: Kind, linted: &mut Linted) {
     let policies = path.with_file_name("policies.json");
-    let policies = (kind == Kind::Zuplo).then(|| Source::read_at_most(&policies, BYTES_MAX).ok()).flatten();
+    let policies =
+        (kind == Kind::Zuplo).then(|| Source::read_at_most(&policies, CONFIG_BYTES_MAX).ok()).flatten();
     let subject = Subject {
         name: &source.name,
         text: &source.text,

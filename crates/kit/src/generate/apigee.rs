@@ -6,7 +6,9 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OWN_ERRORS, OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names},
+    facts::{
+        self, OWN_ERRORS, OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names,
+    },
     plan::{Admits, Oidc},
     template::render,
 };
@@ -216,20 +218,15 @@ fn cannot(plan: &Plan) -> Vec<String> {
         ));
     }
     cannot.extend(unread(plan));
-    if plan.limits.burst > 0 {
-        cannot.push(format!(
-            "The burst of {} is not kept: its quota is a window of a minute that rolls on.",
-            plan.limits.burst
-        ));
-    }
+    cannot.extend(facts::no_burst(plan, "its quota is a window of a minute that rolls on"));
     cannot.extend(
         [
             "The load balancer before Apigee X has a timeout of its own: raise that of its backend service to the same length.",
             "No Apigee was at hand to run this: apigeelint accepts the bundle, which sees neither the names of properties nor \
              values. Prove it by `tollgate check`.",
             "It tells the API the addresses of its clients (X-Forwarded-For).",
-            "Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.",
-            "It keeps no account of tokens or cost.",
+            facts::NAMED_ONE_BY_ONE,
+            facts::NO_ACCOUNT,
         ]
         .map(str::to_owned),
     );

@@ -6,7 +6,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, prove, unread},
+    facts::{self, OwnError, prove, unread},
     plan::{Admits, Member, variable},
     template::render,
 };
@@ -327,7 +327,7 @@ fn cannot(plan: &Plan) -> Vec<String> {
             "The request line and the headers may have 10,240 bytes together: a very long anthropic-beta is refused.",
             "Its limits are a best effort: somewhat more may pass.",
             "No AWS was at hand to run this: cfn-lint accepts the template. Prove it by `tollgate check`.",
-            "It keeps no account of tokens or cost.",
+            facts::NO_ACCOUNT,
         ]
         .map(str::to_owned),
     );

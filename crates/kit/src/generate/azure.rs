@@ -5,7 +5,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names},
+    facts::{self, OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names},
     plan::{Admits, Member, Oidc},
     template::render,
 };
@@ -172,12 +172,7 @@ fn secret_names(plan: &Plan) -> Vec<String> {
 
 fn cannot(plan: &Plan) -> Vec<String> {
     let mut cannot = unread(plan);
-    if plan.limits.burst > 0 {
-        cannot.push(format!(
-            "The burst of {} is not kept: its limit is a window of a minute.",
-            plan.limits.burst
-        ));
-    }
+    cannot.extend(facts::no_burst(plan, "its limit is a window of a minute"));
     if plan.timeout_s > IDLE_S {
         cannot.push(format!(
             "A connection that is silent for {IDLE_S} s is closed by the network before it, whatever the policy says: the \
@@ -194,7 +189,7 @@ fn cannot(plan: &Plan) -> Vec<String> {
             "Each region and each self-hosted gateway counts for itself, and may let somewhat more pass.",
             "Requests in two headers of the same name, and sizes that are no number, are errors of the policy (500).",
             "No Azure was at hand to run this: the files are checked for their form. Prove them by `tollgate check`.",
-            "Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.",
+            facts::NAMED_ONE_BY_ONE,
         ]
         .map(str::to_owned),
     );

@@ -5,7 +5,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, prove, removed_from_answers, removed_from_requests, unread},
+    facts::{self, OwnError, prove, removed_from_answers, removed_from_requests, unread},
     fill,
     plan::{Admits, Member, Upstream, variable},
     template::render,
@@ -117,7 +117,7 @@ fn cannot(plan: &Plan) -> Vec<String> {
              of an answer for all of it, and `tollgate check` says so.",
             "An answer that begins within milliseconds of its request may be broken off on a busy machine (seen with 2.6); \
              those of the API begin later.",
-            "A request in chunks has no length: the API itself refuses one that is too large. Claude Code always says the length.",
+            facts::NO_LENGTH_OF_CHUNKS,
             "It keeps no account of tokens, cost or prompts; its log says when something was asked, and not by which member.",
         ]
         .map(str::to_owned),

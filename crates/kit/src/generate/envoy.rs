@@ -4,7 +4,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names},
+    facts::{self, OwnError, prove, removed_from_answers, removed_from_requests, unread, usual_names},
     fill,
     plan::{Admits, Limits, Member, Oidc},
     template::render,
@@ -226,8 +226,8 @@ fn cannot(plan: &Plan) -> Vec<String> {
     cannot.extend(
         [
             "Each Envoy counts requests for itself: shared limits need its rate limit service.",
-            "A request in chunks has no length: the API itself refuses one that is too large. Claude Code always says the length.",
-            "It keeps no account of tokens, cost or prompts; its log says who asked, when, and what the status was.",
+            facts::NO_LENGTH_OF_CHUNKS,
+            facts::NO_ACCOUNT_BUT_A_LOG,
         ]
         .map(str::to_owned),
     );

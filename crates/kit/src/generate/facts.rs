@@ -117,6 +117,21 @@ pub(super) fn unread(plan: &Plan) -> Vec<String> {
     tokens.into_iter().chain(models).collect()
 }
 
+/// Where a product limits by windows, which know no burst. `why` is a clause.
+pub(super) fn no_burst(plan: &Plan, why: &str) -> Option<String> {
+    let burst = plan.limits.burst;
+    (burst > 0).then(|| format!("The burst of {burst} is not kept: {why}."))
+}
+
+/// What several products do not do, in the same words.
+pub(super) const NAMED_ONE_BY_ONE: &str =
+    "Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.";
+pub(super) const NO_ACCOUNT: &str = "It keeps no account of tokens or cost.";
+pub(super) const NO_ACCOUNT_BUT_A_LOG: &str =
+    "It keeps no account of tokens, cost or prompts; its log says who asked, when, and what the status was.";
+pub(super) const NO_LENGTH_OF_CHUNKS: &str = "A request in chunks has no length: the API itself refuses one that is too \
+                                              large. Claude Code always says the length.";
+
 /// The last step of every gateway.
 pub(super) fn prove(plan: &Plan) -> String {
     let token = match plan.admits() {

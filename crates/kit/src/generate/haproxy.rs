@@ -4,7 +4,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, named, prove, removed_from_answers, removed_from_requests, unread},
+    facts::{self, OwnError, named, prove, removed_from_answers, removed_from_requests, unread},
     fill,
     plan::{Admits, Member, variable},
     template::render,
@@ -146,8 +146,8 @@ fn cannot(plan: &Plan) -> Vec<String> {
         [
             "Each HAProxy counts requests for itself, unless a `peers` section makes several share the table.",
             "Limits are counted over a window of the last 60 seconds; a burst is not limited apart.",
-            "A request in chunks has no length: the API itself refuses one that is too large. Claude Code always says the length.",
-            "It keeps no account of tokens, cost or prompts; its log says who asked, when, and what the status was.",
+            facts::NO_LENGTH_OF_CHUNKS,
+            facts::NO_ACCOUNT_BUT_A_LOG,
         ]
         .map(str::to_owned),
     );

@@ -5,7 +5,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OWN_ERRORS, prove, removed_from_answers, removed_from_requests, unread, usual_names},
+    facts::{self, OWN_ERRORS, prove, removed_from_answers, removed_from_requests, unread, usual_names},
     fill,
     plan::{Admits, Member, variable},
     template::render,
@@ -106,13 +106,10 @@ fn settings(plan: &Plan) -> String {
 
 fn cannot(plan: &Plan) -> Vec<String> {
     let mut cannot = unread(plan);
-    if plan.limits.burst > 0 {
-        cannot.push(format!(
-            "The burst of {} is not kept: its free limit counts whole minutes, so twice the limit may pass around the \
-             end of one.",
-            plan.limits.burst
-        ));
-    }
+    cannot.extend(facts::no_burst(
+        plan,
+        "its free limit counts whole minutes, so twice the limit may pass around the end of one",
+    ));
     cannot.extend(
         [
             "Each Kong counts requests for itself (policy local): to share the count, set policy redis and redis.host.",
@@ -120,8 +117,8 @@ fn cannot(plan: &Plan) -> Vec<String> {
              `tollgate check` before members use them.",
             "Paths that no route has are answered by Kong in its own form of error, not the API's.",
             "It tells the API the addresses of its clients (X-Forwarded-For, X-Real-IP), which no free plugin takes away.",
-            "Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.",
-            "It keeps no account of tokens, cost or prompts; its log says who asked, when, and what the status was.",
+            facts::NAMED_ONE_BY_ONE,
+            facts::NO_ACCOUNT_BUT_A_LOG,
         ]
         .map(str::to_owned),
     );

@@ -4,7 +4,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::prove,
+    facts::{self, prove},
     fill,
     plan::{Admits, Member, variable},
     template::render,
@@ -73,10 +73,7 @@ fn member(plan: &Plan, member: &Member) -> String {
 
 fn cannot(plan: &Plan) -> Vec<String> {
     let mut cannot = Vec::new();
-    if plan.limits.burst > 0 {
-        cannot
-            .push(format!("The burst of {} is not kept: its limits count whole minutes.", plan.limits.burst));
-    }
+    cannot.extend(facts::no_burst(plan, "its limits count whole minutes"));
     cannot.extend(
         [
             "It is no faithful gateway: it drops ?beta=true and any other query, puts its own User-Agent in place of the \

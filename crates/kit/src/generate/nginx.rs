@@ -6,7 +6,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{OwnError, named, prove, removed_from_answers, removed_from_requests, unread, usual_names},
+    facts::{self, OwnError, named, prove, removed_from_answers, removed_from_requests, unread, usual_names},
     plan::{Admits, Member, Upstream, variable},
     template::render,
 };
@@ -157,8 +157,8 @@ fn cannot(plan: &Plan) -> Vec<String> {
             "Each nginx counts requests for itself: behind a load balancer a member may use the limit once for each.",
             "Requests at the pace of the limit pass, and so many more at once as burst says; there is no fixed window.",
             "Names are resolved at its start and when it reloads: reload it once a day, or when the API's addresses change.",
-            "It keeps no account of tokens, cost or prompts; its log says who asked, when, and what the status was.",
-            "Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.",
+            facts::NO_ACCOUNT_BUT_A_LOG,
+            facts::NAMED_ONE_BY_ONE,
         ]
         .map(str::to_owned),
     );

@@ -189,16 +189,15 @@ impl Plan {
     }
 }
 
-/// The environment variable that stands for a secret in files: its own name, or one made of the file's name.
+/// The environment variable that stands for a secret in files: its own name, or `KEY_` and the name of the file, so that
+/// no file, whatever it is called, is in the place of a variable that shells and services rely on, such as `PATH`.
 pub(crate) fn variable(secret: &SecretRef) -> String {
     match secret {
         SecretRef::Env(name) => name.clone(),
         SecretRef::File(path) => {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().to_ascii_uppercase();
             let plain = name.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b) } else { '_' });
-            // A variable does not begin with a digit.
-            let plain: String = plain.collect();
-            if plain.starts_with(|c: char| c.is_ascii_digit()) { format!("KEY_{plain}") } else { plain }
+            "KEY_".chars().chain(plain).collect()
         }
     }
 }
@@ -239,12 +238,10 @@ fn judge(plan: &Plan) -> Vec<(String, Broken)> {
             0 => "upstream.key".to_owned(),
             member => format!("auth.keys[{}].key", member - 1),
         };
-        if let SecretRef::File(file) = secret {
-            if !is_plain(&file.to_string_lossy()) {
-                refuse(&path, PLAIN, "rename the file.");
-            } else if !variable(secret).contains(|c: char| c.is_ascii_alphanumeric()) {
-                refuse(&path, "no variable can be named after this", "name a file with a letter or a digit.");
-            }
+        if let SecretRef::File(file) = secret
+            && !is_plain(&file.to_string_lossy())
+        {
+            refuse(&path, PLAIN, "rename the file.");
         }
         if variables.insert(variable(secret), ()).is_some() {
             refuse(

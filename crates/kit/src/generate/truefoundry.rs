@@ -5,7 +5,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::prove,
+    facts::{self, prove},
     plan::{Admits, variable},
     template::render,
 };
@@ -85,9 +85,7 @@ fn rules(plan: &Plan) -> String {
 
 fn cannot(plan: &Plan) -> Vec<String> {
     let mut cannot = Vec::new();
-    if plan.limits.burst > 0 {
-        cannot.push(format!("The burst of {} is not kept: its limits know none.", plan.limits.burst));
-    }
+    cannot.extend(facts::no_burst(plan, "its limits know none"));
     if plan.limits.tokens_per_minute.is_some() {
         cannot.push(
             "Its pages say that the first rule that fits a request is the one that counts: see by a trial that the \

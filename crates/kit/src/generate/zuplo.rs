@@ -5,7 +5,7 @@
 
 use super::{
     Comment, File, Output, Plan, Product, Refusal,
-    facts::{prove, removed_from_answers, removed_from_requests, unread, usual_names},
+    facts::{self, prove, removed_from_answers, removed_from_requests, unread, usual_names},
     plan::{Admits, variable},
     template::render,
 };
@@ -164,12 +164,7 @@ fn policy(name: &str, kind: &str, export: &str, options: &Value) -> Value {
 
 fn cannot(plan: &Plan) -> Vec<String> {
     let mut cannot = unread(plan);
-    if plan.limits.burst > 0 {
-        cannot.push(format!(
-            "The burst of {} is not kept: its limit is a window of a minute that slides.",
-            plan.limits.burst
-        ));
-    }
+    cannot.extend(facts::no_burst(plan, "its limit is a window of a minute that slides"));
     cannot.push(format!(
         "The {} s of silence are not set here: on the free and builder plans a request ends after 30 s, which breaks \
          answers; the others have no such limit.",
@@ -179,10 +174,10 @@ fn cannot(plan: &Plan) -> Vec<String> {
         [
             "Its own errors are problem details (RFC 9457), not the API's envelope: members see them less well.",
             "It adds a header zp-rid, and takes bodies up to 500 MB.",
-            "Headers are named one by one: others that begin with x-forwarded-, cf- or x-tollgate- pass.",
+            facts::NAMED_ONE_BY_ONE,
             "An answer that the API breaks off ends for the client as if it were whole, and where a client leaves, the \
              API goes on: so does its own server for development (7.4.5).",
-            "It keeps no account of tokens or cost.",
+            facts::NO_ACCOUNT,
         ]
         .map(str::to_owned),
     );

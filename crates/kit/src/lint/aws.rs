@@ -2,12 +2,12 @@
 
 use super::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, is_open, judge},
+    headers::{CREDENTIALS, NOBODY_ASKED, Set, is_open, judge, leaks, no_credential},
     listed, rules,
 };
 use std::collections::BTreeSet;
 use tollgate_config::{
-    problem::Place,
+    problem::{Place, conceal},
     tree::{Key, Node, Value},
 };
 
@@ -20,27 +20,108 @@ const TIMEOUT_MS: std::ops::RangeInclusive<i64> = 300_000..=900_000;
 /// Looks at one document.
 pub(super) fn lint(tree: &Node, notes: &mut Notes<'_>) {
     open_api(tree, false, notes);
-    // Templates hold other APIs, too, which follow other rules.
-    if !mentions(tree, "anthropic") && !mentions(tree, "/v1/messages") {
-        return;
-    }
-    for (_, resource) in tree.get("Resources").map(Node::fields).unwrap_or_default() {
-        let kind = resource.get("Type").and_then(Node::text).unwrap_or_default();
+    let template = Template::of(tree);
+    let serving = template.serving();
+    for (key, resource) in template.resources {
         let Some(properties) = resource.get("Properties") else { continue };
-        match kind {
-            "AWS::ApiGateway::RestApi" => rest_api(resource, properties, "Body", notes),
+        let serves = serving.contains(key.name.as_str());
+        let known = notes.findings.len();
+        match kind(resource) {
+            "AWS::ApiGateway::RestApi" if serves => rest_api(resource, properties, "Body", notes),
             // The form of AWS SAM, which writes the endpoint as one word or a section with one.
-            "AWS::Serverless::Api" => rest_api(resource, properties, "DefinitionBody", notes),
-            "AWS::ApiGateway::Method" => method(properties, notes),
-            "AWS::Serverless::HttpApi" => http_api(resource.place, notes),
-            "AWS::ApiGatewayV2::Api"
-                if properties.get("ProtocolType").and_then(Node::text) != Some("WEBSOCKET") =>
-            {
-                http_api(resource.place, notes);
+            "AWS::Serverless::Api" if serves => rest_api(resource, properties, "DefinitionBody", notes),
+            "AWS::Serverless::HttpApi" | "AWS::ApiGatewayV2::Api" if serves => {
+                http_api(resource.place, notes)
             }
+            "AWS::ApiGateway::Method" => method(properties, &template, notes),
             _ => {}
         }
+        for finding in &mut notes.findings[known..] {
+            finding.says = conceal(&format!("{}: {}", key.name, finding.says));
+        }
     }
+}
+
+fn kind(resource: &Node) -> &str {
+    resource.get("Type").and_then(Node::text).unwrap_or_default()
+}
+
+/// The types of resources that are APIs.
+const APIS: [&str; 4] = [
+    "AWS::ApiGateway::RestApi",
+    "AWS::Serverless::Api",
+    "AWS::Serverless::HttpApi",
+    "AWS::ApiGatewayV2::Api",
+];
+
+/// A template of CloudFormation, or of AWS SAM.
+struct Template<'a> {
+    resources: &'a [(Key, Node)],
+    /// The parameters in which the API stands.
+    parameters: BTreeSet<&'a str>,
+    /// Whether the API is in it at all.
+    mentions: bool,
+}
+
+impl<'a> Template<'a> {
+    fn of(tree: &'a Node) -> Self {
+        let fields = |name| tree.get(name).map(Node::fields).unwrap_or_default();
+        let parameters = fields("Parameters").iter().filter(|(_, one)| is_of_api(one));
+        Self {
+            resources: fields("Resources"),
+            parameters: parameters.map(|(key, _)| key.name.as_str()).collect(),
+            mentions: is_of_api(tree),
+        }
+    }
+
+    /// Whether a part of it is about the API, by itself or by a parameter.
+    fn concerns(&self, node: &Node) -> bool {
+        let mut named = BTreeSet::new();
+        names(node, &mut named);
+        is_of_api(node) || !self.parameters.is_disjoint(&named)
+    }
+
+    /// The APIs that lead to the Anthropic API: those that mention it, or of which a resource does. Templates hold
+    /// others, too, which follow other rules. Where it can not be told which, all of them.
+    fn serving(&self) -> BTreeSet<&'a str> {
+        let is_socket =
+            |one: &Node| one.find(&["Properties", "ProtocolType"]).and_then(Node::text) == Some("WEBSOCKET");
+        let apis = self.resources.iter().filter(|(_, one)| APIS.contains(&kind(one)) && !is_socket(one));
+        let apis: BTreeSet<&str> = apis.map(|(key, _)| key.name.as_str()).collect();
+        let mut leading = BTreeSet::new();
+        for (key, resource) in self.resources.iter().filter(|(_, one)| self.concerns(one)) {
+            leading.insert(key.name.as_str());
+            owners(resource, &mut leading);
+        }
+        let serving: BTreeSet<&str> = apis.intersection(&leading).copied().collect();
+        if serving.is_empty() && self.mentions { apis } else { serving }
+    }
+}
+
+/// The APIs that a resource says it is of.
+fn owners<'a>(resource: &'a Node, found: &mut BTreeSet<&'a str>) {
+    resource.items().iter().for_each(|item| owners(item, found));
+    for (key, value) in resource.fields() {
+        if ["RestApiId", "ApiId"].contains(&key.name.as_str()) {
+            names(value, found);
+        }
+        owners(value, found);
+    }
+}
+
+/// What the texts in it refer to, as `!Ref` and `!GetAtt` leave it, or as `!Sub` puts it in.
+fn names<'a>(node: &'a Node, found: &mut BTreeSet<&'a str>) {
+    if let Some(text) = node.text() {
+        found.insert(text.split('.').next().unwrap_or_default());
+        found.extend(text.split("${").skip(1).filter_map(|rest| rest.split(['.', '}']).next()));
+    }
+    node.items().iter().for_each(|item| names(item, found));
+    node.fields().iter().for_each(|(_, value)| names(value, found));
+}
+
+/// Whether it names the host of the API, or its first path.
+fn is_of_api(node: &Node) -> bool {
+    mentions(node, "anthropic") || mentions(node, "/v1/messages")
 }
 
 fn http_api(place: Place, notes: &mut Notes<'_>) {
@@ -114,8 +195,8 @@ fn open_api(document: &Node, identifies: bool, notes: &mut Notes<'_>) {
 }
 
 /// A method of CloudFormation.
-fn method(properties: &Node, notes: &mut Notes<'_>) {
-    let Some(node) = properties.get("Integration").filter(|node| mentions(node, "anthropic")) else { return };
+fn method(properties: &Node, template: &Template<'_>, notes: &mut Notes<'_>) {
+    let Some(node) = properties.get("Integration").filter(|node| template.concerns(node)) else { return };
     let declared = properties.get("RequestParameters").map(Node::fields).unwrap_or_default();
     let names = declared.iter().filter_map(|(key, _)| key.name.strip_prefix("method.request.header."));
     let needs_key =
@@ -214,17 +295,25 @@ impl Integration<'_> {
             })
         };
         if !CREDENTIALS.iter().any(|name| maps(name)) {
-            let says = "no credential of the API is set: the client's own one goes upstream";
-            notes.add(&rules::CREDENTIAL, self.place, says, API_KEY);
+            let kept = CREDENTIALS
+                .map(|name| ["integration", "method"].map(|side| format!("{side}.request.header.{name}")));
+            // Whoever maps other headers by hand believes that those that are not mapped stay behind.
+            let by_hand = self.mappings.iter().any(|(key, value)| {
+                let is = |[to, from]: &[String; 2]| {
+                    key.name.eq_ignore_ascii_case(to)
+                        && value.text().is_some_and(|text| text.eq_ignore_ascii_case(from))
+                };
+                key.name.starts_with("integration.request.header.") && !kept.iter().any(is)
+            });
+            let is_touched = by_hand || !self.is_open;
+            no_credential(is_touched, self.place, API_KEY, notes);
             return;
         }
         for name in CREDENTIALS.iter().filter(|name| !maps(name)) {
-            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-            notes.add(&rules::LEAK, self.place, says, format!("integration.request.header.{name}: \"''\""));
+            leaks(name, self.place, &format!("integration.request.header.{name}: \"''\""), notes);
         }
         if self.is_open {
-            let says = "nobody is asked for a credential, and the gateway's own is spent";
-            notes.add(&rules::AUTH, self.place, says, "security:\n  - api_key: []");
+            notes.add(&rules::AUTH, self.place, NOBODY_ASKED, "security:\n  - api_key: []");
         }
     }
 }

@@ -4,7 +4,7 @@ mod upstream;
 
 use super::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, judge},
+    headers::{CREDENTIALS, NOBODY_ASKED, Set, judge, leaks, no_credential},
     listed, rules,
 };
 use tollgate_config::tree::{Node, Value};
@@ -288,25 +288,22 @@ fn credentials(way: &Way<'_>, notes: &mut Notes<'_>) {
     ]) {
         return;
     }
+    let asks = way.has_filter(&["api_key_auth", "jwt_authn", "oauth2", "basic_auth"]);
     if !CREDENTIALS.iter().any(|name| way.adds(name).next().is_some()) {
-        let says = "no credential of the API is set: the client's own one goes upstream";
-        notes.add(&rules::CREDENTIAL, at, says, API_KEY);
+        let is_touched = asks || CREDENTIALS.iter().any(|name| way.removes(name));
+        no_credential(is_touched, at, API_KEY, notes);
         return;
     }
     for name in CREDENTIALS {
         if way.adds(name).next().is_none() && !way.removes(name) && !way.is_taken(name) {
-            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-            notes.add(&rules::LEAK, at, says, format!("request_headers_to_remove: [{name}]"));
+            leaks(name, at, &format!("request_headers_to_remove: [{name}]"), notes);
         }
     }
-    if !way.has_filter(&["api_key_auth", "jwt_authn", "oauth2", "basic_auth", "rbac"])
-        && !way.has_certificates
-    {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
+    if !asks && !way.has_filter(&["rbac"]) && !way.has_certificates {
         let cure = "- name: envoy.filters.http.api_key_auth\n  typed_config:\n    \"@type\": \
                     type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth\n    key_sources: [{ \
                     header: authorization }, { header: x-api-key }]";
-        notes.add(&rules::AUTH, at, says, cure);
+        notes.add(&rules::AUTH, at, NOBODY_ASKED, cure);
     }
 }
 

@@ -4,7 +4,7 @@ mod read;
 
 use super::{
     Kind, Notes, Subject,
-    headers::{CREDENTIALS, Set, judge},
+    headers::{CREDENTIALS, NOBODY_ASKED, Set, judge, leaks, no_credential},
     rules,
 };
 use read::{Broken, Line, Section};
@@ -243,14 +243,19 @@ fn credentials(sections: &[&Section], api: &Section, notes: &mut Notes<'_>) {
         rules_of().any(|line| actions.contains(&line.word(1)) && line.word(2).eq_ignore_ascii_case(name))
     };
     if !CREDENTIALS.iter().any(|name| is(name, &["set-header", "add-header"])) {
-        let says = "no credential of the API is set: the client's own one goes upstream";
-        notes.add(&rules::CREDENTIAL, api.place, says, API_KEY);
+        // To count by a credential takes nothing from it.
+        let reads = |line: &&Line| !line.word(1).starts_with("track-");
+        let asks = |line: &Line| {
+            let names = |word: &str| CREDENTIALS.iter().any(|name| word.to_ascii_lowercase().contains(name));
+            line.word(1) == "auth" || line.words.iter().any(|word| names(&word.text))
+        };
+        let is_touched = sections.iter().flat_map(|section| &section.lines).filter(reads).any(asks);
+        no_credential(is_touched, api.place, API_KEY, notes);
         return;
     }
     for name in CREDENTIALS {
         if !is(name, &["set-header", "del-header", "add-header", "replace-header"]) {
-            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-            notes.add(&rules::LEAK, api.place, says, format!("http-request del-header {name}"));
+            leaks(name, api.place, &format!("http-request del-header {name}"), notes);
         }
     }
     let refuses = |line: &Line| {
@@ -263,10 +268,9 @@ fn credentials(sections: &[&Section], api: &Section, notes: &mut Notes<'_>) {
     let by_certificate =
         by_certificate.into_iter().any(|line| line.word(0) == "bind" && line.mentions("required"));
     if !rules_of().any(refuses) && !by_certificate {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
         let cure = "http-request set-var(txn.consumer) req.hdr(authorization),word(2,' '),map(consumers.map)\n\
                     http-request return status 401 unless { var(txn.consumer) -m found }";
-        notes.add(&rules::AUTH, api.place, says, cure);
+        notes.add(&rules::AUTH, api.place, NOBODY_ASKED, cure);
     }
 }
 

@@ -46,6 +46,27 @@ pub(super) fn judge(set: &Set<'_>, notes: &mut Notes<'_>) {
     }
 }
 
+/// No credential of the API is set. Where nothing reads or removes what clients present, that may be meant; where something
+/// does, the API is sent what only the gateway knows, or nothing.
+pub(super) fn no_credential(is_touched: bool, at: Place, api_key: &str, notes: &mut Notes<'_>) {
+    if is_touched {
+        let says = "no credential of the API is set: the client's own one goes upstream";
+        notes.add(&rules::CREDENTIAL, at, says, api_key);
+    } else {
+        let says = "each client's own credential goes to the API: nothing here sets one, or asks for one";
+        notes.add(&rules::PASS_THROUGH, at, says, api_key);
+    }
+}
+
+/// The client's credential in this header goes upstream although the gateway has one.
+pub(super) fn leaks(name: &str, at: Place, cure: &str, notes: &mut Notes<'_>) {
+    let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
+    notes.add(&rules::LEAK, at, says, cure);
+}
+
+/// What is wrong where the gateway has one, and anybody may spend it.
+pub(super) const NOBODY_ASKED: &str = "nobody is asked for a credential, and the gateway's own is spent";
+
 /// Whether it is one of the headers that pass as clients send them, by the table that Tollgate itself obeys.
 pub(super) fn is_open(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

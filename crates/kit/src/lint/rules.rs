@@ -14,6 +14,9 @@ rules! {
          as it is written, or keeps the product from starting.";
     CREDENTIAL = "lint.credential" "Upstream Credential" Error false
         "The gateway sets the credential of the API, and replaces what the client sent there.";
+    PASS_THROUGH = "lint.pass_through" "Clients' Own Credentials" Note false
+        "Nothing sets a credential of the API, and nothing reads or removes those of clients: each client presents one of \
+         the API itself. That may be meant. A gateway that is to hold the key, and to know who asks, sets it.";
     LEAK = "lint.leak" "Client Credential Stays" Error false
         "Both headers in which clients present their credential, `Authorization` and `x-api-key`, are removed or replaced \
          before a request goes to the API. Claude Code sends both when it has an `apiKeyHelper`.";
@@ -57,6 +60,10 @@ rules! {
         "Nothing is decided by `Accept`: Claude Code sends `application/json` for streams too.";
     UPSTREAM = "lint.upstream" "Something Is Proxied" Error false
         "The configuration leads requests for the API to an upstream.";
+    CLOUD = "lint.cloud" "Form of the Upstream" Error false
+        "The Messages API leads to an upstream that speaks it. Vertex AI and Bedrock take another URL and another body \
+         (`:rawPredict` and `/invoke`, with `anthropic_version` in it), which no credential makes up for: a gateway before \
+         them translates, or its clients speak that form themselves.";
     HOST = "lint.host" "Host of the API" Error false
         "The upstream sees its own name in `Host`. The API does not answer to the name of the gateway.";
     TLS = "lint.tls" "TLS to the API" Error false

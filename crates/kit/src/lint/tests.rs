@@ -5,6 +5,7 @@ use crate::finding::Finding;
 use proptest::prelude::*;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
+mod credentials;
 mod rows;
 
 fn folder() -> PathBuf {
@@ -195,6 +196,97 @@ fn the_cure_for_a_policy_that_is_not_defined_defines_it() {
     assert!(!left.iter().any(|finding| finding.rule == &rules::AUTH), "{left:#?}");
 }
 
+/// An API of AWS beside others, what of it is wrong, and where.
+const BESIDE: [(&str, &[&str]); 5] = [
+    // A good API does not excuse another one, which says its path as a route.
+    (
+        "  Quick:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: { ProtocolType: HTTP }\n  Route:\n    \
+         Type: AWS::ApiGatewayV2::Route\n    Properties: { ApiId: !Ref Quick, RouteKey: POST /v1/messages }\n",
+        &["aws.http_api Quick"],
+    ),
+    // Others are what they like.
+    (
+        "  Shop:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: { ProtocolType: HTTP }\n  \
+         Wares:\n    Type: AWS::ApiGateway::RestApi\n    Properties: { MinimumCompressionSize: 0 }\n  \
+         Ware:\n    Type: AWS::ApiGateway::Method\n    Properties:\n      RestApiId: { Ref: Wares }\n      \
+         Integration: { Type: AWS, Uri: https://shop.example.com }\n",
+        &[],
+    ),
+    (
+        "  Second:\n    Type: AWS::ApiGateway::RestApi\n    Properties: { Name: second }\n  \
+         Ask:\n    Type: AWS::ApiGateway::Method\n    Properties:\n      RestApiId: { Ref: Second }\n      \
+         ApiKeyRequired: true\n      Integration:\n        Type: HTTP_PROXY\n        Uri: !Sub \"${Upstream}/v1\"\n        \
+         ResponseTransferMode: BUFFERED\n        TimeoutInMillis: 900000\n        RequestParameters:\n          \
+         integration.request.header.x-api-key: stageVariables.key\n          \
+         integration.request.header.authorization: context.authorizer.none\n\
+         Parameters:\n  Upstream: { Type: String, Default: https://api.anthropic.com }\n",
+        &["aws.edge Second", "aws.stream Ask"],
+    ),
+    (
+        "  Fast:\n    Type: AWS::Serverless::HttpApi\n    Properties: { StageName: a }\n  \
+         Fn:\n    Type: AWS::Serverless::Function\n    Properties:\n      Events:\n        \
+         Ask: { Type: HttpApi, Properties: { ApiId: !Ref Fast, Path: /v1/messages } }\n",
+        &["aws.http_api Fast"],
+    ),
+    (
+        "  Chat:\n    Type: AWS::ApiGatewayV2::Api\n    Properties: { ProtocolType: WEBSOCKET, Name: anthropic }\n",
+        &[],
+    ),
+];
+
+#[test]
+fn each_api_of_a_template_is_judged_by_itself_and_named() {
+    let good = fs::read_to_string(folder().join("good/aws.yaml")).unwrap();
+    for (beside, expected) in BESIDE {
+        let text = format!("{good}{beside}");
+        let findings = found("template.yaml", &text, None);
+        let named: Vec<String> = findings
+            .iter()
+            .map(|one| format!("{} {}", one.rule.id, one.says.split_once(": ").unwrap_or_default().0))
+            .collect();
+        assert_eq!(named, expected, "{beside}: {findings:#?}");
+        for finding in &findings {
+            let line = finding.place.as_ref().unwrap().line;
+            assert!(line > good.lines().count(), "{beside}: {finding:#?}");
+        }
+    }
+}
+
+#[test]
+fn where_it_can_not_be_told_which_api_serves_all_are_judged() {
+    let text = "# third-party gateway\nDescription: before api.anthropic.com\nResources:\n  A:\n    \
+                Type: AWS::Serverless::HttpApi\n    Properties: { StageName: a }\n  B:\n    \
+                Type: AWS::ApiGatewayV2::Api\n    Properties: { ProtocolType: HTTP }\n";
+    let findings = found("template.yaml", text, None);
+    let apis = findings.iter().filter(|one| one.rule == &rules::AWS_HTTP_API);
+    let apis: Vec<&str> = apis.map(|one| &one.says[..2]).collect();
+    assert_eq!(apis, ["A:", "B:"], "{findings:#?}");
+}
+
+/// Whose credential is sent makes no difference: the form of the requests is another.
+#[test]
+fn a_plain_proxy_before_a_cloud_is_told() {
+    let is_found = |file: &str, host: &str, more: &str| {
+        let good = fs::read_to_string(folder().join("good").join(file)).unwrap();
+        let text = good.replace("api.anthropic.com", host) + more;
+        let findings = found(file, &text, None);
+        let at = findings.iter().find(|one| one.rule == &rules::CLOUD)?.place.as_ref()?.line;
+        Some(text.lines().nth(at - 1)?.contains(host))
+    };
+    for host in ["us-east5-aiplatform.googleapis.com", "bedrock-runtime.us-east-1.amazonaws.com"] {
+        for file in ["nginx.conf", "haproxy.cfg", "kong.yaml", "envoy.yaml"] {
+            assert_eq!(is_found(file, host, ""), Some(true), "{file}");
+            assert_eq!(is_found(file, host, "# https://api.anthropic.com\n"), Some(true), "{file}");
+        }
+        // Both at once: which path leads where is for the reader.
+        let both = "server { location /x/ { proxy_pass https://api.anthropic.com; } }\n";
+        assert_eq!(is_found("nginx.conf", host, both), None);
+        let own = "server { location ~ rawPredict$ { return 404; } location ~ /invoke$ { return 404; } }\n";
+        assert_eq!(is_found("nginx.conf", host, own), None);
+    }
+    assert_eq!(is_found("nginx.conf", "llm.example.com", ""), None);
+}
+
 #[test]
 fn private_files_of_nginx_may_hold_secrets() {
     let text = "proxy_set_header X-Api-Key sk-ant-api03-0123456789abcdef;\n";
@@ -273,7 +365,11 @@ fn deep_and_repeated_texts_are_bounded() {
     let bomb = (0..30).fold("a0: &a0 [x]\n".to_owned(), |text, n| {
         format!("{text}a{}: &a{} [*a{n}, *a{n}]\n", n + 1, n + 1)
     });
+    let apis = (0..10_000).fold("Resources:\n  Api: { Description: anthropic }\n".to_owned(), |text, n| {
+        format!("{text}  A{n}: {{ Type: AWS::ApiGatewayV2::Api, Properties: {{ Name: a }} }}\n")
+    });
     let rows = [
+        (Kind::Aws, apis),
         (Kind::Nginx, "a {".repeat(100_000)),
         (Kind::Kong, "[".repeat(100_000)),
         (Kind::Envoy, format!("static_resources: {{}}\n{bomb}")),

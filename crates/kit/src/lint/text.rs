@@ -33,7 +33,37 @@ pub(super) fn lint(subject: &Subject<'_>, kind: Kind, notes: &mut Notes<'_>) {
             notes.add(&rules::ISSUER, at(byte), says, "https://YOUR-ORG.okta.com/oauth2/default/v1/token");
         }
     }
+    cloud(subject, kind, notes);
     notice(subject, kind, notes);
+}
+
+/// The hosts of clouds whose requests have another form, and the switch that lets Claude Code speak it.
+const CLOUDS: [(&str, &str, &str); 2] = [
+    ("aiplatform.googleapis.com", "Vertex AI", "CLAUDE_CODE_USE_VERTEX=1 with ANTHROPIC_VERTEX_BASE_URL"),
+    ("bedrock-runtime.", "Bedrock", "CLAUDE_CODE_USE_BEDROCK=1 with ANTHROPIC_BEDROCK_BASE_URL"),
+];
+
+/// What says that Messages lead elsewhere, that the form of the cloud passes, or that code or a plugin may translate.
+const FITS: [&str; 9] =
+    ["anthropic.com", "awPredict", "/invoke", "lua", "js_", "ext_proc", "wasm", "function", "modules/"];
+
+/// A plain proxy that leads the Messages API to a cloud.
+fn cloud(subject: &Subject<'_>, kind: Kind, notes: &mut Notes<'_>) {
+    let lines = || (1..).zip(subject.text.lines()).filter(|(_, line)| !is_comment(line, kind));
+    let holds = |mark: &str| lines().any(|(_, line)| line.contains(mark));
+    // TrueFoundry translates.
+    if kind == Kind::Truefoundry || !holds("/v1/messages") || FITS.into_iter().any(holds) {
+        return;
+    }
+    for (host, cloud, switch) in CLOUDS {
+        let found = lines().find_map(|(number, line)| Some((number, line, line.find(host)?)));
+        if let Some((number, line, byte)) = found {
+            let says = format!("`/v1/messages` is sent to {cloud}, which takes another URL and another body");
+            let cure =
+                format!("{switch} in clients, and a path that passes as it is; or a gateway that translates");
+            notes.add(&rules::CLOUD, Place { line: number, column: column(line, byte) }, says, cure);
+        }
+    }
 }
 
 /// Files in JSON have no place for it; a README stands beside those.

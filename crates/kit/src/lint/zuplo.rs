@@ -2,7 +2,11 @@
 
 mod policy;
 
-use super::{Notes, Subject, headers::CREDENTIALS, listed, rules};
+use super::{
+    Notes, Subject,
+    headers::{CREDENTIALS, NOBODY_ASKED, leaks, no_credential},
+    listed, rules,
+};
 use policy::Policy;
 use std::collections::BTreeMap;
 use tollgate_config::{
@@ -116,30 +120,26 @@ fn chain(route: &Node, defined: &BTreeMap<&str, Policy<'_>>, notes: &mut Notes<'
     if policies.iter().any(|(_, policy)| policy.is_custom()) {
         return;
     }
-    credentials(place, &policies, notes);
-    if policies.len() == names.len() && !policies.iter().any(|(_, policy)| policy.identifies()) {
-        let says = "nobody is asked for a credential";
-        notes.add(
-            &rules::AUTH,
-            place,
-            says,
-            "\"inbound\": [\"api-key-inbound\", \"rate-limit-inbound\", ...]",
-        );
-    }
+    let identifies = policies.iter().any(|(_, policy)| policy.identifies());
+    credentials(place, &policies, identifies || policies.len() < names.len(), notes);
     order(&policies, notes);
 }
 
-fn credentials(place: Place, policies: &[(Place, &Policy<'_>)], notes: &mut Notes<'_>) {
+/// Who pays, and who is let in. `asks` is whether clients are asked for a credential, or may be.
+fn credentials(place: Place, policies: &[(Place, &Policy<'_>)], asks: bool, notes: &mut Notes<'_>) {
     let sets = |name: &str| policies.iter().any(|(_, policy)| policy.sets(name));
     let removes = |name: &str| policies.iter().any(|(_, policy)| policy.removes(name));
     if !CREDENTIALS.iter().any(|name| sets(name)) {
-        let says = "no policy sets the credential of the API: the client's own one goes upstream";
-        notes.add(&rules::CREDENTIAL, place, says, policy::UPSTREAM);
+        let is_touched = asks || CREDENTIALS.iter().any(|name| removes(name));
+        no_credential(is_touched, place, policy::UPSTREAM, notes);
         return;
     }
     for name in CREDENTIALS.iter().filter(|name| !sets(name) && !removes(name)) {
-        let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-        notes.add(&rules::LEAK, place, says, policy::UPSTREAM);
+        leaks(name, place, policy::UPSTREAM, notes);
+    }
+    if !asks {
+        let cure = "\"inbound\": [\"api-key-inbound\", \"rate-limit-inbound\", ...]";
+        notes.add(&rules::AUTH, place, NOBODY_ASKED, cure);
     }
 }
 

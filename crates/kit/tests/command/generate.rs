@@ -32,6 +32,20 @@ fn a_plan_is_read_with_every_problem_told() {
 }
 
 #[test]
+fn a_plan_is_read_up_to_its_limit() {
+    let args = ["generate", "claude-code", "--plan", "-", "--stdout"];
+    let comment = format!("#{}\n", " ".repeat((4 << 20) - 2));
+    assert_eq!(run_with_input(&args, &comment).status, 0);
+    let refused = run_with_input(&args, &format!("{comment}\n"));
+    assert_eq!((refused.status, refused.out.as_str()), (2, ""));
+    assert!(
+        refused.err.contains("stdin can not be read: it is larger than 4194304 bytes"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
 fn what_is_shown_is_a_plan_and_what_it_makes() {
     let plan = run(&["generate", "plan"]);
     assert_eq!((plan.status, plan.err.as_str()), (0, ""));

@@ -75,6 +75,28 @@ fn the_status_says_how_it_went() {
     }
 }
 
+#[test]
+fn a_file_that_can_not_be_looked_at_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| text_of(&folder.path().join(name));
+    fs::write(at("odd.txt"), "nothing of the kind").unwrap();
+    fs::create_dir(at("empty")).unwrap();
+    let bad = fixture("guide/kong-headers.yaml");
+    let rows =
+        [("odd.txt", 2, "--kind nginx"), ("empty", 2, "holds no file"), ("absent", 3, "can not be read")];
+    for (name, status, says) in rows {
+        for args in [["lint", &at(name), &bad], ["lint", &bad, &at(name)]] {
+            let linted = run(&args);
+            let shown = linted.shown(&[]);
+            assert_eq!(linted.status, status, "{args:?}: {shown}");
+            assert!(linted.out.contains("kong.pass"), "{args:?}: {shown}");
+            assert!(linted.err.contains(&at(name)) && linted.err.contains(says), "{args:?}: {shown}");
+        }
+    }
+    // What the command line got wrong is to be mended first.
+    assert_eq!(run(&["lint", &at("absent"), &at("odd.txt")]).status, 2);
+}
+
 fn text_of(path: &Path) -> String {
     path.display().to_string()
 }

@@ -46,9 +46,14 @@ fn every_problem_is_told_with_its_place_and_its_cure() {
 }
 
 #[test]
-fn files_of_secrets_get_variables() {
-    let rows =
-        [("env:ADA_KEY", "ADA_KEY"), ("file:/run/secrets/ada.key", "ADA"), ("file:/run/1-a", "KEY_1_A")];
+fn files_of_secrets_get_variables_that_nothing_else_relies_on() {
+    let rows = [
+        ("env:ADA_KEY", "ADA_KEY"),
+        ("file:/run/secrets/ada.key", "KEY_ADA"),
+        ("file:/run/1-a", "KEY_1_A"),
+        ("file:/run/path", "KEY_PATH"),
+        ("file:/run/ld_preload.txt", "KEY_LD_PRELOAD"),
+    ];
     for (secret, named) in rows {
         assert_eq!(variable(&secret.parse().unwrap()), named, "{secret}");
     }

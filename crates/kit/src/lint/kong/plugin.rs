@@ -3,7 +3,7 @@
 use super::{flag, integer, list, reference, schema};
 use crate::lint::{
     Kind, Notes,
-    headers::{CREDENTIALS, Set, is_open, judge},
+    headers::{CREDENTIALS, NOBODY_ASKED, Set, is_open, judge, no_credential},
     rules,
 };
 use tollgate_config::tree::Node;
@@ -277,16 +277,15 @@ pub(super) fn together(service: &Node, plugins: &[&Plugin<'_>], notes: &mut Note
     });
     // Code may do anything.
     if !transforms && !plugins.iter().any(|plugin| code(&plugin)) {
-        let says = "no credential of the API is set: the client's own one goes upstream";
-        notes.add(
-            &rules::CREDENTIAL,
-            service.place,
-            says,
-            format!("- name: request-transformer\n  config:\n    {}", API_KEY.replace('\n', "\n    ")),
-        );
+        let is_touched = plugins.iter().any(|plugin| {
+            let goes = |name: &&str| plugin.has("remove", name) || plugin.has("rename", name);
+            let by_certificate = ["mtls-auth", "header-cert-auth"].contains(&plugin.name);
+            CREDENTIALS.iter().any(goes) || (schema::IDENTIFIES.contains(&plugin.name) && !by_certificate)
+        });
+        let cure = format!("- name: request-transformer\n  config:\n    {}", API_KEY.replace('\n', "\n    "));
+        no_credential(is_touched, service.place, &cure, notes);
     }
     if transforms && !plugins.iter().any(|plugin| schema::IDENTIFIES.contains(&plugin.name)) {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
-        notes.add(&rules::AUTH, service.place, says, KEY_AUTH);
+        notes.add(&rules::AUTH, service.place, NOBODY_ASKED, KEY_AUTH);
     }
 }

@@ -4,7 +4,12 @@ use super::{
     API_KEY, Names, host,
     scope::{Said, Scope},
 };
-use crate::lint::{Notes, directives::Directive, headers::CREDENTIALS, rules};
+use crate::lint::{
+    Notes,
+    directives::Directive,
+    headers::{CREDENTIALS, NOBODY_ASKED, leaks, no_credential},
+    rules,
+};
 use tollgate_config::problem::Place;
 
 /// The silence that Claude Code bears, in seconds.
@@ -132,19 +137,21 @@ fn credentials(location: &Directive, scope: &Scope<'_>, notes: &mut Notes<'_>) {
         };
         if passes {
             let place = said.seen().map_or(location.place, |set| set.place);
-            let says = format!("the client's `{name}` goes upstream next to the gateway's own credential");
-            notes.add(&rules::LEAK, place, says, format!("proxy_set_header {} \"\";", title(name)));
+            leaks(name, place, &format!("proxy_set_header {} \"\";", title(name)), notes);
         }
     }
     if !has_own {
-        let says = "no credential of the API is set: the client's own one goes upstream";
-        notes.add(&rules::CREDENTIAL, location.place, says, API_KEY);
+        let is_kept = |(name, said): &(&str, Said<'_>)| {
+            let own = format!("$http_{}", name.replace('-', "_"));
+            said.seen().is_none_or(|set| set.arg(1) == own)
+        };
+        let is_touched = scope.asks() || !said.iter().all(is_kept);
+        no_credential(is_touched, location.place, API_KEY, notes);
     } else if !scope.identifies() && said.iter().any(|(_, said)| sets(said)) {
-        let says = "nobody is asked for a credential, and the gateway's own is spent";
         let cure = "# in http:\nmap $http_authorization $bearer { default $http_x_api_key; \"~^[Bb]earer +(?<key>[^ ]+)$\" $key; }\n\
                     map $bearer $consumer { default \"\"; include secrets/consumers.map; }\n\
                     # in the location:\nif ($consumer = \"\") { return 401; }";
-        notes.add(&rules::AUTH, location.place, says, cure);
+        notes.add(&rules::AUTH, location.place, NOBODY_ASKED, cure);
     }
 }
 

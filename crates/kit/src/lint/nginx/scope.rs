@@ -22,6 +22,8 @@ struct Level<'a> {
     is_open: bool,
     /// Whether clients are told apart here.
     identifies: bool,
+    /// Whether they are by what they present in a header.
+    asks: bool,
 }
 
 /// What a file says of a directive in a block.
@@ -103,6 +105,11 @@ impl<'a> Scope<'a> {
     pub(super) fn identifies(&self) -> bool {
         self.levels.iter().any(|level| level.is_open || level.identifies)
     }
+
+    /// Whether clients are, or may be, asked for a credential in a header: neither for an address nor for a certificate.
+    pub(super) fn asks(&self) -> bool {
+        self.levels.iter().any(|level| level.is_open || level.asks)
+    }
 }
 
 impl<'a> Level<'a> {
@@ -114,6 +121,7 @@ impl<'a> Level<'a> {
             headers: sets.map(|directive| (directive.arg(0).to_ascii_lowercase(), directive)).collect(),
             is_open: directives.iter().any(includes),
             identifies: directives.iter().any(identifies),
+            asks: directives.iter().any(asks),
         }
     }
 }
@@ -127,11 +135,20 @@ fn includes(directive: &Directive) -> bool {
 /// Whether nginx tells clients apart with it.
 fn identifies(directive: &Directive) -> bool {
     match directive.name.as_str() {
+        "ssl_verify_client" => directive.arg(0) != "off",
+        "deny" => true,
+        _ => asks(directive),
+    }
+}
+
+/// Whether it asks clients for a credential in a header.
+fn asks(directive: &Directive) -> bool {
+    match directive.name.as_str() {
         "if" => {
             directive.inner().iter().any(|one| one.name == "return" && matches!(one.arg(0), "401" | "403"))
         }
-        "ssl_verify_client" | "auth_basic" => directive.arg(0) != "off",
-        "deny" | "auth_request" | "auth_jwt" | "js_access" => true,
+        "auth_basic" => directive.arg(0) != "off",
+        "auth_request" | "auth_jwt" | "js_access" => true,
         name => name.starts_with("access_by_lua"),
     }
 }

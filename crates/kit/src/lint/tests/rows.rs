@@ -193,6 +193,7 @@ const KONG: &[Row] = &[
     ("kong.yaml", "preserve_host: false", "headers: { accept: [text/event-stream] }", &["lint.accept"]),
     ("kong.yaml", "preserve_host: false", "preserve_host: true", &["lint.host"]),
     ("kong.yaml", "https://api", "http://api", &["lint.tls"]),
+    ("kong.yaml", "api.anthropic.com", "us-east5-aiplatform.googleapis.com", &["lint.cloud"]),
     ("kong.yaml", "    retries: 0", "    retries: 0\n    tls_verify: false", &["lint.verify"]),
     ("kong.yaml", "limit_by: consumer", "limit_by: ip", &["lint.limit_key"]),
     ("kong.yaml", "policy: redis", "policy: local", &["lint.limit_shared"]),
@@ -321,6 +322,7 @@ const ZUPLO: &[Row] = &[
         "              \"remove-credentials\"",
         &["lint.credential"],
     ),
+    ("zuplo/routes.oas.json", "\"inbound\": [", "\"inbound\": [], \"was\": [", &["lint.pass_through"]),
     ("zuplo/routes.oas.json", "              \"remove-credentials\",\n", "", &["lint.leak"]),
     ("zuplo/routes.oas.json", "              \"keys\",\n", "", &["lint.auth"]),
     (
