@@ -31,7 +31,8 @@ rules! {
     TOKEN = "token.shape" "Token" Error false
         "The credential looks like one that a gateway gave out: no provider's key, no prefix pasted along, whole.";
     JWT_TIME = "token.time" "Token Time" Error false
-        "A token with a time to it (a JWT) is good now: `exp` is ahead and `nbf` is not (RFC 7519, section 4.1).";
+        "A token with a time to it (a JWT) is good now: `exp` is ahead and `nbf` is not, and they and `iat` are numbers of \
+         seconds (RFC 7519, sections 2 and 4.1).";
     JWT_LIFE = "token.life" "Token Lifetime" Warning false
         "A token with an end is good for more than ten minutes still, or is renewed by an `apiKeyHelper`.";
     JWT_AUDIENCE = "token.audience" "Token Audience" Error false
