@@ -73,7 +73,8 @@ rules! {
         "Only one credential is set. Claude Code sends `ANTHROPIC_AUTH_TOKEN` and `ANTHROPIC_API_KEY` side by side, \
          and an `apiKeyHelper` in every header that they leave free.";
     HELPER = "client.helper" "apiKeyHelper" Error false
-        "The `apiKeyHelper` ends within 10 s and prints the credential, one line of visible ASCII, alone.";
+        "The `apiKeyHelper` ends within 10 s, leaves nobody behind who could still print, and prints the credential, one \
+         line of visible ASCII, alone.";
     EXPOSED = "client.exposed" "Secrets In Files" Error false
         "No credential stands in a file that is committed, and nobody but its owner reads a file with one.";
     AUTHORITY = "client.ca" "Certificate Authorities" Error false
