@@ -59,7 +59,7 @@ pub(crate) async fn check(scene: &Scene, idle: Option<Duration>) -> Checked {
     let mut findings = vec![tls::used(&scene.way.url)];
     let barrier = reach::barrier(scene, &first, Instant::now().unix_ms());
     let is_reached = barrier.is_none();
-    let is_unreachable = !is_reached && !first.answer.as_ref().is_err_and(is_distrust);
+    let is_unreachable = !is_reached && !first.answer.as_ref().is_err_and(is_bad_tls);
     findings.extend(tls::certificate(scene).await);
     let mut answered = endpoints::first(&first, barrier.as_ref(), ground);
     if first.status() == Some(404) {
@@ -210,8 +210,8 @@ fn why_unknown(first: &Trial, is_reached: bool, works: bool, is_proven: bool) ->
     }
 }
 
-/// Whether the gateway was there, and its certificate is what kept us from asking it.
-fn is_distrust(fault: &ExchangeFault) -> bool {
-    matches!(fault, ExchangeFault::Dial(fault)
-        if fault.stage == Stage::Handshake && fault.seen.as_ref().is_some_and(|seen| seen.distrust.is_some()))
+/// Whether the gateway was there, and its certificate or its version of TLS is what kept us from asking it.
+fn is_bad_tls(fault: &ExchangeFault) -> bool {
+    matches!(fault, ExchangeFault::Dial(fault) if fault.stage == Stage::Handshake
+        && fault.seen.as_ref().is_some_and(|seen| seen.distrust.is_some() || seen.is_too_old))
 }

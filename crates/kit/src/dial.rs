@@ -84,6 +84,8 @@ pub(crate) struct Seen {
     pub(crate) distrust: Option<String>,
     /// The version that was agreed on: `TLSv1_3`.
     pub(crate) version: Option<String>,
+    /// Whether the other side has no version that is spoken here, from TLS 1.2 on.
+    pub(crate) is_too_old: bool,
 }
 
 /// A byte stream.
@@ -188,7 +190,10 @@ impl Way {
                 seen.version = version.and_then(|version| version.as_str().map(str::to_owned));
                 return Ok((Box::new(stream), seen));
             }
-            Ok(Err(error)) => seen.distrust.clone().unwrap_or_else(|| error.to_string()),
+            Ok(Err(error)) => {
+                seen.is_too_old = is_too_old(&error);
+                seen.distrust.clone().unwrap_or_else(|| error.to_string())
+            }
             Err(_) => format!("no answer within {} s", self.patience.as_secs()),
         };
         let says = format!("TLS with {host} failed: {why}");
@@ -248,6 +253,17 @@ impl DialFault {
     fn at(stage: Stage, says: String) -> Self {
         Self { stage, says, proxy_status: None, seen: None }
     }
+}
+
+/// Whether our hello was answered by the alert that none of its versions is spoken (RFC 8446, section 6.2), or by a hello
+/// of an older one.
+fn is_too_old(error: &io::Error) -> bool {
+    use rustls::{AlertDescription::ProtocolVersion, Error, PeerIncompatible::ServerDoesNotSupportTls12Or13};
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    matches!(
+        error,
+        Some(Error::AlertReceived(ProtocolVersion) | Error::PeerIncompatible(ServerDoesNotSupportTls12Or13))
+    )
 }
 
 /// Verifies as the library does, and remembers what it saw: a chain that is refused is what people need to see.

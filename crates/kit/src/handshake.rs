@@ -27,7 +27,7 @@ pub(crate) fn distrusted(
 /// about it.
 pub(crate) fn explained(says: &str) -> Option<(&'static str, &'static str)> {
     let says = says.to_ascii_lowercase();
-    let rows: [(&[&str], &str, &str); 5] = [
+    let rows: [(&[&str], &str, &str); 6] = [
         (
             &["corrupt message", "invalidcontenttype"],
             "what listens at this port does not speak TLS",
@@ -39,8 +39,13 @@ pub(crate) fn explained(says: &str) -> Option<(&'static str, &'static str)> {
             "Name yours by CLAUDE_CODE_CLIENT_CERT and CLAUDE_CODE_CLIENT_KEY (here: --client-cert and --client-key).",
         ),
         (
-            &["protocolversion", "handshakefailure"],
-            "the gateway and this machine have no version of TLS or no cipher in common",
+            &["protocolversion", "doesnotsupporttls12or13"],
+            "the gateway speaks no version of TLS from 1.2 on",
+            "Let the gateway offer TLS 1.2 and 1.3; clients refuse older ones.",
+        ),
+        (
+            &["handshakefailure"],
+            "the gateway and this machine have no cipher in common",
             "Let the gateway offer TLS 1.2 or 1.3 with the usual ciphers.",
         ),
         (
@@ -69,6 +74,8 @@ mod tests {
             ("TLS with h failed: received corrupt message of type InvalidContentType", "does not speak TLS"),
             ("received fatal alert: CertificateRequired", "demands a certificate"),
             ("received fatal alert: ProtocolVersion", "no version of TLS"),
+            ("peer is incompatible: ServerDoesNotSupportTls12Or13", "no version of TLS"),
+            ("received fatal alert: HandshakeFailure", "no cipher"),
             ("tls handshake eof", "closed in the middle"),
             ("TLS with h failed: no answer within 10 s", "does not answer to TLS"),
         ];

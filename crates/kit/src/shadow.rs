@@ -14,7 +14,14 @@ mod traits;
 
 pub(crate) use asked::{Asked, FILE_BYTES_MAX, bound, builtin, models, read};
 
-use crate::{dial::Way, exchange::Ask, finding::Finding, token::Token};
+use crate::{
+    dial::Way,
+    doctor::line,
+    exchange::{Ask, ExchangeFault},
+    finding::Finding,
+    time::Instant,
+    token::Token,
+};
 use compare::Pair;
 use traits::Traits;
 
@@ -51,7 +58,12 @@ impl Shadow {
 
     /// Sends this to both at the same time, so often.
     pub(crate) async fn ask(&mut self, asked: &Asked, repeat: u32) {
-        let mut pair = Pair { name: asked.name.clone(), old: Vec::new(), new: Vec::new() };
+        let mut pair = Pair {
+            name: asked.name.clone(),
+            is_message: asked.is_message(),
+            old: Vec::new(),
+            new: Vec::new(),
+        };
         for _ in 0..repeat {
             let (old, new) = join!(self.old.answer(&asked.ask), self.new.answer(&asked.ask));
             pair.old.push(old);
@@ -100,9 +112,10 @@ impl Side {
         }
         let answer = timeout(EXCHANGE_MAX, ask.send(&self.way)).await;
         let answer = answer.map_err(|_| format!("no end within {} s", EXCHANGE_MAX.as_secs()))?;
-        let answer = answer.map_err(|fault| match fault.explained() {
-            Some((what, _)) => what.to_owned(),
-            None => fault.to_string(),
+        let answer = answer.map_err(|fault| match (&fault, fault.explained()) {
+            (ExchangeFault::Dial(fault), _) => line::closed(&self.way, fault, Instant::now().unix_ms()).says,
+            (_, Some((what, _))) => what.to_owned(),
+            (_, None) => fault.to_string(),
         })?;
         match &self.way.proxy {
             // 407 is the proxy's, never the gateway's (RFC 9110, section 15.5.8).

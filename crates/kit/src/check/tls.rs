@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     chain,
-    dial::{Seen, Way},
+    dial::{DialFault, Seen, Way},
     finding::{Finding, Ground::Proven},
     handshake,
     time::Instant,
@@ -42,12 +42,28 @@ pub(super) async fn certificate(scene: &Scene) -> Vec<Finding> {
     match way.dial().await {
         Ok(dialed) => {
             let seen = dialed.tls.unwrap_or_default();
-            vec![version(way, &seen).await, trusted(&seen, now)]
+            let agreed = seen.version.as_deref().unwrap_or("unknown").replace('_', ".");
+            vec![version(way, &agreed).await, trusted(&seen, now)]
         }
-        Err(fault) => {
-            let finding = handshake::distrusted(&TLS_CHAIN, &fault, way.url.host(), now, "--ca-file");
-            finding.into_iter().collect()
+        Err(fault) if fault.seen.as_ref().is_some_and(|seen| seen.is_too_old) => {
+            vec![too_old(way, &fault).await]
         }
+        Err(fault) => match handshake::distrusted(&TLS_CHAIN, &fault, way.url.host(), now, "--ca-file") {
+            // Certificates are shown once a version is agreed on, and older ones are not offered.
+            Some(chain) => vec![version(way, "TLS 1.2 or newer").await, chain],
+            None => Vec::new(),
+        },
+    }
+}
+
+/// A gateway that has none of the versions that are spoken here.
+async fn too_old(way: &Way, fault: &DialFault) -> Finding {
+    let finding = Finding::fail(&TLS_VERSION, Proven, "no version from TLS 1.2 on is spoken")
+        .with("TLS library", fault.says.as_str());
+    match old_hello(way).await {
+        Ok(Some(old)) => finding.with("asked for TLS 1.1", format!("{old} is accepted")),
+        Ok(None) => finding.with("asked for TLS 1.1", "refused as well"),
+        Err(_) => finding,
     }
 }
 
@@ -68,8 +84,7 @@ fn trusted(seen: &Seen, now: UnixMs) -> Finding {
     chain::shown(finding, &chain)
 }
 
-async fn version(way: &Way, seen: &Seen) -> Finding {
-    let agreed = seen.version.as_deref().unwrap_or("unknown").replace('_', ".");
+async fn version(way: &Way, agreed: &str) -> Finding {
     match old_hello(way).await {
         Ok(Some(old)) => {
             Finding::fail(&TLS_VERSION, Proven, format!("{old} is accepted")).with("agreed on", agreed)

@@ -31,6 +31,29 @@ pub(crate) fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Where it is. It is readable by its owner alone, whoever could read the file.
+    pub(crate) path: PathBuf,
+    /// The mode that the file had. It stands in the name, in octal: `settings.json.2c26b46b68ff.3-644`.
+    pub(crate) mode: u32,
+    number: u32,
+}
+
+/// The mode of a file; None if it is not there.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub(crate) fn mode(path: &Path) -> io::Result<Option<u32>> {
+    match fs::metadata(path) {
+        Ok(about) => Ok(Some(about.permissions().mode() & 0o777)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The backups of one file. They are kept apart from it, because it may stand in a repository and hold a secret.
 #[derive(Debug)]
 pub(crate) struct Backups {
@@ -49,16 +72,16 @@ impl Backups {
         Self { folder: user.join("tollgate-backups"), name: format!("{name}.{mark}.") }
     }
 
-    /// Keeps what the file holds, an empty text for one that is not there, and tells where.
+    /// Keeps what the file holds, an empty text for one that is not there, with its mode, and tells where.
     ///
     /// # Errors
     ///
     /// Those of the file system.
-    pub(crate) fn keep(&self, text: &str) -> io::Result<PathBuf> {
-        let next = self.numbers()?.max().map_or(1, |number| number + 1);
-        let kept = self.numbered(next);
-        write(&kept, text, 0o600)?;
-        Ok(kept)
+    pub(crate) fn keep(&self, text: &str, mode: u32) -> io::Result<PathBuf> {
+        let next = self.last()?.map_or(1, |kept| kept.number + 1);
+        let path = self.folder.join(format!("{}{next}-{mode:o}", self.name));
+        write(&path, text, 0o600)?;
+        Ok(path)
     }
 
     /// The newest one.
@@ -66,24 +89,20 @@ impl Backups {
     /// # Errors
     ///
     /// Those of the file system.
-    pub(crate) fn last(&self) -> io::Result<Option<PathBuf>> {
-        Ok(self.numbers()?.max().map(|number| self.numbered(number)))
-    }
-
-    fn numbers(&self) -> io::Result<impl Iterator<Item = u32>> {
+    pub(crate) fn last(&self) -> io::Result<Option<Kept>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => Some(entries),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let number = |entry: io::Result<fs::DirEntry>| {
-            entry.ok()?.file_name().to_string_lossy().strip_prefix(&self.name)?.parse().ok()
+        let kept = |entry: io::Result<fs::DirEntry>| {
+            let path = entry.ok()?.path();
+            let end = path.file_name()?.to_str()?.strip_prefix(&self.name)?;
+            let (number, mode) = end.split_once('-')?;
+            let (number, mode) = (number.parse().ok()?, u32::from_str_radix(mode, 8).ok()? & 0o777);
+            Some(Kept { path, mode, number })
         };
-        Ok(entries.into_iter().flatten().filter_map(number))
-    }
-
-    fn numbered(&self, number: u32) -> PathBuf {
-        self.folder.join(format!("{}{number}", self.name))
+        Ok(entries.into_iter().flatten().filter_map(kept).max_by_key(|kept| kept.number))
     }
 }
 
@@ -131,12 +150,14 @@ mod tests {
         let backups = Backups::of(Path::new("/a/settings.json"), user.path());
         let others = Backups::of(Path::new("/b/settings.json"), user.path());
         assert_eq!(backups.last().unwrap(), None);
-        for text in ["", "one", "two"] {
-            let kept = backups.keep(text).unwrap();
-            assert_eq!(backups.last().unwrap().as_ref(), Some(&kept));
-            assert_eq!(fs::read_to_string(kept).unwrap(), text);
+        for (text, file_mode) in [("", 0o600), ("one", 0o644), ("two", 0o640)] {
+            let path = backups.keep(text, file_mode).unwrap();
+            let last = backups.last().unwrap().unwrap();
+            assert_eq!((&last.path, last.mode), (&path, file_mode));
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(mode(&path).unwrap(), Some(0o600), "whoever could read the file");
         }
-        assert!(backups.last().unwrap().unwrap().display().to_string().ends_with(".3"));
+        assert_eq!(backups.last().unwrap().unwrap().number, 3);
         assert_eq!(others.last().unwrap(), None);
     }
 

@@ -152,7 +152,7 @@ impl Check {
         let prepared = self.gateway.prepare(printer)?;
         let idle = self.slow.map(|span| Duration::from_secs(span.seconds()));
         let began_at = Instant::now().unix_ms();
-        until_stopped(printer, async {
+        until_stopped("the check", printer, async {
             let scene = prepared.scene(printer).await?;
             if !scene.is_proven() {
                 let bound = Bound::of(&scene.model, began_at);
@@ -259,8 +259,9 @@ fn bound_is_borne(bound: Bound, most: NanoUsd, model: &str, printer: &Printer) -
     })
 }
 
-/// Does this until it is done or somebody presses Ctrl-C.
+/// Does this until it is done or somebody presses Ctrl-C; `what` is what that stops.
 pub(crate) fn until_stopped(
+    what: &str,
     printer: &Printer,
     work: impl Future<Output = Result<CheckStatus, Fault>>,
 ) -> Result<CheckStatus, Fault> {
@@ -269,7 +270,7 @@ pub(crate) fn until_stopped(
         tokio::select! {
             done = work => done,
             () = stop.next() => {
-                printer.warn("the check was stopped before it was done");
+                printer.warn(&format!("{what} was stopped before it was done"));
                 Ok(CheckStatus::Undetermined)
             }
         }

@@ -77,7 +77,8 @@ struct Setup {
     at: At,
 }
 
-/// Take the last `client setup` back: what it set is as it was before. What was changed since stays.
+/// Take the last `client setup` back: what it set is as it was before, and so is who may read the file. What was changed
+/// since stays; if that is a credential, the file stays readable by those alone who can read it now.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -205,16 +206,21 @@ impl Undo {
                 cure: "name the file by --scope; local settings are those of the current folder.".to_owned(),
             });
         };
-        let before =
-            fs::read_to_string(&kept).map_err(|cause| Fault::Unreadable { path: kept.clone(), cause })?;
+        let before = fs::read_to_string(&kept.path)
+            .map_err(|cause| Fault::Unreadable { path: kept.path.clone(), cause })?;
         let now = file.read()?;
         let restored = wish::restored(&now, &before).map_err(|fault| file.unfit(&fault))?;
         match restored {
-            Some(text) => file.write(&now, &text, self.dry_run, printer)?,
+            Some(text) => {
+                // A credential that came since is not for everybody who could read the file before.
+                let is_open = text == before || wish::redacted(&text, &text) == text;
+                let mode = if is_open { kept.mode } else { file.mode()? };
+                file.write(&now, &text, mode, self.dry_run, printer)?;
+            }
             None => file.remove(&now, self.dry_run, printer)?,
         }
         if !self.dry_run {
-            fs::remove_file(&kept).map_err(|cause| Fault::Unwritable { path: kept, cause })?;
+            fs::remove_file(&kept.path).map_err(|cause| Fault::Unwritable { path: kept.path, cause })?;
         }
         Ok(Status::Done)
     }
@@ -256,6 +262,18 @@ impl File {
         }
     }
 
+    /// Who may read and write it; whoever should, if it is not there.
+    fn mode(&self) -> Result<u32, Fault> {
+        let mode =
+            backup::mode(&self.path).map_err(|cause| Fault::Unreadable { path: self.path.clone(), cause })?;
+        Ok(mode.unwrap_or(self.proper_mode()))
+    }
+
+    fn proper_mode(&self) -> u32 {
+        // Managed settings are for everybody, who therefore must be able to read them.
+        if self.scope == Scope::Managed { 0o644 } else { 0o600 }
+    }
+
     fn refuse_secrets(&self) -> Result<(), Fault> {
         let refuse = |rule: String, cure: &str| {
             Err(Fault::Unfit { what: "the credential", rule, cure: cure.to_owned() })
@@ -288,19 +306,17 @@ impl File {
     fn change(&self, old: &str, new: &str, dry_run: bool, printer: &Printer) -> Result<(), Fault> {
         if !dry_run {
             let unwritable = |cause| Fault::Unwritable { path: self.folders.user.clone(), cause };
-            let kept = self.backups().keep(old).map_err(unwritable)?;
+            let kept = self.backups().keep(old, self.mode()?).map_err(unwritable)?;
             printer.say(&format!("{}: what was there", kept.display()));
         }
-        self.write(old, new, dry_run, printer)
+        self.write(old, new, self.proper_mode(), dry_run, printer)
     }
 
-    fn write(&self, old: &str, new: &str, dry_run: bool, printer: &Printer) -> Result<(), Fault> {
+    fn write(&self, old: &str, new: &str, mode: u32, dry_run: bool, printer: &Printer) -> Result<(), Fault> {
         let change = diff::lines(&wish::redacted(old, new), &wish::redacted(new, old));
         if dry_run {
             return printer.answer(&format!("{}:\n{change}", self.path.display()));
         }
-        // Managed settings are for everybody, who therefore must be able to read them.
-        let mode = if self.scope == Scope::Managed { 0o644 } else { 0o600 };
         backup::write(&self.path, new, mode)
             .map_err(|cause| Fault::Unwritable { path: self.path.clone(), cause })?;
         printer.say(&format!("{}: written", self.path.display()));

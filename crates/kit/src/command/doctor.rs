@@ -49,6 +49,10 @@ enum Command {
 /// audience and its signature. Then the same request with the credential, with a made-up one and with none: what
 /// changes tells whether the gateway refuses, or the provider behind it. Without --model a model is asked for that
 /// nobody serves, so nothing is spent. The credential and the values in it are never shown.
+///
+/// For the keys of a JSON Web Token its issuer is asked, by https or on this machine: without --issuer the one that the
+/// token itself names (`iss`). Each URL is told on standard error before it is asked, nothing of the token goes there,
+/// and no redirect is followed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -66,7 +70,7 @@ struct Auth {
     /// A model that the gateway serves: the request is then a real one, of a few tokens.
     #[arg(long)]
     model: Option<String>,
-    /// Who should have issued the token (`iss`), as its discovery document names itself.
+    /// Who should have issued the token (`iss`), as its discovery document names itself. No other issuer is asked for keys.
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// For whom the token should be (`aud`).
@@ -178,7 +182,7 @@ impl Auth {
         let question =
             Question { way, token, model: self.model, issuer: self.issuer, audience: self.audience };
         printer.say(&format!("asking {subject} ..."));
-        let examined = runtime::ask(async { Ok(question.answer().await) })?;
+        let examined = runtime::ask(async { Ok(question.answer(printer).await) })?;
         let secrets = [question.secrets(), proxy::secrets()].concat();
         told(("doctor auth", subject, began_at), examined, &secrets, &self.printed, printer)
     }

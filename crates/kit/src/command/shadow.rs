@@ -112,7 +112,7 @@ impl Shadow {
         );
         let began_at = Instant::now().unix_ms();
         let mut both = Both::new(old, new);
-        until_stopped(printer, async {
+        until_stopped("the comparison", printer, async {
             both.ask(&shadow::models(), 1).await;
             // What follows would cost, and tell nothing.
             let is_unreachable = both.is_unreachable();

@@ -18,6 +18,7 @@ use crate::{
     dial::Way,
     exchange::{Answer, Ask, ExchangeFault},
     finding::{Finding, Ground::Proven, Rule},
+    printer::Printer,
     time::Instant,
     token::Token,
 };
@@ -56,20 +57,20 @@ enum Presented<'t> {
 }
 
 impl Question {
-    /// Finds out.
-    pub(crate) async fn answer(&self) -> Examined {
+    /// Finds out, and tells whom else than the gateway it asks.
+    pub(crate) async fn answer(&self, printer: &Printer) -> Examined {
         let now = Instant::now().unix_ms();
         let line = line::look(&self.way, now).await;
         let mut examined = Examined { findings: line.findings, product: None };
         if !line.is_open {
-            examined.findings.extend(self.token(now).await);
+            examined.findings.extend(self.token(now, printer).await);
             return examined;
         }
         let none = match self.ask(MESSAGES, Presented::Nowhere).await {
             Ok(answer) => answer,
             Err(fault) => {
                 examined.findings.push(no_answer(&fault));
-                examined.findings.extend(self.token(now).await);
+                examined.findings.extend(self.token(now, printer).await);
                 return examined;
             }
         };
@@ -82,7 +83,7 @@ impl Question {
         examined.findings.push(Finding::pass(&HTTP, Proven, says));
         let their_now = date(&none);
         examined.findings.extend(their_now.map(|theirs| clock(now, theirs)));
-        examined.findings.extend(self.token(their_now.unwrap_or(now)).await);
+        examined.findings.extend(self.token(their_now.unwrap_or(now), printer).await);
         let none = Reply::of(&none);
         examined.product = none.product;
         match self.presented(none, &mut examined).await {
@@ -112,7 +113,7 @@ impl Question {
     }
 
     /// What the credential shows by itself, and by its issuer.
-    async fn token(&self, now: UnixMs) -> Vec<Finding> {
+    async fn token(&self, now: UnixMs, printer: &Printer) -> Vec<Finding> {
         let Some(token) = &self.token else {
             let says = "no credential was given, so none was tried";
             let cure = "Give one by --token-env, --token-file or `--token -`.";
@@ -127,7 +128,7 @@ impl Question {
         if let Some(jwt) = Jwt::parse(token.reveal()) {
             findings.extend(jwt.times(now));
             findings.push(jwt.audience(self.audience.as_deref()));
-            findings.extend(issuer::check(&jwt, self.issuer.as_deref(), &self.way).await);
+            findings.extend(issuer::check(&jwt, self.issuer.as_deref(), &self.way, printer).await);
         }
         findings
     }

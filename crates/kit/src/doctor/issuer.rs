@@ -20,6 +20,7 @@ use crate::{
     dial::Way,
     exchange::Ask,
     finding::{Finding, Ground::Proven},
+    printer::Printer,
     proxy::Proxy,
 };
 
@@ -68,7 +69,9 @@ enum Signature {
 }
 
 /// Checks issuer and signature of a token. `expected` is what --issuer says; `way` lends its authorities and its patience.
-pub(crate) async fn check(jwt: &Jwt, expected: Option<&str>, way: &Way) -> Vec<Finding> {
+/// Without --issuer the token itself says who is asked, whoever made it: so each URL is told before, and nothing of the
+/// token goes there.
+pub(crate) async fn check(jwt: &Jwt, expected: Option<&str>, way: &Way, printer: &Printer) -> Vec<Finding> {
     match jwt.algorithm().to_ascii_uppercase().as_str() {
         "NONE" | "" => return vec![signature(&Signature::Absent, 0)],
         text if text.starts_with("HS") => return vec![signature(&Signature::Shared, 0)],
@@ -88,18 +91,30 @@ pub(crate) async fn check(jwt: &Jwt, expected: Option<&str>, way: &Way) -> Vec<F
             "the token names no issuer (`iss`), and --issuer none either",
         )];
     };
-    match keys(issuer, way).await {
+    if expected.is_none() {
+        printer
+            .say("the token itself names the issuer that is asked for keys; --issuer says which one may be");
+    }
+    match keys(issuer, way, printer).await {
         Err(finding) => vec![*finding],
         Ok(keys) => {
-            let issuer =
-                Finding::pass(&JWT_ISSUER, Proven, format!("the issuer publishes {} keys", keys.len()));
+            let published = format!("publishes {} keys", keys.len());
+            let issuer = match expected {
+                Some(_) => Finding::pass(&JWT_ISSUER, Proven, format!("the issuer {published}")),
+                None => Finding::unknown(
+                    &JWT_ISSUER,
+                    format!(
+                        "the issuer that the token names {published}; --issuer says whether it is the right one"
+                    ),
+                ),
+            };
             vec![issuer, signature(&verify(jwt, &keys), keys.len())]
         }
     }
 }
 
 /// The keys that an issuer publishes, or what to say where there are none.
-async fn keys(issuer: &str, way: &Way) -> Result<Vec<Key>, Box<Finding>> {
+async fn keys(issuer: &str, way: &Way, printer: &Printer) -> Result<Vec<Key>, Box<Finding>> {
     let unknown = |why: String| Box::new(Finding::unknown(&JWT_SIGNATURE, why));
     let fail = |says: &str, cure: &str| Box::new(Finding::fail(&JWT_ISSUER, Proven, says).cure(cure));
     let (base, path) = split(issuer).ok_or_else(|| {
@@ -113,7 +128,7 @@ async fn keys(issuer: &str, way: &Way) -> Result<Vec<Key>, Box<Finding>> {
         ));
     }
     let target = format!("{}{DISCOVERY}", path.trim_end_matches('/'));
-    let discovery: Discovery = get(&base, &target, way)
+    let discovery: Discovery = get(&base, &target, way, printer)
         .await
         .map_err(|why| unknown(format!("the discovery document of the issuer can not be had: {why}")))?;
     if bare(&discovery.issuer) != bare(issuer) {
@@ -124,26 +139,38 @@ async fn keys(issuer: &str, way: &Way) -> Result<Vec<Key>, Box<Finding>> {
     let (base, target) = split(&discovery.jwks_uri)
         .filter(|(base, _)| base.tls() || base.is_loopback())
         .ok_or_else(|| fail("`jwks_uri` of the issuer is no https URL", "Repair the discovery document."))?;
-    let set: KeySet = get(&base, &target, way)
+    let set: KeySet = get(&base, &target, way, printer)
         .await
         .map_err(|why| unknown(format!("the keys of the issuer can not be had: {why}")))?;
     Ok(set.keys)
 }
 
-/// Gets a JSON document. The reason why there is none holds no part of a token.
-async fn get<T: DeserializeOwned>(base: &Url, target: &str, way: &Way) -> Result<T, String> {
+/// Gets a JSON document, and tells before from where. A redirect is not followed: it may lead anywhere. The reason why
+/// there is no document holds no part of a token.
+async fn get<T: DeserializeOwned>(
+    base: &Url,
+    target: &str,
+    way: &Way,
+    printer: &Printer,
+) -> Result<T, String> {
+    printer.say(&format!("asking {base}{target} ..."));
     let proxy = Proxy::from_environment(base)?;
     let way = Way { url: base.clone(), proxy, client_certificate: None, extras: Vec::new(), ..way.clone() };
     let ask = Ask::new(Method::GET, target).header("accept", "application/json").silence(way.patience);
     let answer = ask.send(&way).await.map_err(|fault| fault.to_string())?;
-    if answer.status != 200 {
-        return Err(format!("status {}", answer.status));
+    match answer.status {
+        200 => {}
+        status @ 300..=399 => return Err(format!("it is a redirect ({status}), which is not followed")),
+        status => return Err(format!("status {status}")),
     }
     serde_json::from_slice(&answer.body()).map_err(|_| "it is not the JSON that it should be".to_owned())
 }
 
-/// Scheme, host and port of a URL, and its path with its query.
+/// Scheme, host and port of a URL, and its path with its query. None for anything else, so that it can be shown.
 fn split(text: &str) -> Option<(Url, String)> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
     let rest = text.split_once("://")?.1;
     let at = rest.find(['/', '?']).map_or(text.len(), |at| text.len() - rest.len() + at);
     let slash = if text[at..].starts_with('?') { "/" } else { "" };
@@ -315,5 +342,6 @@ mod tests {
             assert_eq!((found.to_string().as_str(), rest.as_str()), (base, target), "{text}");
         }
         assert!(split("id.example/x").is_none());
+        assert!(split("https://id.example/\u{1b}[2J").is_none());
     }
 }

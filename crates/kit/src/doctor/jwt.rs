@@ -18,6 +18,9 @@ pub(crate) struct Jwt {
     pub(super) signature: Vec<u8>,
 }
 
+/// The claims that must be a NumericDate where they are there: a JSON number of seconds since 1970 (RFC 7519, sections 2
+/// and 4.1.4 to 4.1.6).
+const NUMERIC_DATES: [&str; 3] = ["exp", "nbf", "iat"];
 /// The claims that are instants.
 const TIMES: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
 /// Tokens that end sooner are told so, in milliseconds.
@@ -85,7 +88,17 @@ impl Jwt {
     /// Whether it is good at this instant, which is the gateway's where that is known.
     pub(crate) fn times(&self, now: UnixMs) -> Vec<Finding> {
         let (exp, nbf) = (self.time("exp"), self.time("nbf"));
+        let is_wrong = |claim: &&str| self.claims.contains_key(*claim) && self.time(claim).is_none();
+        let wrong: Vec<String> =
+            NUMERIC_DATES.iter().filter(|claim| is_wrong(claim)).map(|claim| format!("`{claim}`")).collect();
         let first = match (exp, nbf) {
+            _ if !wrong.is_empty() => {
+                let says = format!("{} of it is not a number of seconds", wrong.join(" and "));
+                Finding::fail(&JWT_TIME, Proven, says).cure(
+                    "Let the issuer write it as a JSON number of seconds since 1970, without quotation marks: a reader \
+                     that obeys RFC 7519 refuses the token, and others take it for one without an end.",
+                )
+            }
             (Some(exp), _) if exp <= now => {
                 let says = format!("it expired on {exp}, {} ago", span(now.ms_since(exp)));
                 Finding::fail(&JWT_TIME, Proven, says).cure(
@@ -181,6 +194,16 @@ mod tests {
             };
             assert_eq!(finding.outcome, outcome, "{claims}: {}", finding.says);
             assert!(finding.says.contains(part), "{claims}: {}", finding.says);
+        }
+        for (claims, part) in [
+            (r#"{"exp":"1003600"}"#, "`exp` of it is not a number of seconds"),
+            (r#"{"exp":null}"#, "`exp` of it"),
+            (r#"{"exp":1003600,"nbf":"canary-yesterday","iat":[1000000]}"#, "`nbf` and `iat` of it"),
+            (r#"{"exp":1003600,"iat":"1970-01-12T13:46:40Z"}"#, "`iat` of it"),
+        ] {
+            let finding = &token(claims).times(now)[0];
+            assert_eq!((finding.rule, finding.outcome), (&JWT_TIME, Outcome::Fail(Proven)), "{claims}");
+            assert!(finding.says.contains(part) && !format!("{finding:?}").contains("canary"), "{finding:?}");
         }
         assert_eq!(token(r#"{"exp":1000300}"#).times(now)[1].rule, &JWT_LIFE);
     }

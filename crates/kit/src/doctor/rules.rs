@@ -31,7 +31,8 @@ rules! {
     TOKEN = "token.shape" "Token" Error false
         "The credential looks like one that a gateway gave out: no provider's key, no prefix pasted along, whole.";
     JWT_TIME = "token.time" "Token Time" Error false
-        "A token with a time to it (a JWT) is good now: `exp` is ahead and `nbf` is not (RFC 7519, section 4.1).";
+        "A token with a time to it (a JWT) is good now: `exp` is ahead and `nbf` is not, and they and `iat` are numbers of \
+         seconds (RFC 7519, sections 2 and 4.1).";
     JWT_LIFE = "token.life" "Token Lifetime" Warning false
         "A token with an end is good for more than ten minutes still, or is renewed by an `apiKeyHelper`.";
     JWT_AUDIENCE = "token.audience" "Token Audience" Error false
@@ -72,7 +73,8 @@ rules! {
         "Only one credential is set. Claude Code sends `ANTHROPIC_AUTH_TOKEN` and `ANTHROPIC_API_KEY` side by side, \
          and an `apiKeyHelper` in every header that they leave free.";
     HELPER = "client.helper" "apiKeyHelper" Error false
-        "The `apiKeyHelper` ends within 10 s and prints the credential, one line of visible ASCII, alone.";
+        "The `apiKeyHelper` ends within 10 s, leaves nobody behind who could still print, and prints the credential, one \
+         line of visible ASCII, alone.";
     EXPOSED = "client.exposed" "Secrets In Files" Error false
         "No credential stands in a file that is committed, and nobody but its owner reads a file with one.";
     AUTHORITY = "client.ca" "Certificate Authorities" Error false

@@ -38,6 +38,13 @@ pub(crate) struct Asked {
     pub(crate) ask: Ask,
 }
 
+impl Asked {
+    /// Whether a model is asked for a message: that is what gateways are there for, and what is billed.
+    pub(crate) fn is_message(&self) -> bool {
+        self.ask.method == Method::POST && self.ask.target.split('?').next() == Some("/v1/messages")
+    }
+}
+
 /// What is wrong in a file of recorded requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
@@ -187,9 +194,7 @@ fn request(line: &str) -> Result<Ask, (String, &'static str)> {
 
 /// The most that these requests may cost on both sides together, each sent so often, at list prices.
 pub(crate) fn bound(asked: &[Asked], repeat: u32, at: UnixMs) -> Bound {
-    let billed = asked.iter().filter(|asked| {
-        asked.ask.method == Method::POST && asked.ask.target.split('?').next() == Some("/v1/messages")
-    });
+    let billed = asked.iter().filter(|asked| asked.is_message());
     let times = repeat.saturating_mul(2);
     billed.fold(Bound { requests: 0, cost: NanoUsd(0) }, |sum, asked| Bound {
         requests: sum.requests.saturating_add(times),

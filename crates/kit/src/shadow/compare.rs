@@ -14,18 +14,22 @@ use super::{
     },
     traits::{Form, Traits},
 };
-use crate::finding::{Finding, Ground::Inferred, Rule};
+use crate::finding::{Finding, Ground::Inferred, Outcome, Rule};
 
 /// One request, and what came of it on both sides, each time that it was sent.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) name: String,
+    /// Whether a model was asked for a message.
+    pub(super) is_message: bool,
     pub(super) old: Vec<Result<Traits, String>>,
     pub(super) new: Vec<Result<Traits, String>>,
 }
 
 /// A limit refused the request: that says nothing about it.
 const LIMITED: u16 = 429;
+/// The credential is not known, or there is none (<https://platform.claude.com/docs/en/api/errors>).
+const UNKNOWN_CREDENTIAL: u16 = 401;
 /// A stream that comes within less shows nothing of how it is relayed; it is held back if it comes within so small a
 /// part of the time that it takes on the other side.
 const SPREAD_MIN: Duration = Duration::from_millis(300);
@@ -64,6 +68,10 @@ pub(super) fn findings(pairs: &[Pair]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = TABLE.iter().filter_map(|rule| book.finding(rule)).collect();
     let refused: Vec<String> = pairs.iter().filter_map(refused).collect();
     if let Some(status) = findings.iter_mut().find(|finding| finding.rule == &STATUS && !refused.is_empty()) {
+        if matches!(status.outcome, Outcome::Pass(_)) && is_never_answered(pairs) {
+            *status = Finding::unknown(&STATUS, "both refuse every message, so no answer was compared")
+                .cure(refusal_cure(pairs));
+        }
         status.says.push_str(&format!("; refused by both: {}", refused.join(", ")));
     }
     findings.extend(time(pairs));
@@ -76,6 +84,36 @@ fn refused(pair: &Pair) -> Option<String> {
     let (old, new) = (statuses(&pair.old), statuses(&pair.new));
     let status = old.first().filter(|status| old.len() == 1 && old == new && **status >= 400)?;
     Some(format!("{} ({status})", pair.name))
+}
+
+/// Whether neither of them has answered a message; nor anything else, if no message was asked for.
+fn is_never_answered(pairs: &[Pair]) -> bool {
+    let is_answered = |pair: &Pair| {
+        answered(&pair.old).iter().chain(&answered(&pair.new)).any(|traits| traits.status < 400)
+    };
+    let asks = pairs.iter().any(|pair| pair.is_message);
+    !pairs.iter().filter(|pair| pair.is_message == asks).any(is_answered)
+}
+
+/// What to do where both refuse every message: give a credential to those that say they know none.
+fn refusal_cure(pairs: &[Pair]) -> String {
+    let knows_nobody = |side: fn(&Pair) -> &Vec<Result<Traits, String>>| {
+        pairs.iter().flat_map(side).flatten().any(|traits| traits.status == UNKNOWN_CREDENTIAL)
+    };
+    let sides = [
+        (knows_nobody(|pair| &pair.old), "the old gateway (--against-token-env)"),
+        (knows_nobody(|pair| &pair.new), "the new gateway (--token-env)"),
+    ];
+    let sides: Vec<&str> =
+        sides.iter().filter_map(|(knows_nobody, which)| knows_nobody.then_some(*which)).collect();
+    if sides.is_empty() {
+        return "Ask for what both answer: look at the URLs, the model (--model) and what the credentials may do."
+            .to_owned();
+    }
+    format!(
+        "Give a credential that is taken by {}: 401 says that this one is not. `tollgate doctor auth` tells why.",
+        sides.join(" and by ")
+    )
 }
 
 fn answered(side: &[Result<Traits, String>]) -> Vec<&Traits> {

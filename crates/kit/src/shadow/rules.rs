@@ -4,7 +4,8 @@ use crate::finding::rules;
 
 rules! {
     STATUS = "shadow.status" "Same Status" Error true
-        "A request is answered with the same status by both. What both refuse is alike, and named.";
+        "A request is answered with the same status by both. What both refuse is alike, and named; if that is every message, \
+         nothing was compared, and it can not be told.";
     TYPE = "shadow.type" "Same Content Type" Error false
         "An answer has the same media type. Clients tell streams, messages and pages of HTML apart by it.";
     ERROR = "shadow.error" "Same Errors" Error false

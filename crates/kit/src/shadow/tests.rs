@@ -102,8 +102,8 @@ async fn each_habit_shows_in_the_rule_that_is_about_it() {
 #[tokio::test]
 async fn what_a_prompt_directs_shows_in_retries_and_in_streams() {
     let rows: [(&str, &str, &[&str], &[&str]); 8] = [
-        ("faithful", "status=529; retry_after=3", &[], &[]),
-        ("drops-retry-after", "status=529; retry_after=3", &["shadow.headers"], &[]),
+        ("faithful", "status=529; retry_after=3", &[], &["shadow.status"]),
+        ("drops-retry-after", "status=529; retry_after=3", &["shadow.headers"], &["shadow.status"]),
         ("drops-retry-after", "status=429; retry_after=3", &["shadow.headers"], &["shadow.status"]),
         ("rewrites-429-to-503", "status=429", &[], &["shadow.status"]),
         ("clean-ends-cut-streams", "events=6; cut=4", &["shadow.end"], &["shadow.answer"]),

@@ -95,9 +95,25 @@ fn what_else_stands_in_a_file_stays_and_comes_back_to_the_letter() {
     assert!(helped.contains("\"apiKeyHelper\": \"print-it\"") && helped.contains("\"900000\""), "{helped}");
     assert!(!helped.contains(TOKEN), "{helped}");
     assert_eq!(home.run(&["client", "undo"]).status, 0);
-    assert_eq!(fs::read_to_string(&path).unwrap(), new);
+    assert_eq!((fs::read_to_string(&path).unwrap(), mode(&path)), (new, 0o600));
     assert_eq!(home.run(&["client", "undo"]).status, 0);
-    assert_eq!(fs::read_to_string(&path).unwrap(), old);
+    assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), (old, 0o644));
+}
+
+#[test]
+fn a_credential_that_came_since_is_not_shown_to_those_who_could_read_the_file_before() {
+    for (later, expected) in [
+        (r#"{"model":"opus","env":{"ANTHROPIC_CUSTOM_HEADERS":"x-key: canary-later"}}"#, 0o600),
+        (r#"{"model":"opus","theme":"dark"}"#, 0o644),
+    ] {
+        let home = Home::new();
+        let path = home.write(".claude/settings.json", r#"{"model":"opus"}"#);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(home.setup(&["--token-env", "TOKEN"]).status, 0);
+        fs::write(&path, later).unwrap();
+        assert_eq!(home.run(&["client", "undo"]).status, 0);
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), (later, expected));
+    }
 }
 
 #[test]

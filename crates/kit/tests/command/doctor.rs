@@ -238,8 +238,32 @@ fn a_json_web_token_is_judged_by_its_times_its_audience_and_its_issuer() {
         "another than --issuer",
     );
     fails(&judged(&issuer.token("k2", 3600), &[]), "token.signature", "none of the 1 keys");
+    let unvouched = judged(&issuer.token("k1", 3600), &[]);
+    assert_eq!(finding(&unvouched, "token.issuer").0, "unknown", "{}", unvouched.out);
+    let asked = format!("asking {}/.well-known/openid-configuration ...", issuer.url);
+    let asked_keys = format!("asking {}/keys?v=1 ...", issuer.url);
+    for part in ["the token itself names the issuer", &asked, &asked_keys] {
+        assert!(unvouched.err.contains(part), "{part}: {}", unvouched.err);
+    }
     let forged = Issuer { pair: stranger.pair, url: issuer.url.clone() }.token("k1", 3600);
     fails(&judged(&forged, &[]), "token.signature", "not by the key of the issuer");
+}
+
+#[test]
+fn an_issuer_that_redirects_is_not_followed() {
+    let (followed, was_followed) = std::sync::mpsc::channel();
+    let elsewhere = http(move |_| {
+        followed.send(()).unwrap();
+        answer(200, "", "{}")
+    });
+    let redirecting = http(move |_| answer(302, &format!("location: http://{elsewhere}/keys"), ""));
+    let issuer = Issuer { url: format!("http://{redirecting}"), ..Issuer::start() };
+    let token = issuer.token("k1", 3600);
+    let args = ["doctor", "auth", "--url", "http://127.0.0.1:9", "--token-env", "JWT", "--format", "json"];
+    let judged = doctor(&args, &[("JWT", &token)]);
+    let (outcome, says) = finding(&judged, "token.signature");
+    assert!(outcome == "unknown" && says.contains("a redirect (302), which is not followed"), "{says}");
+    assert!(was_followed.try_recv().is_err());
 }
 
 #[test]

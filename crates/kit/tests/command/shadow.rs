@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::listener::{answer, http};
 use crate::run::{Ran, Server, ran, text, tollgate};
 
 const NEW: &str = "canary-credential-of-the-new-61";
@@ -67,11 +68,45 @@ fn what_differs_is_named_in_every_form_of_the_report_and_no_secret_is() {
                 assert_eq!(ran.status, 1, "{}", ran.out);
                 assert!(ran.out.contains("200 of the old, 403 of the new"), "{}", ran.out);
             } else {
-                assert_eq!(ran.status, 0, "what both refuse is alike: {}", ran.out);
+                assert_eq!(ran.status, 2, "what both refuse is alike, and tells nothing: {}", ran.out);
                 assert!(ran.out.contains("hidden"), "{}", ran.out);
                 assert!(format != "text" || ran.out.contains("plain (403)"), "{}", ran.out);
             }
         }
+    }
+}
+
+#[test]
+fn where_both_refuse_every_message_nothing_was_compared_and_the_credential_that_is_refused_is_named() {
+    let ((_new, new), (_old, old)) = (provider("another", PLAIN), provider("another", PLAIN));
+    let ran = shadow(&new, &old, &[]);
+    assert_eq!(ran.status, 2, "{}", ran.out);
+    for part in [
+        "both refuse every message",
+        "models (401)",
+        "taken by the old gateway (--against-token-env) and by the new gateway (--token-env)",
+        "can not be told",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert_eq!(shadow(&new, &old, &["--strict"]).status, 1);
+    let (_plain, plain) = provider(OLD, PLAIN);
+    let ran = shadow(&new, &plain, &[]);
+    assert_eq!(ran.status, 1, "one that refuses is different: {}", ran.out);
+}
+
+#[test]
+fn a_proxy_that_demands_a_credential_is_not_taken_for_a_gateway() {
+    let proxy =
+        format!("http://ann:canary-password@{}", http(|_| answer(407, "proxy-authenticate: Basic", "")));
+    for scheme in ["http", "https"] {
+        let [new, old] = ["new", "old"].map(|name| format!("{scheme}://{name}.example"));
+        let mut command = tollgate(&["shadow", "--url", &new, "--against", &old]);
+        command.env("http_proxy", &proxy).env("https_proxy", &proxy);
+        let ran = ran(command.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap());
+        assert_eq!(ran.status, 4, "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains(&format!("{scheme}_proxy")) && ran.out.contains("407"), "{}", ran.out);
+        assert!(!ran.out.contains("canary") && !ran.err.contains("billed"), "{}{}", ran.out, ran.err);
     }
 }
 
@@ -126,7 +161,7 @@ fn ctrl_c_ends_it_at_once() {
     let connection = listener.accept().unwrap();
     let began = Instant::now();
     server.signal("INT");
-    server.line("was stopped before it was done");
+    server.line("the comparison was stopped before it was done");
     assert_eq!(server.end().code(), Some(2));
     assert!(began.elapsed() < Duration::from_secs(10));
     drop(connection);

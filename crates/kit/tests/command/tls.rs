@@ -118,6 +118,29 @@ fn a_gateway_that_agrees_to_an_old_version_is_caught() {
 }
 
 #[test]
+fn a_gateway_that_speaks_old_versions_only_is_incompatible_and_not_unreachable() {
+    let animal = Animal::start("speaks-old-tls-only", "127.0.0.1:0");
+    let checked = check(&animal.url, &["--ca-file", animal.authority(), "--probe-listen", &animal.probe]);
+    assert_eq!(checked.status, 1, "{}{}", checked.out, checked.err);
+    fails(&checked, "tls.version", "no version from TLS 1.2 on is spoken");
+    fails(&checked, "tls.version", "received fatal alert: ProtocolVersion");
+    fails(&checked, "tls.version", "TLS 1.1 is accepted");
+    fails(&checked, "tls.version", "allow TLS 1.2 and 1.3 only");
+    fails(&doctor(&animal.url, &[]), "line.tls", "speaks no version of TLS from 1.2 on");
+
+    // One that says so by a hello of its own, which is no answer to ours.
+    let hello = [&[22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2][..], &[0x5a; 32], &[0, 0, 0x2f, 0]].concat();
+    let at = listen("127.0.0.1:0", move |mut stream| {
+        let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+        // The other side may have gone.
+        let _ = stream.write_all(&hello);
+    });
+    let checked = check(&format!("https://{at}"), &[]);
+    assert_eq!(checked.status, 1, "{}{}", checked.out, checked.err);
+    fails(&checked, "tls.version", "ServerDoesNotSupportTls12Or13");
+}
+
+#[test]
 fn a_certificate_of_the_client_that_is_demanded_is_asked_for() {
     let identity = Arc::new(Identity::demanding("House CA", (2025, 2035)));
     let folder = tempfile::tempdir().unwrap();

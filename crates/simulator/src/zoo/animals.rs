@@ -2,7 +2,7 @@
 
 use super::habits::{FAITHFUL, Habits};
 use super::limiter::{By, Limit, Way};
-use super::tls::{Chain, SOUND, Tls};
+use super::tls::{Chain, SOUND, Tls, Versions};
 use super::{Animal, answers, requests};
 
 /// A row for each animal: its name, what it does, the rules that fail, and the habits by which it differs.
@@ -186,7 +186,9 @@ animals! {
     "faithful-over-tls" "does everything right, and speaks TLS"
         [] { tls: Some(SOUND) };
     "takes-old-tls" "agrees to TLS 1.0 and 1.1"
-        ["tls.version"] { tls: Some(Tls { takes_old_versions: true, ..SOUND }) };
+        ["tls.version"] { tls: Some(Tls { versions: Versions::OldToo, ..SOUND }) };
+    "speaks-old-tls-only" "speaks TLS 1.0 and 1.1, and nothing newer"
+        ["endpoint", "tls.version"] { tls: Some(Tls { versions: Versions::OldOnly, ..SOUND }) };
     "expired-certificate" "shows a certificate that ended yesterday"
         ["endpoint", "tls.chain"] { tls: Some(Tls { good_days: (-90, -1), ..SOUND }) };
     "future-certificate" "shows a certificate that is good from tomorrow on"

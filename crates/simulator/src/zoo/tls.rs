@@ -29,8 +29,19 @@ pub(super) struct Tls {
     pub(super) host: Option<&'static str>,
     /// Who vouches for its certificate, and what it shows of that.
     pub(super) chain: Chain,
-    /// Whether it agrees to TLS 1.0 and 1.1.
-    pub(super) takes_old_versions: bool,
+    /// Which versions it speaks.
+    pub(super) versions: Versions,
+}
+
+/// The versions that a gateway speaks. TLS 1.0 and 1.1 are the old ones (RFC 8996).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// TLS 1.2 and 1.3.
+    Current,
+    /// These and the old ones.
+    OldToo,
+    /// The old ones alone.
+    OldOnly,
 }
 
 /// The certificates between that of a gateway and an authority.
@@ -48,13 +59,13 @@ pub(super) enum Chain {
 
 /// TLS as it should be.
 pub(super) const SOUND: Tls =
-    Tls { good_days: (-1, 90), host: None, chain: Chain::Whole, takes_old_versions: false };
+    Tls { good_days: (-1, 90), host: None, chain: Chain::Whole, versions: Versions::Current };
 
 /// What is needed to speak TLS.
 #[derive(Debug)]
 pub(super) struct Speaker {
     config: Arc<ServerConfig>,
-    takes_old_versions: bool,
+    versions: Versions,
     authority: String,
 }
 
@@ -83,11 +94,7 @@ impl Speaker {
             .with_no_client_auth()
             .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            config: Arc::new(config),
-            takes_old_versions: tls.takes_old_versions,
-            authority: known.pem(),
-        })
+        Ok(Self { config: Arc::new(config), versions: tls.versions, authority: known.pem() })
     }
 
     /// The certificate of the known authority, in PEM.
@@ -95,7 +102,8 @@ impl Speaker {
         &self.authority
     }
 
-    /// Shakes hands. None if the client was told that an old version will do, behind which there is nothing.
+    /// Shakes hands. None if the client was told that an old version will do, behind which there is nothing, or that
+    /// no newer one is spoken.
     ///
     /// # Errors
     ///
@@ -104,13 +112,16 @@ impl Speaker {
         &self,
         mut stream: TcpStream,
     ) -> io::Result<Option<TlsStream<TcpStream>>> {
-        if self.takes_old_versions
-            && let Some(version) = old_version(&stream).await?
-        {
-            agree(&mut stream, version).await?;
-            return Ok(None);
+        let offered = match self.versions {
+            Versions::Current => None,
+            Versions::OldToo | Versions::OldOnly => old_version(&stream).await?,
+        };
+        match offered {
+            Some(version) => agree(&mut stream, version).await?,
+            None if self.versions == Versions::OldOnly => refuse(&mut stream).await?,
+            None => return TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await.map(Some),
         }
-        TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await.map(Some)
+        Ok(None)
     }
 }
 
@@ -128,15 +139,29 @@ async fn old_version(stream: &TcpStream) -> io::Result<Option<[u8; 2]>> {
 /// Answers the hello of a client with one that agrees to its version (RFC 4346, section 7.4.1.3), and no more: there is
 /// no library here that could go on from there. Whoever only asks which versions are spoken sees no difference.
 async fn agree(stream: &mut TcpStream, [major, minor]: [u8; 2]) -> io::Result<()> {
-    let mut record = [0; 5];
-    stream.read_exact(&mut record).await?;
-    let mut hello = vec![0; u16::from_be_bytes([record[3], record[4]]).into()];
-    stream.read_exact(&mut hello).await?;
+    skip_hello(stream).await?;
     // A record with a message of 38 bytes: version, 32 bytes that should be random, no session,
     // TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
     let head = [22, major, minor, 0, 42, 2, 0, 0, 38, major, minor];
     stream.write_all(&[&head[..], &[0x5a; 32], &[0, 0x00, 0x2f, 0]].concat()).await?;
     stream.shutdown().await
+}
+
+/// Answers the hello of a client with the alert that none of its versions is spoken: fatal, protocol_version (RFC 4346,
+/// section 7.2.2).
+async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
+    skip_hello(stream).await?;
+    stream.write_all(&[21, 3, 1, 0, 2, 2, 70]).await?;
+    stream.shutdown().await
+}
+
+/// Reads the hello of a client, which comes in one record.
+async fn skip_hello(stream: &mut TcpStream) -> io::Result<()> {
+    let mut record = [0; 5];
+    stream.read_exact(&mut record).await?;
+    let mut hello = vec![0; u16::from_be_bytes([record[3], record[4]]).into()];
+    stream.read_exact(&mut hello).await?;
+    Ok(())
 }
 
 /// What a gateway shows of itself, its own certificate first.

@@ -42,7 +42,7 @@ impl Headers {
         self.printed.ready()?;
         let prepared = self.gateway.prepare(printer)?;
         let began_at = Instant::now().unix_ms();
-        until_stopped(printer, async {
+        until_stopped("the check", printer, async {
             let scene = prepared.scene(printer).await?;
             let fates = fates(&scene).await;
             let (findings, reached) = findings(&scene).await;

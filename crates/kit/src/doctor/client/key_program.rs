@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
@@ -44,59 +44,100 @@ pub(super) async fn run(command: &str, project: &Path, patience: Duration) -> Ra
         findings: vec![Finding::fail(&HELPER, Proven, says).cure(cure)],
         secrets: Vec::new(),
     };
-    match timeout(patience, output(command, project)).await {
+    let unable = |error: io::Error| {
+        failed(format!("it can not be run: {error}"), "Name a command that this user may run.")
+    };
+    let mut group = match Group::start(command, project) {
+        Ok(group) => group,
+        Err(error) => return unable(error),
+    };
+    let outcome = timeout(patience, group.output()).await;
+    let seconds = patience.as_secs();
+    match outcome {
         Ok(Ok((status, printed))) => judge(status, &printed, began.elapsed()),
-        Ok(Err(error)) => {
-            failed(format!("it can not be run: {error}"), "Name a command that this user may run.")
-        }
+        Ok(Err(error)) => unable(error),
+        Err(_) if group.is_over() => failed(
+            format!(
+                "it ended but left a child that holds its output open, for which Claude Code waits (more than {seconds} s)"
+            ),
+            "Let what it leaves in the background write elsewhere: `COMMAND >/dev/null 2>&1 &`.",
+        ),
         Err(_) => failed(
-            format!("it has not ended after {} s", patience.as_secs()),
+            format!("it has not ended after {seconds} s"),
             "Let it ask nothing and end by itself: it has no terminal. Keep what it gets in a file if that takes long.",
         ),
     }
 }
 
-/// Its status and what it printed.
-async fn output(command: &str, project: &Path) -> io::Result<(ExitStatus, Vec<u8>)> {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(project).process_group(0);
-    let child = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let mut group = Group { child, has_ended: false };
-    let (send, printed) = oneshot::channel();
-    if let Some(out) = group.child.stdout.take() {
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // What can not be read is as good as not printed, and nobody may wait for it any more.
-            let _ = out.take(CREDENTIAL_BYTES as u64 * 2).read_to_end(&mut bytes);
-            let _ = send.send(bytes);
-        });
-    }
-    let printed = printed.await.unwrap_or_default();
-    loop {
-        if let Some(status) = group.child.try_wait()? {
-            group.has_ended = true;
-            return Ok((status, printed));
-        }
-        sleep(TICK).await;
-    }
-}
-
-/// A command with what it started. All of it ends when this is dropped, if the command has not ended before.
+/// A command with what it started. All of it ends when this is dropped, if the command was not waited for before.
 struct Group {
     child: Child,
     /// Its number may be another's from then on.
-    has_ended: bool,
+    was_waited_for: bool,
+}
+
+impl Group {
+    fn start(command: &str, project: &Path) -> io::Result<Self> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(project).process_group(0);
+        let child = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        Ok(Self { child, was_waited_for: false })
+    }
+
+    /// Its status and what it printed, once nobody can print any more: neither it nor what it has started. So does
+    /// Claude Code 2.1.330 wait for both streams.
+    async fn output(&mut self) -> io::Result<(ExitStatus, Vec<u8>)> {
+        let printed = drain(self.child.stdout.take(), CREDENTIAL_BYTES * 2);
+        let complained = drain(self.child.stderr.take(), 0);
+        let printed = printed.await.unwrap_or_default();
+        // What it says there is its owner's, and shown nowhere.
+        let _ = complained.await;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                self.was_waited_for = true;
+                return Ok((status, printed));
+            }
+            sleep(TICK).await;
+        }
+    }
+
+    /// Whether the command itself is over. It is not waited for, so its number stays its own.
+    fn is_over(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.number().is_some_and(|number| matches!(waitid(WaitId::Pid(number), options), Ok(Some(_))))
+    }
+
+    /// None if it was waited for.
+    fn number(&self) -> Option<Pid> {
+        let number = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        number.filter(|_| !self.was_waited_for)
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(group) = group.filter(|_| !self.has_ended) {
+        if let Some(group) = self.number() {
             // Fails only if all of it has ended by now.
             let _ = kill_process_group(group, Signal::KILL);
             let _ = self.child.wait();
         }
     }
+}
+
+/// Reads a stream to its end, and keeps so many bytes of it.
+fn drain(stream: Option<impl Read + Send + 'static>, most_bytes: usize) -> oneshot::Receiver<Vec<u8>> {
+    let (send, kept) = oneshot::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // What can not be read is as good as not printed.
+            let _ = stream.by_ref().take(most_bytes as u64).read_to_end(&mut bytes);
+            let _ = io::copy(&mut stream, &mut io::sink());
+        }
+        // Nobody may wait for it any more.
+        let _ = send.send(bytes);
+    });
+    kept
 }
 
 fn judge(status: ExitStatus, printed: &[u8], took: Duration) -> Ran {
@@ -157,6 +198,28 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(20), gone).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_leaves_a_child_with_its_output_is_told_from_one_that_does_not_end() {
+        let rows = [
+            ("sleep 60 &", Err("left a child that holds its output open")),
+            ("sleep 60 2>/dev/null &", Err("left a child that holds its output open")),
+            ("sleep 60 >/dev/null &", Err("left a child that holds its output open")),
+            ("sleep 60", Err("has not ended after 1 s")),
+            ("sleep 2 >/dev/null 2>&1 &", Ok("printed a credential")),
+        ];
+        for (end, expected) in rows {
+            let command = format!("echo canary-0123456789abcdef; {end}");
+            let ran = run(&command, Path::new("/"), Duration::from_secs(1)).await;
+            let finding = &ran.findings[0];
+            let (holds, part) = match expected {
+                Ok(part) => (true, part),
+                Err(part) => (false, part),
+            };
+            assert_eq!(matches!(finding.outcome, Outcome::Pass(_)), holds, "{end}: {}", finding.says);
+            assert!(finding.says.contains(part), "{end}: {}", finding.says);
+        }
     }
 
     #[tokio::test]

@@ -11,6 +11,11 @@ const TICKS: (usize, usize) = (40, 60);
 const FEW: (usize, usize) = (3, 5);
 const LONG: Duration = Duration::from_secs(5);
 
+/// So many looks for each of those fall close together, and how close the looks for the first are: a part of the time
+/// that has passed.
+const CLOSE_LOOKS: u32 = 10;
+const CLOSE: f64 = 0.06;
+
 /// A rate that is known so well needs no more ticks: the width of its range as a part of it.
 const EXACT: f64 = 0.03;
 
@@ -83,7 +88,8 @@ impl Estimator {
             if silent > self.terms.longest_wait {
                 return self.end(Estimate::Unfinished(Gap::Shut));
             }
-            let look = self.ticks.last_refused.max(last) + self.least_step().max(silent.mul_f64(0.3));
+            let part = if silent < LONG { 0.3 } else { CLOSE };
+            let look = self.ticks.last_refused.max(last) + self.least_step().max(silent.mul_f64(part));
             return Some(if now < look { Step::Wait(look) } else { Step::Send });
         };
         if count > 3 && step < self.round_trip() * ROUND_TRIPS {
@@ -100,11 +106,14 @@ impl Estimator {
             return self.end(found);
         }
         let part = |offset: f64| (count as f64 * GOLDEN + offset).fract();
+        // Of those that are far apart few can be waited for, so each must tell much.
+        let close = if step >= LONG && self.ticks.early < 2 { CLOSE_LOOKS } else { 0 };
         let due = match self.ticks.calls {
+            look if look < close => 0.86 + 0.02 * (f64::from(look) + part(0.0)),
             // What was let in at the first look several times comes faster than was thought.
             0 => (0.8 + 0.17 * part(0.0)) * 0.5_f64.powi(self.ticks.early.saturating_sub(1).min(20) as i32),
             1 => 1.0 + 0.06 * part(0.5),
-            more => 1.06 + 0.1 * 1.4_f64.powi(more.min(40) as i32 - 2),
+            more => 1.06 + 0.1 * 1.4_f64.powi((more - close).min(40) as i32 - 2),
         };
         let look = last + step.mul_f64(due);
         Some(if now < look { Step::Wait(look) } else { Step::Send })
@@ -225,10 +234,12 @@ impl Estimator {
 
     fn fit(&self) -> Option<rate::Fit> {
         let guess = self.ticks.step()?;
-        let all = rate::fit(&self.log, guess, self.round_trip(), rate::Start::Full);
-        // A counter of two windows first refuses everything, and then lets in at the rate of the one before.
         let began = self.resumes.first()?.at?;
         let late = self.log.partition_point(|call| call.sent_at < began);
+        // One that is let in alone may have come at any time of a window by the clock.
+        let since = if self.bursts.first()?.admitted < 2 { late } else { 0 };
+        let all = rate::fit(&self.log[since..], guess, self.round_trip(), rate::Start::Full);
+        // A counter of two windows first refuses everything, and then lets in at the rate of the one before.
         let late = rate::fit(&self.log[late..], guess, self.round_trip(), rate::Start::Deep);
         match (all, late) {
             (Some(all), Some(late)) if late.excess + guess.as_secs_f64() < all.excess => Some(late),
