@@ -6,6 +6,8 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 
+mod honesty;
+
 /// A limiter, told at what second a request comes.
 #[derive(Debug, Clone)]
 enum Limiter {
