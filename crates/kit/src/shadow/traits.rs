@@ -81,9 +81,13 @@ impl Traits {
 fn events(body: &[u8]) -> (String, Value) {
     let (mut names, mut data): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
     Decoder::new().push(body, |event| {
-        let name = String::from_utf8_lossy(event.name).into_owned();
+        let mut name = String::from_utf8_lossy(event.name).into_owned();
         if name == "ping" {
             return;
+        }
+        match serde_json::from_slice(event.data) {
+            Ok(value) => data.push(value),
+            Err(_) => name.push_str(" that is no JSON"),
         }
         names.push(name);
         // One event, or the three of a block, may come any number of times.
@@ -94,7 +98,6 @@ fn events(body: &[u8]) -> (String, Value) {
                 names.truncate(before + length);
             }
         }
-        data.extend(serde_json::from_slice::<Value>(event.data).ok());
     });
     (names.join(", "), Value::Array(data))
 }
@@ -304,6 +307,17 @@ mod tests {
             let names = "message_start, content_block_start, content_block_delta, content_block_stop, message_delta, message_stop";
             assert_eq!(traits.events.as_deref(), Some(names));
             assert_eq!((traits.input_tokens, traits.stop_reason.as_deref()), (Some(7), Some("end_turn")));
+        }
+    }
+    #[test]
+    fn an_event_that_no_client_can_read_is_another_one() {
+        let events = |data: &str| {
+            let text = format!("event: a\ndata: {{}}\n\nevent: b\ndata: {data}\n\n");
+            Traits::of(&answer("text/event-stream", &text)).events.unwrap()
+        };
+        assert_eq!(events("{\"c\": 1}"), "a, b");
+        for data in ["{\"c\": 1", "", "{} {}"] {
+            assert_eq!(events(data), "a, b that is no JSON", "{data}");
         }
     }
 }
