@@ -96,6 +96,7 @@ fn what_has_no_counterpart_is_named_where_it_stands() {
         ),
         ("general_settings: { global_max_parallel_requests: -1 }\n", "import.budget", "of everybody can not"),
         ("include: [other.yaml]\n", "import.field", "`include`"),
+        ("litellm_settings: { max_budget: [5] }\n", "import.budget", "`max_budget` of everybody can not"),
     ];
     for (more, rule, says) in rows {
         let (made, notes) = litellm(&format!("{SHORT}{more}"));
@@ -202,4 +203,32 @@ fn a_list_that_can_not_be_read_is_told_with_its_place() {
     let (found, notes) = keys("{\"keys\": [{\"token\": \"sk-canary-in-clear-0001\"}, {}]}");
     assert_eq!((found.unwrap().len(), failed(&notes).len()), (0, 2));
     assert!(!format!("{:?}", notes.findings).contains("canary"));
+}
+
+const HASH: &str = "b299ff18ca7faa7cabe4a06ba569a590cc9ee3d37390b5020548c03c29da52db";
+
+#[test]
+fn what_is_written_in_another_way_than_expected_opens_nothing() {
+    let rows = [
+        r#""max_budget": ["5"]"#,
+        r#""rpm_limit": {"a": 1}"#,
+        r#""litellm_budget_table": {"tpm_limit": [1]}"#,
+        r#""expires": ["2020-01-01"]"#,
+        r#""team_id": {"id": "3f1c"}"#,
+        r#""blocked": "TRUE""#,
+        r#""blocked": "yes""#,
+        r#""blocked": {"by": "ada"}"#,
+        r#""models": [""]"#,
+        r#""models": [null]"#,
+    ];
+    for fields in rows {
+        let (found, notes) = keys(&format!("[{{\"token\": \"{HASH}\", {fields}}}]"));
+        assert_eq!((found.unwrap().len(), failed(&notes)), (0, vec![("import.key", 1)]), "{fields}");
+    }
+    let (found, _) = keys(&format!("[{{\"token\": \"{HASH}\", \"models\": {{\"a\": 1}}}}]"));
+    assert!(found.unwrap().iter().all(|key| !key.wish.models.is_empty()));
+    for fields in [r#""blocked": "FALSE""#, r#""blocked": "f""#, r#""max_budget": [], "models": null"#] {
+        let (found, notes) = keys(&format!("[{{\"token\": \"{HASH}\", {fields}}}]"));
+        assert_eq!((found.unwrap().len(), failed(&notes)), (1, vec![]), "{fields}");
+    }
 }
