@@ -192,12 +192,35 @@ fn team<'a>(row: &Row, known: Known<'a>) -> Result<(String, &'a [String]), Refus
     }
 }
 
-/// The patterns for the names of models: where names lead nowhere, the key must not become one for all models.
+/// The patterns for the models that both a key and its team may use; none where they are all.
 fn models(names: &[String], of_team: &[String], known: Known<'_>) -> Result<Vec<String>, Refused> {
-    let names =
-        if names.is_empty() || names.iter().any(|name| name == "all-team-models") { of_team } else { names };
+    let is_of_team = names.iter().any(|name| name == "all-team-models");
+    let own = patterns(if is_of_team { &[] } else { names }, known)?;
+    let of_team = patterns(of_team, known)?;
+    let (own, of_team) = match (own, of_team) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(models), None) | (None, Some(models)) => return Ok(models.patterns().to_vec()),
+        (Some(own), Some(of_team)) => (own, of_team),
+    };
+    // Of two patterns of which one holds all that the other does, the narrower is what both hold.
+    let within = |these: &Models, those: &Models| -> BTreeSet<String> {
+        these.patterns().iter().filter(|pattern| those.allows(pattern)).cloned().collect()
+    };
+    let both = &within(&own, &of_team) | &within(&of_team, &own);
+    if both.is_empty() {
+        return Err((
+            "none of its models is one of its team".to_owned(),
+            "give it a model of its team there, and import again.",
+        ));
+    }
+    Ok(both.into_iter().collect())
+}
+
+/// The patterns for names of models; nothing where they stand for all. Where names lead nowhere, the key must not become
+/// one for all models.
+fn patterns(names: &[String], known: Known<'_>) -> Result<Option<Models>, Refused> {
     if names.is_empty() || names.iter().any(|name| name == "all-proxy-models") {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut patterns: Vec<String> = Vec::new();
     for name in names {
@@ -216,8 +239,8 @@ fn models(names: &[String], of_team: &[String], known: Known<'_>) -> Result<Vec<
             "give it a model there, and import again.",
         ));
     }
-    Models::new(patterns.clone()).map_err(|_| {
+    let models = Models::new(patterns).map_err(|_| {
         ("its models are no patterns here".to_owned(), "name models, with `*` at an end at most.")
     })?;
-    Ok(patterns)
+    Ok(Some(models))
 }

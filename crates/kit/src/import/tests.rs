@@ -232,3 +232,25 @@ fn what_is_written_in_another_way_than_expected_opens_nothing() {
         assert_eq!((found.unwrap().len(), failed(&notes)), (1, vec![]), "{fields}");
     }
 }
+
+#[test]
+fn a_key_may_use_what_both_it_and_its_team_may() {
+    let both: &[&str] = &["claude-haiku-4-5", "claude-sonnet-4-5"];
+    let rows: [(&str, &[&str]); 9] = [
+        (r#"["claude-sonnet-4-5", "claude-opus-5-5"]"#, &["claude-sonnet-4-5"]),
+        (r#"["fast"]"#, &["claude-haiku-4-5"]),
+        (r#"["claude-sonnet-*"]"#, &["claude-sonnet-4-5"]),
+        (r#"["*"]"#, both),
+        ("[]", both),
+        (r#"["all-proxy-models"]"#, both),
+        (r#"["all-team-models", "claude-opus-5-5"]"#, both),
+        (r#"["best"]"#, &[]),
+        (r#"["claude-opus-*"]"#, &[]),
+    ];
+    for (models, expected) in rows {
+        let (found, _) =
+            keys(&format!("[{{\"token\": \"{HASH}\", \"team_id\": \"3f1c\", \"models\": {models}}}]"));
+        let found: Vec<String> = found.unwrap().into_iter().flat_map(|key| key.wish.models).collect();
+        assert_eq!(found, expected, "{models}");
+    }
+}
