@@ -75,10 +75,14 @@ impl Limits {
 
     /// Where these say nothing, the others.
     pub(super) fn or(self, other: Self) -> Self {
-        let duration = if self.max.is_some() { self.duration } else { other.duration.or(self.duration) };
+        let (duration, reset_at) = match self.max {
+            Some(_) => (self.duration, self.reset_at),
+            None => (other.duration.or(self.duration), other.reset_at.or(self.reset_at)),
+        };
         Self {
             max: self.max.or(other.max),
             duration,
+            reset_at,
             rpm: self.rpm.or(other.rpm),
             tpm: self.tpm.or(other.tpm),
             parallel: self.parallel.or(other.parallel),

@@ -254,3 +254,12 @@ fn a_key_may_use_what_both_it_and_its_team_may() {
         assert_eq!(found, expected, "{models}");
     }
 }
+
+#[test]
+fn what_is_spent_of_a_budget_of_another_table_is_taken_off() {
+    let table = r#"{"max_budget": 10, "budget_duration": "30d", "budget_reset_at": "2100-01-01T00:00:00Z"}"#;
+    let (found, _) =
+        keys(&format!("[{{\"token\": \"{HASH}\", \"spend\": 4, \"litellm_budget_table\": {table}}}]"));
+    let grants = found.unwrap()[0].limits.grants("key", "", NOW);
+    assert!(grants[0].line.contains("raises: [{ to: \"6.00\""), "{grants:?}");
+}
