@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tollgate_config::problem::conceal;
 use tollgate_policy::{access::Models, credential::ForeignHash, unit::UnixMs};
 
+/// Where messages are asked for.
+const MESSAGES: &str = "/v1/messages";
 /// The longest note of a key that the gateway takes, in characters.
 const NOTE_CHARS: usize = 256;
 
@@ -127,6 +129,11 @@ fn key(
     if row.flag("blocked") {
         return Err(("it is blocked".to_owned(), "unblock it there, and import again, if it is to serve."));
     }
+    let routes = row.list("allowed_routes");
+    if !routes.is_empty() && !routes.iter().any(|route| leads_to_messages(route)) {
+        let says = "it may not ask for messages: `allowed_routes`".to_owned();
+        return Err((says, "allow it `/v1/messages` there, and import again, if it is to serve."));
+    }
     let expires_at = expiry(row, known.now)?;
     let (team, of_team) = team(row, known)?;
     let limits = Limits::of(|field| row.text(field));
@@ -166,6 +173,14 @@ fn key(
     }
     let note = alias.map(|alias| alias.chars().take(NOTE_CHARS).collect());
     Ok(Key { wish: Wish { sha256: token, team, user, models, expires_at, note }, limits })
+}
+
+/// Whether a route that LiteLLM allows a key, or a group of them, is one to the Messages API.
+fn leads_to_messages(route: &str) -> bool {
+    match route.strip_suffix('*') {
+        Some(start) => MESSAGES.starts_with(start),
+        None => [MESSAGES, "anthropic_routes", "llm_api_routes"].contains(&route),
+    }
 }
 
 fn expiry(row: &Row, now: UnixMs) -> Result<Option<UnixMs>, Refused> {

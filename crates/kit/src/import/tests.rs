@@ -263,3 +263,21 @@ fn what_is_spent_of_a_budget_of_another_table_is_taken_off() {
     let grants = found.unwrap()[0].limits.grants("key", "", NOW);
     assert!(grants[0].line.contains("raises: [{ to: \"6.00\""), "{grants:?}");
 }
+
+#[test]
+fn a_key_that_may_not_ask_for_messages_stays_behind() {
+    let rows = [
+        (r#"["management_routes"]"#, 0),
+        (r#"["info_routes", "/key/info"]"#, 0),
+        (r#"["/v1/messages/batches"]"#, 0),
+        (r#"["llm_api_routes"]"#, 1),
+        (r#"["management_routes", "/v1/messages"]"#, 1),
+        (r#"["/v1/*"]"#, 1),
+        (r#""{anthropic_routes}""#, 1),
+        ("[]", 1),
+    ];
+    for (routes, count) in rows {
+        let (found, notes) = keys(&format!("[{{\"token\": \"{HASH}\", \"allowed_routes\": {routes}}}]"));
+        assert_eq!(found.unwrap().len(), count, "{routes}: {:?}", notes.findings);
+    }
+}
