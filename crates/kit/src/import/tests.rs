@@ -281,3 +281,13 @@ fn a_key_that_may_not_ask_for_messages_stays_behind() {
         assert_eq!(found.unwrap().len(), count, "{routes}: {:?}", notes.findings);
     }
 }
+
+#[test]
+fn what_bounds_a_team_and_has_no_counterpart_is_named() {
+    for field in ["metadata", "organization_id", "router_settings", "litellm_model_table"] {
+        let mut notes = Notes::new("teams.json");
+        let text = format!(r#"[{{"team_id": "a", "{field}": {{"model_rpm_limit": {{"m": 1}}}}}}]"#);
+        read_teams(&text, &mut Draft::default(), NOW, &mut notes).unwrap();
+        assert_eq!(failed(&notes), [("import.field", 1)], "{field}");
+    }
+}
