@@ -25,6 +25,8 @@ pub(super) struct Traits {
     pub(super) form: Option<Form>,
     pub(super) error: Option<ErrorTraits>,
     pub(super) stop_reason: Option<String>,
+    /// The model that answered, as the answer names it.
+    pub(super) model: Option<String>,
     /// With those that were read from or written to a cache.
     pub(super) input_tokens: Option<u64>,
     pub(super) models: Option<BTreeSet<String>>,
@@ -67,6 +69,7 @@ impl Traits {
             events,
             error: (answer.status >= 400).then(|| ErrorTraits::of(answer, json.as_ref())),
             stop_reason: json.as_ref().and_then(stop_reason),
+            model: json.as_ref().and_then(model),
             input_tokens: json.as_ref().and_then(input_tokens),
             models: json.as_ref().and_then(models),
             form: json.as_ref().map(Form::of),
@@ -111,6 +114,14 @@ fn stop_reason(json: &Value) -> Option<String> {
     let found = |part: &Value| {
         let reason = part["stop_reason"].as_str().or(part["delta"]["stop_reason"].as_str());
         reason.map(str::to_owned)
+    };
+    parts(json).iter().find_map(found)
+}
+
+fn model(json: &Value) -> Option<String> {
+    let found = |part: &Value| {
+        let message = if part["type"] == "message_start" { &part["message"] } else { part };
+        (message["type"] == "message").then(|| message["model"].as_str().map(str::to_owned)).flatten()
     };
     parts(json).iter().find_map(found)
 }
