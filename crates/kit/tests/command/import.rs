@@ -132,6 +132,16 @@ fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     let again = run(&[&files[..], &["--apply"]].concat());
     assert!(again.err.contains("keys: 0 new, 3 known before; allowances: 0 new"), "{}", again.err);
 
+    // Whoever keeps one team brings over its keys, with what bounds them.
+    let [token, rows] = ["token", "keys.csv"].map(|name| folder.path().join(name));
+    let made = run(&["operator", "create", "tess", "--role", "team-admin", "--team", "litellm"]);
+    fs::write(&token, made.out.split_whitespace().last().unwrap()).unwrap();
+    fs::write(&rows, format!("token,rpm_limit\n{},5\n", "0123456789abcdef".repeat(4))).unwrap();
+    let hers =
+        ["import", "litellm", config, "--keys", text(&rows), "--apply", "--admin-token-file", text(&token)];
+    let hers = run(&hers);
+    assert!(hers.err.contains("keys: 1 new, 0 known before; allowances: 1 new"), "{}", hers.shown(&[]));
+
     assert_eq!(ask(alpha, "claude-sonnet-4-5").0, 200);
     assert_eq!(ask(alpha, "claude-opus-5-5").0, 403, "its team has not that model");
     let (status, said) = ask("sk-canary-india-0009", "claude-sonnet-4-5");
