@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 use tollgate_acceptance::house::entries;
 use tollgate_acceptance::past::live_through;
 use tollgate_acceptance::serve::run;
@@ -16,18 +18,40 @@ use tollgate_simulator::{Config, Simulator};
 /// Months that are over, each with one request.
 const MONTHS: [&str; 6] = ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"];
 const ROUNDS: u64 = 12;
+/// Longer than any decision takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a process takes decisions, and by which credential.
 #[derive(Clone)]
 struct Desk {
     address: SocketAddr,
     bearer: String,
-    /// What it acknowledged: the call and its answer.
-    acknowledged: Arc<Mutex<Vec<(String, Value)>>>,
+    acknowledged: Arc<Acknowledged>,
+}
+
+/// What was acknowledged: the calls and their answers.
+#[derive(Default)]
+struct Acknowledged {
+    all: Mutex<Vec<(String, Value)>>,
+    grown: Notify,
+}
+
+impl Acknowledged {
+    fn push(&self, target: String, answer: Value) {
+        self.all.lock().unwrap().push((target, answer));
+        self.grown.notify_one();
+    }
+
+    /// Waits until there are more than so many.
+    async fn beyond(&self, count: usize) {
+        while self.all.lock().unwrap().len() <= count {
+            timeout(PATIENCE, self.grown.notified()).await.expect("a decision is acknowledged");
+        }
+    }
 }
 
 impl Desk {
-    fn of(serve: &Serve, acknowledged: &Arc<Mutex<Vec<(String, Value)>>>) -> Self {
+    fn of(serve: &Serve, acknowledged: &Arc<Acknowledged>) -> Self {
         let instance = std::fs::read_to_string(serve.data().join("instance.json")).unwrap();
         let instance: Value = serde_json::from_str(&instance).unwrap();
         let address = instance["admin"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
@@ -50,7 +74,7 @@ impl Desk {
     async fn decide(&self, target: String, headers: &[&str], body: Value) -> Option<Answer> {
         let answer = self.ask(&target, headers, Some(&body)).await?;
         if matches!(answer.status, 200 | 201) {
-            self.acknowledged.lock().unwrap().push((target, answer.json()));
+            self.acknowledged.push(target, answer.json());
         }
         Some(answer)
     }
@@ -92,13 +116,14 @@ async fn kill_nine_leaves_each_decision_whole_and_on_record() {
     let days = MONTHS.map(|month| format!("{month}-10T10:00:00.000Z"));
     let past: Vec<_> = days.iter().map(|day| (day.as_str(), "red", "ann", Some("4711"))).collect();
     let costs = live_through(&data, &past);
-    let acknowledged = Arc::default();
+    let acknowledged = Arc::<Acknowledged>::default();
     for round in 0..ROUNDS {
         let mut serve = Serve::start(&data, &simulator.url()).await;
         let desk = Desk::of(&serve, &acknowledged);
         let deciding = [tokio::spawn(desk.clone().decide_on(round)), tokio::spawn(desk.close_on())];
-        // A different instant each time, spread over the closing of a month.
-        tokio::time::sleep(Duration::from_millis(2 + round * 5 % 40)).await;
+        // A different instant each time, spread over the closing of a month, however slow the machine is.
+        acknowledged.beyond(round as usize).await;
+        sleep(Duration::from_millis(round * 5 % 40)).await;
         serve.kill();
         for task in deciding {
             task.await.unwrap();
@@ -106,7 +131,7 @@ async fn kill_nine_leaves_each_decision_whole_and_on_record() {
     }
     let last = Serve::start(&data, &simulator.url()).await;
     Desk::of(&last, &acknowledged).close_on().await;
-    let acknowledged = acknowledged.lock().unwrap().clone();
+    let acknowledged = acknowledged.all.lock().unwrap().clone();
     assert!(acknowledged.len() > ROUNDS as usize, "{}", acknowledged.len());
     for (target, answer) in &acknowledged {
         stands(&last, target, answer).await;

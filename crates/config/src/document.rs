@@ -8,12 +8,11 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tollgate_policy::entry::Durability;
 
 mod books;
 
-pub use books::{
-    Allowance, Books, Brakes, CostCentre, Level, Mode, On, Per, Raise, Reserve, Tag, Visibility, Weekday,
-};
+pub use books::{Allowance, Books, Brakes, CostCentre, On, Per, Raise, Tag, Visibility, Weekday};
 
 /// The configuration of one gateway. Every field has a default; an empty document is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -185,33 +184,11 @@ pub struct Timeouts {
 }
 
 /// How requests are written down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Journal {
     /// When an entry counts as written.
     pub durability: Durability,
-}
-
-/// When an entry of the journal counts as written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Durability {
-    /// When the operating system has it; entries are synced to disk together, within 10 ms. A
-    /// crash of the process loses nothing, a power cut at most those 10 ms.
-    Group,
-    /// When the disk has it. Each request waits for the disk twice; a power cut loses nothing.
-    Strict,
-}
-
-impl Durability {
-    /// The word for it in a document.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Group => "group",
-            Self::Strict => "strict",
-        }
-    }
 }
 
 /// What tokens cost.
@@ -348,12 +325,6 @@ impl Default for Timeouts {
             keep_alive: Duration::from_secs(120),
             drain: Duration::from_secs(60),
         }
-    }
-}
-
-impl Default for Journal {
-    fn default() -> Self {
-        Self { durability: Durability::Group }
     }
 }
 

@@ -1,14 +1,14 @@
 //! What a request reads: the configuration in force, in the types of the machine, immutable.
 
 use crate::{
-    document::{Durability, LogFormat, LogLevel, Model},
+    document::{LogFormat, LogLevel, Model},
     problem::Problem,
     proxy::Proxy,
     secret::SecretRef,
     url::Url,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
-use tollgate_policy::allowance::Allowance;
+use tollgate_policy::{allowance::Allowance, entry::Durability};
 
 mod books;
 

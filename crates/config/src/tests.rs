@@ -1,9 +1,8 @@
 //! Tests of the whole room: text in, snapshot or problems out.
 
-use crate::{
-    Document, Problem, Snapshot, check, compile, document::Durability, load, parse, reference, schema,
-};
+use crate::{Document, Problem, Snapshot, check, compile, load, parse, reference, schema};
 use std::{fmt::Write, fs, path::PathBuf};
+use tollgate_policy::entry::Durability;
 
 mod books;
 

@@ -259,6 +259,10 @@ impl Admission {
     /// Says what was used and what it cost: as the upstream reported it, or else by the floor.
     fn price(&self, settled: &mut Settled, metered: Option<Metered>) {
         let metered = metered.unwrap_or_default();
+        if let Some(unread) = metered.unread {
+            let (request, why) = (&settled.request, unread.as_str());
+            tracing::warn!(%request, why, "an answer was relayed whole and could not be metered whole");
+        }
         settled.served_model = metered.model;
         if let Some(error) = metered.error {
             settled.error = Some(error);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tollgate_config::{Snapshot, document};
-use tollgate_policy::entry::{ConfigApplied, Durability, Event, Hash};
+use tollgate_config::Snapshot;
+use tollgate_policy::entry::{ConfigApplied, Event, Hash};
 use tollgate_store::counters::Counters;
 use tollgate_store::{LedgerFault, Options, Store, StoreFault};
 use zeroize::Zeroizing;
@@ -268,11 +268,8 @@ async fn record(
 }
 
 fn options(config: &Snapshot) -> Options {
-    let durability = match config.durability {
-        document::Durability::Group => Durability::Group,
-        document::Durability::Strict => Durability::Strict,
-    };
-    Options { durability, version: env!("CARGO_PKG_VERSION").into(), ..Options::new(&config.data) }
+    let version = env!("CARGO_PKG_VERSION").into();
+    Options { durability: config.durability, version, ..Options::new(&config.data) }
 }
 
 /// Opening recovers and replays, which waits for the disk.

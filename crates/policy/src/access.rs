@@ -346,7 +346,7 @@ mod tests {
             let principal = principal(patterns);
             let ask = Ask { endpoint_label, model, other_models: &[], other_v1_allowed };
             let found = judge(&principal, &ask).map(|permit| {
-                assert_eq!(permit.principal().key_id(), principal.key_id());
+                assert_eq!(permit.principal().key().id, principal.key().id);
             });
             assert_eq!(found, expected, "{patterns:?} {ask:?}");
         }

@@ -163,37 +163,11 @@ impl Brakes {
         Some(self.begin(now, key, session, &seen))
     }
 
-    /// Pauses a session on behalf of a person. An earlier pause of the session ends.
-    pub fn pause(&mut self, now: UnixMs, key: KeyId, session: &str, by: &str, until: UnixMs) -> Pause {
-        let now = self.tick(now);
-        let why = sentence(until, &format!("{by} stopped it"));
-        self.put(now, key, session, Pause { by: by.to_owned(), why, until })
-    }
-
     /// Lets a session go on, and watches it as if it were new. Gives the pause that it was in, if it was.
     pub fn resume(&mut self, now: UnixMs, key: KeyId, session: &str) -> Option<Pause> {
         let now = self.tick(now);
         self.watched.remove(key, session);
         self.pauses.remove(key, session).filter(|pause| now < pause.until)
-    }
-
-    /// Takes in a pause from before, as it was written down. One that is over changes nothing.
-    pub fn recall(&mut self, now: UnixMs, key: KeyId, session: &str, pause: Pause) {
-        let now = self.tick(now);
-        if now < pause.until {
-            self.put(now, key, session, pause);
-        }
-    }
-
-    /// The sessions that are paused, with their keys, in order.
-    #[must_use]
-    pub fn pauses(&self, now: UnixMs) -> Vec<(KeyId, String, Pause)> {
-        let now = now.max(self.clock);
-        let running = self.pauses.iter().filter(|(_, _, pause)| now < pause.until);
-        let mut all: Vec<_> =
-            running.map(|(key, session, pause)| (key, session.to_owned(), pause.clone())).collect();
-        all.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-        all
     }
 
     fn tick(&mut self, now: UnixMs) -> UnixMs {

@@ -104,14 +104,14 @@ impl<'de> Deserialize<'de> for Hash {
 }
 
 /// When an entry counts as written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
-    /// Handed to the kernel; synced in groups within milliseconds. A crash of the process loses nothing, a
-    /// power cut at most the last group.
+    /// When the operating system has it; entries are synced to disk together, within 10 ms. A
+    /// crash of the process loses nothing, a power cut at most those 10 ms.
     #[default]
     Group,
-    /// Synced to the disk before anything goes on.
+    /// When the disk has it. Each request waits for the disk twice; a power cut loses nothing.
     Strict,
 }
 

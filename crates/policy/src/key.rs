@@ -221,8 +221,8 @@ mod tests {
         for (state, expires_at, now, expected) in rows {
             let record = record(state, expires_at);
             let found = identify(&record, UnixMs(now)).map(|principal| {
-                assert_eq!(principal.key_id(), record.id);
-                assert_eq!(principal.scope(), &record.scope);
+                assert_eq!(principal.key().id, record.id);
+                assert_eq!(principal.key().scope, record.scope);
             });
             assert_eq!(found, expected, "{state:?} {expires_at:?} at {now}");
         }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::KeyId;
 use crate::key::KeyRecord;
-use crate::scope::Scope;
 
 /// The proof that a request carries a good credential. Only [`crate::key::identify`] makes one, so a stage
 /// that takes a `Principal` cannot be reached without identification. Cheap to clone.
@@ -22,17 +20,5 @@ impl Principal {
     #[must_use]
     pub fn key(&self) -> &Arc<KeyRecord> {
         &self.key
-    }
-
-    /// The id of the key that was presented.
-    #[must_use]
-    pub fn key_id(&self) -> KeyId {
-        self.key.id
-    }
-
-    /// Where usage is booked.
-    #[must_use]
-    pub fn scope(&self) -> &Scope {
-        &self.key.scope
     }
 }

@@ -23,12 +23,6 @@ impl NanoUsd {
     /// One dollar.
     pub const DOLLAR: Self = Self(1_000_000_000);
 
-    /// The sum, or `None` if it does not fit.
-    #[must_use]
-    pub fn checked_add(self, other: Self) -> Option<Self> {
-        self.0.checked_add(other.0).map(Self)
-    }
-
     /// The sum, held at the ends of the range: a counter may stand still, it may not wrap to nothing.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
@@ -229,7 +223,6 @@ mod tests {
         let (most, least) = (NanoUsd(i64::MAX), NanoUsd(i64::MIN));
         assert_eq!(most.saturating_add(NanoUsd(1)), most);
         assert_eq!(least.saturating_sub(NanoUsd(1)), least);
-        assert_eq!(most.checked_add(NanoUsd(1)), None);
         assert_eq!([most, NanoUsd(5)].into_iter().sum::<NanoUsd>(), most);
         assert_eq!(NanoUsd::saturating_from(i128::MAX), most);
         assert_eq!(NanoUsd::saturating_from(i128::MIN), least);

@@ -168,27 +168,14 @@ impl Directory {
         Ok((self.add(&mut digests, by, record, now)?, true))
     }
 
-    /// Replaces an active key by a new one of the same scope, models, expiry and note. The old one stays good for
+    /// Replaces an active key, if it is as expected, by a new one of the same scope, models, expiry and note. The old one stays good for
     /// `grace_ms` milliseconds. Gives the new record and the new key, which nobody can show again. Blocks as
     /// [`Self::create`].
     ///
     /// # Errors
-    /// [`DirectoryFault::UnknownKey`], [`DirectoryFault::NotActive`], and those of [`Self::create`].
+    /// [`DirectoryFault::UnknownKey`], [`DirectoryFault::NotActive`], [`DirectoryFault::Unexpected`], and those of
+    /// [`Self::create`].
     pub fn rotate(
-        &self,
-        by: &str,
-        id: KeyId,
-        grace_ms: u64,
-        now: UnixMs,
-    ) -> Result<(Arc<KeyRecord>, VirtualKey), DirectoryFault> {
-        self.rotate_expected(by, id, Expect::Present, grace_ms, now)
-    }
-
-    /// As [`Self::rotate`], if the key is as expected.
-    ///
-    /// # Errors
-    /// [`DirectoryFault::Unexpected`], and those of [`Self::rotate`].
-    pub fn rotate_expected(
         &self,
         by: &str,
         id: KeyId,
@@ -227,20 +214,12 @@ impl Directory {
         Ok((record, key))
     }
 
-    /// Withdraws a key at once and for ever. A key that is withdrawn already stays as it is. Blocks as
+    /// Withdraws a key, if it is as expected, at once and for ever. A key that is withdrawn already stays as it is. Blocks as
     /// [`Self::create`].
     ///
     /// # Errors
-    /// [`DirectoryFault::UnknownKey`], [`DirectoryFault::Journal`].
-    pub fn revoke(&self, by: &str, id: KeyId, now: UnixMs) -> Result<Arc<KeyRecord>, DirectoryFault> {
-        self.revoke_expected(by, id, Expect::Present, now)
-    }
-
-    /// As [`Self::revoke`], if the key is as expected.
-    ///
-    /// # Errors
-    /// [`DirectoryFault::Unexpected`], and those of [`Self::revoke`].
-    pub fn revoke_expected(
+    /// [`DirectoryFault::UnknownKey`], [`DirectoryFault::Unexpected`], [`DirectoryFault::Journal`].
+    pub fn revoke(
         &self,
         by: &str,
         id: KeyId,

@@ -6,8 +6,6 @@ use tollgate_policy::entry::Hash;
 /// What a change expects to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// Whatever is there, also nothing.
-    Anything,
     /// Nothing of that name.
     Absent,
     /// Something of that name.
@@ -25,7 +23,6 @@ pub fn fingerprint(record: &impl Serialize) -> Hash {
 impl Expect {
     pub(crate) fn meets(self, found: Option<&impl Serialize>) -> bool {
         match self {
-            Self::Anything => true,
             Self::Absent => found.is_none(),
             Self::Present => found.is_some(),
             Self::Exactly(wanted) => found.is_some_and(|found| fingerprint(found) == wanted),

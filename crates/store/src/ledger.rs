@@ -18,7 +18,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tollgate_policy::entry::{Event, Settled};
 use tollgate_policy::id::RequestId;
 use tollgate_policy::unit::UnixMs;
 
@@ -26,8 +25,6 @@ use crate::fault::LedgerFault;
 use crate::folder::Folder;
 use crate::journal::Journal;
 use crate::journal::recovery::Witness;
-use crate::journal::segment::Glance;
-use crate::projection::{Place, follow_where};
 
 mod batch;
 mod books;
@@ -54,7 +51,7 @@ mod tests;
 pub(crate) use books::Books;
 pub use calendar::{Month, NotAMonth};
 pub use query::{Dimension, Filter, Only, Order, PastUse, Query, ReportRow};
-pub use record::{Adjustment, Attribution, ClosedStatement, Record, RequestRecord};
+pub use record::{Adjustment, Attribution, Record, RequestRecord};
 pub(crate) use report::GROUPS_MAX;
 pub use statement::{StatementFigures, StatementLine};
 
@@ -68,7 +65,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    journal_folder: PathBuf,
     journal: Arc<Journal>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -99,9 +95,8 @@ impl Ledger {
                 .spawn(move || follower::follow(projector, &journal, &shared))
                 .map_err(|error| LedgerFault::Database(format!("no thread for it: {error}")))?
         };
-        let (journal, journal_folder) = (Arc::clone(journal), folder.journal());
         let (thread, dropping) = (Mutex::new(Some(thread)), Mutex::new(()));
-        Ok(Self { path, journal_folder, journal, shared, thread, dropping })
+        Ok(Self { path, journal: Arc::clone(journal), shared, thread, dropping })
     }
 
     /// Waits until everything is booked that is durable now, however long that takes; a long way is logged. Blocks.
@@ -116,12 +111,6 @@ impl Ledger {
     #[must_use]
     pub fn projected_seq(&self) -> u64 {
         self.shared.lock().projected
-    }
-
-    /// Why the view does not move on, if it does not.
-    #[must_use]
-    pub fn fault(&self) -> Option<LedgerFault> {
-        self.shared.lock().fault.clone()
     }
 
     /// Drops the records of requests admitted before a month, by dropping the tables of their months, and gives how
@@ -255,44 +244,6 @@ impl Ledger {
     /// [`LedgerFault::Behind`], and what the database says.
     pub fn last_before(&self, instant: UnixMs) -> Result<u64, LedgerFault> {
         self.ask(|database| statement::last_before(database, instant))
-    }
-
-    /// All statements that were closed, oldest first.
-    ///
-    /// # Errors
-    /// [`LedgerFault::Behind`], and what the database says.
-    pub fn statements(&self) -> Result<Vec<ClosedStatement>, LedgerFault> {
-        self.ask(records::statements)
-    }
-
-    /// The settlements after entry `after` and up to entry `upto`, with number and time, from the journal itself: with
-    /// all of their usage, also of what the ledger keeps no columns.
-    ///
-    /// # Errors
-    /// [`LedgerFault::Journal`] when the journal cannot be read, [`LedgerFault::Behind`]. After the former, some may have
-    /// been visited.
-    pub fn settlements(
-        &self,
-        after: u64,
-        upto: u64,
-        visit: &mut dyn FnMut(u64, UnixMs, &Settled),
-    ) -> Result<(), LedgerFault> {
-        // What is booked is durable.
-        self.shared.wait_for(self.journal.written_seq(), Some(Instant::now() + PATIENCE))?;
-        let mark = self.journal.synced_beyond(0, Duration::ZERO);
-        let upto = upto.min(mark.seq);
-        if upto <= after {
-            return Ok(());
-        }
-        let mut place = Place::of_segment_after(&self.journal_folder, after)?;
-        let lines = usize::try_from(upto - place.seq).unwrap_or(usize::MAX);
-        let wanted = |glance: &Glance<'_>| glance.seq > after && glance.kind == b"settled";
-        follow_where::<LedgerFault>(&self.journal_folder, &mut place, &mark, lines, wanted, |entry| {
-            if let Event::Settled(settled) = &entry.event {
-                visit(entry.link.seq, entry.link.at, settled);
-            }
-            Ok(())
-        })
     }
 
     fn ask<T>(

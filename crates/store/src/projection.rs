@@ -24,27 +24,6 @@ impl Place {
     pub(crate) fn beginning() -> Self {
         Self { segment: 1, offset: 0, seq: 0, hash: GENESIS.to_string() }
     }
-
-    /// Before the first entry of the segment that holds the entry after `seq`; what that entry names as its predecessor
-    /// is believed.
-    ///
-    /// # Errors
-    /// [`Unfollowed`] when there is no such segment, or its first line is no entry.
-    pub(crate) fn of_segment_after(journal: &Path, seq: u64) -> Result<Self, Unfollowed> {
-        let unreadable = |error: io::Error| Unfollowed(format!("{}: {error}", journal.display()));
-        let segments = segment::list(journal).map_err(unreadable)?;
-        let first = segments.into_iter().rev().find(|first| first.saturating_sub(1) <= seq);
-        let first =
-            first.ok_or_else(|| Unfollowed(format!("no segment holds entry {}", seq.saturating_add(1))))?;
-        let path = segment::path(journal, first);
-        let mut lines = Lines::open(&path).map_err(unreadable)?;
-        let line = lines.next().map_err(unreadable)?;
-        let glance = line.and_then(|line| segment::glance(line.bytes));
-        let glance =
-            glance.ok_or_else(|| Unfollowed(format!("{} does not begin with an entry", path.display())))?;
-        let hash = String::from_utf8_lossy(glance.prev).into_owned();
-        Ok(Self { segment: first, offset: 0, seq: first.saturating_sub(1), hash })
-    }
 }
 
 /// The journal cannot be followed further: where, and why.
@@ -66,21 +45,6 @@ pub(crate) fn follow<E: From<Unfollowed>>(
     mark: &Mark,
     lines_max: usize,
     kinds: &[&[u8]],
-    visit: impl FnMut(&Entry) -> Result<(), E>,
-) -> Result<(), E> {
-    follow_where(journal, place, mark, lines_max, |glance| kinds.contains(&glance.kind), visit)
-}
-
-/// As [`follow`], with the entries that are `wanted` by what is seen of them at a glance.
-///
-/// # Errors
-/// As [`follow`].
-pub(crate) fn follow_where<E: From<Unfollowed>>(
-    journal: &Path,
-    place: &mut Place,
-    mark: &Mark,
-    lines_max: usize,
-    wanted: impl Fn(&Glance<'_>) -> bool,
     mut visit: impl FnMut(&Entry) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut budget = lines_max;
@@ -94,7 +58,7 @@ pub(crate) fn follow_where<E: From<Unfollowed>>(
         {
             let bad = |why| Unfollowed(format!("{} byte {}: {why}", path.display(), line.offset));
             let glance = expect(&line, place).map_err(bad)?;
-            if wanted(&glance) {
+            if kinds.contains(&glance.kind) {
                 visit(&read_line(line.bytes).map_err(|why| bad(format!("the line {why}")))?)?;
             }
             place.seq = glance.seq;

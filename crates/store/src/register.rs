@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -64,7 +63,6 @@ pub struct Register {
     allowances: ArcSwap<Vec<Arc<Allowance>>>,
     /// Who made each of them.
     makers: ArcSwap<BTreeMap<Name, Maker>>,
-    allowances_version: AtomicU64,
     pauses: ArcSwap<Pauses>,
     /// In the order in which they were closed.
     statements: ArcSwap<Vec<Arc<StatementClosed>>>,
@@ -185,7 +183,6 @@ impl Register {
             operators: ArcSwap::from_pointee(Operators { by_name, by_digest }),
             allowances: ArcSwap::from_pointee(allowances.into_values().map(Arc::new).collect()),
             makers: ArcSwap::from_pointee(makers),
-            allowances_version: AtomicU64::new(0),
             pauses: ArcSwap::from_pointee(running),
             statements: ArcSwap::from_pointee(statements.into_iter().map(Arc::new).collect()),
             changes: Mutex::new(()),

@@ -77,8 +77,6 @@ pub struct Store {
     pub history: Arc<History>,
     /// What it cost.
     pub ledger: Arc<Ledger>,
-    /// The instance that this folder belongs to, for life.
-    pub instance: InstanceId,
 }
 
 impl Store {
@@ -155,7 +153,7 @@ impl Store {
         let ground = Ground { pepper, signer, instance, statement_files, journal: Arc::clone(&journal) };
         let register = Arc::new(Register::open(ground, decisions, now));
         let history = Arc::new(History::new(journal_folder, Arc::clone(&journal)));
-        Ok(Self { journal, directory: Arc::new(directory), register, history, ledger, instance })
+        Ok(Self { journal, directory: Arc::new(directory), register, history, ledger })
     }
 
     /// Records the end in good order and lets go of the folder. Blocks until everything is durable.

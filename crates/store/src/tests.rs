@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tollgate_policy::entry::{Event, Witness, read_line};
 use tollgate_policy::key::KeyState;
 
+use crate::expect::Expect;
 use crate::fault::{JournalFault, StoreFault};
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, serve, settled};
 use crate::ledger::Query;
@@ -31,8 +32,8 @@ fn keys_survive_a_restart_in_their_last_state() {
     let store = open(&options(folder.path()));
     let (kept, kept_key) = store.directory.create("ada", new_key(), NOW).unwrap();
     let (old, old_key) = store.directory.create("ada", new_key(), NOW).unwrap();
-    let (new, new_key) = store.directory.rotate("ada", old.id, 60_000, NOW).unwrap();
-    store.directory.revoke("ada", kept.id, NOW).unwrap();
+    let (new, new_key) = store.directory.rotate("ada", old.id, Expect::Present, 60_000, NOW).unwrap();
+    store.directory.revoke("ada", kept.id, Expect::Present, NOW).unwrap();
     let seen = store.directory.list();
     store.close(NOW).unwrap();
 
@@ -53,7 +54,7 @@ fn a_changed_ledger_does_not_bring_a_revoked_key_back() {
     let store = open(&options);
     let (revoked, key) = store.directory.create("ada", new_key(), NOW).unwrap();
     let active = (*revoked).clone();
-    store.directory.revoke("ada", revoked.id, NOW).unwrap();
+    store.directory.revoke("ada", revoked.id, Expect::Present, NOW).unwrap();
     store.close(NOW).unwrap();
     let database = rusqlite::Connection::open(options.data.join("ledger.db")).unwrap();
     // The table in which earlier versions kept the keys.

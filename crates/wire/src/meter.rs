@@ -71,7 +71,7 @@ pub enum Unread {
 }
 
 impl Unread {
-    /// The stable label for journal and metrics.
+    /// The stable label for logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use tollgate_policy::{
     access::Models,
     allowance::{
-        self, AMOUNT_MAX, Calendar, Level, Measure, Mode, MonthNumber, Period, RAISES_MAX, Raise, Reserve,
-        Selector, Span, Weekday,
+        self, AMOUNT_MAX, Calendar, Measure, MonthNumber, Period, RAISES_MAX, Raise, Reserve, Selector, Span,
+        Weekday,
     },
     unit::UnixMs,
 };
@@ -87,19 +87,13 @@ impl Judge<'_> {
         let made = allowance::Allowance {
             name: wished.name.0.clone(),
             on: selector(&wished.on),
-            each: wished.each.map(level),
+            each: wished.each,
             models,
             measure,
             amount,
             span,
-            reserve: match wished.reserve {
-                document::Reserve::Full => Reserve::Full,
-                document::Reserve::Learned => Reserve::Learned,
-            },
-            mode: match wished.mode {
-                document::Mode::Block => Mode::Block,
-                document::Mode::Observe => Mode::Observe,
-            },
+            reserve: wished.reserve,
+            mode: wished.mode,
             warn_at: wished.warn_at.clone(),
             message: wished.message.clone(),
             raises: self.raises(wished, measure, calendar, path),
@@ -345,16 +339,6 @@ fn weekday(day: document::Weekday) -> Weekday {
         document::Weekday::Monday => Weekday::Monday,
         document::Weekday::Sunday => Weekday::Sunday,
         document::Weekday::Saturday => Weekday::Saturday,
-    }
-}
-
-fn level(level: document::Level) -> Level {
-    match level {
-        document::Level::Org => Level::Org,
-        document::Level::Team => Level::Team,
-        document::Level::Project => Level::Project,
-        document::Level::User => Level::User,
-        document::Level::Key => Level::Key,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tollgate_policy::allowance::{Level, Mode, Reserve};
 
 /// What holds for all counting of use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -175,22 +176,6 @@ impl On {
     }
 }
 
-/// A level of the organisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Each org has its own.
-    Org,
-    /// Each team of an org.
-    Team,
-    /// Each project of a team.
-    Project,
-    /// Each user of an org, over all teams.
-    User,
-    /// Each key.
-    Key,
-}
-
 /// Per what an amount is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -211,29 +196,6 @@ pub enum Per {
     Quarter,
     /// Twelve months from the first of the fiscal year.
     Year,
-}
-
-/// How much is set aside for a request before its use is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Reserve {
-    /// The most that it can use. The allowance holds whatever happens.
-    #[default]
-    Full,
-    /// What requests to that model have used lately, nearly all of them. More requests fit, and the allowance may be
-    /// overdrawn for a while.
-    Learned,
-}
-
-/// Whether an allowance refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// What does not fit is refused.
-    #[default]
-    Block,
-    /// What does not fit passes and is noted in the journal.
-    Observe,
 }
 
 /// Another amount for a while.

@@ -290,8 +290,7 @@ pub(super) async fn rotate(
     let grace_ms = ask.body.grace_seconds * 1000;
     let id = find(&admin, &ask.caller, ask.part("id"))?.id;
     let (by, expect) = (ask.caller.name, ask.expect.unwrap_or(Expect::Present));
-    let rotated =
-        admin.blocking(move |shared| shared.directory.rotate_expected(&by, id, expect, grace_ms, now()));
+    let rotated = admin.blocking(move |shared| shared.directory.rotate(&by, id, expect, grace_ms, now()));
     let (record, secret) = rotated.await?;
     Ok(Created::answer(&record, &secret))
 }
@@ -299,7 +298,7 @@ pub(super) async fn rotate(
 pub(super) async fn revoke(admin: Admin, ask: Ask<Nothing, Nothing>) -> Result<Answer<Key>, AdminFault> {
     let id = find(&admin, &ask.caller, ask.part("id"))?.id;
     let (by, expect) = (ask.caller.name, ask.expect.unwrap_or(Expect::Present));
-    let revoked = admin.blocking(move |shared| shared.directory.revoke_expected(&by, id, expect, now()));
+    let revoked = admin.blocking(move |shared| shared.directory.revoke(&by, id, expect, now()));
     let record = revoked.await?;
     Ok(Answer::ok(Key::of(&record)).tagged(fingerprint(&*record)))
 }

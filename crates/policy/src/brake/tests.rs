@@ -47,7 +47,6 @@ fn a_session_that_repeats_itself_is_paused_alone() {
     assert_eq!((again.begins, &again.pause), (false, &paused.pause));
     assert_eq!(brakes.check(later(4_000), key(1), "work", 8), Ok(()));
     assert_eq!(brakes.check(later(4_000), key(1), "work", 9), Ok(()));
-    assert_eq!(brakes.pauses(later(4_000)), [(key(1), "loop".to_owned(), paused.pause)]);
     // By itself it goes on at that instant, as if it were new.
     assert!(brakes.check(UnixMs(until.0 - 1), key(1), "loop", 7).is_err());
     for _ in 0..3 {
@@ -133,26 +132,19 @@ fn the_mean_is_that_of_the_windows_before() {
 }
 
 #[test]
-fn people_pause_and_resume() {
-    let mut brakes = brakes(|_| {});
-    let until = later(MINUTE_MS);
-    let pause = brakes.pause(NOW, key(1), "s", "ada", until);
-    let why = "This session is paused until 2026-11-22T11:31:00.000Z: ada stopped it. The gateway's operator can resume \
-               it earlier.";
-    assert_eq!(pause, Pause { by: "ada".to_owned(), why: why.to_owned(), until });
-    assert!(brakes.check(later(1), key(1), "s", 1).is_err());
-    assert_eq!(brakes.check(later(1), key(2), "s", 1), Ok(()));
+fn people_resume() {
+    let mut brakes = brakes(|brake| brake.repeats = Some(1));
+    assert_eq!(brakes.check(NOW, key(1), "s", 1), Ok(()));
+    let pause = brakes.check(NOW, key(1), "s", 1).unwrap_err().pause;
+    assert!(brakes.check(later(1), key(1), "s", 2).is_err());
+    assert_eq!(brakes.check(later(1), key(2), "s", 2), Ok(()));
     assert_eq!(brakes.resume(later(1), key(2), "s"), None);
-    assert_eq!(brakes.resume(later(1), key(1), "s"), Some(pause.clone()));
+    assert_eq!(brakes.resume(later(1), key(1), "s"), Some(pause));
     assert_eq!(brakes.resume(later(1), key(1), "s"), None);
     assert_eq!(brakes.check(later(1), key(1), "s", 1), Ok(()));
-    // From the journal, after a restart.
-    brakes.recall(until, key(1), "s", pause.clone());
-    assert_eq!(brakes.pauses(until), []);
-    let longer = Pause { until: later(2 * MINUTE_MS), ..pause };
-    brakes.recall(until, key(1), "s", longer.clone());
-    assert_eq!(brakes.pauses(until).len(), 1);
-    assert_eq!(brakes.resume(longer.until, key(1), "s"), None);
+    // One that is over is none.
+    let again = brakes.check(later(2), key(1), "s", 1).unwrap_err().pause;
+    assert_eq!(brakes.resume(again.until, key(1), "s"), None);
 }
 
 #[test]

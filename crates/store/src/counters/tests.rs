@@ -15,6 +15,7 @@ use tollgate_policy::unit::{NanoUsd, UnixMs};
 use tollgate_policy::usage::Iteration;
 
 use super::Counters;
+use crate::expect::Expect;
 use crate::fault::LedgerFault;
 use crate::fixture::{NOW, admitted, folder, new_key, open, options, scope, settled};
 use crate::ledger::Month;
@@ -186,7 +187,7 @@ fn a_threshold_is_told_once_also_across_a_restart() {
 fn a_rotated_key_goes_on_where_it_was_also_after_a_restart() {
     let desk = Desk::open();
     let (record, _) = desk.store.directory.create("ada", new_key(), NOW).unwrap();
-    let (rotated, _) = desk.store.directory.rotate("ada", record.id, 0, NOW).unwrap();
+    let (rotated, _) = desk.store.directory.rotate("ada", record.id, Expect::Present, 0, NOW).unwrap();
     let each = || vec![Allowance { each: Some(Level::Key), ..allowance("each", per(Period::Day)) }];
     desk.replace(&each()).unwrap();
     let by = |key: KeyId| move |settled: &mut Settled| settled.key = key;

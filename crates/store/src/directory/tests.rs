@@ -60,9 +60,9 @@ fn an_imported_key_is_found_by_what_its_holder_presents_and_never_by_its_hash() 
     // After a restart too, from the journal alone.
     let store = open(&options);
     assert_eq!(store.directory.lookup(key.as_bytes()).unwrap(), record);
-    let (successor, fresh) = store.directory.rotate("ada", record.id, 1_000, NOW).unwrap();
+    let (successor, fresh) = store.directory.rotate("ada", record.id, Expect::Present, 1_000, NOW).unwrap();
     assert_eq!((successor.counted_as(), fresh.reveal().starts_with("tg_")), (record.id, true));
-    store.directory.revoke("ada", record.id, NOW).unwrap();
+    store.directory.revoke("ada", record.id, Expect::Present, NOW).unwrap();
     let (known, is_new) = store.directory.import("ada", &hash, new_key(), NOW).unwrap();
     assert!(!is_new && matches!(known.state, KeyState::Revoked { .. }), "a revoked key does not come back");
     let journal = fs::read_dir(options.data.join("journal")).unwrap();
@@ -77,16 +77,25 @@ fn what_cannot_be_done_is_refused_by_type() {
     let store = open(&options(folder.path()));
     let directory = &store.directory;
     let nobody = KeyId::new(NOW, [9; 10]);
-    assert_eq!(directory.revoke("ada", nobody, NOW).unwrap_err(), DirectoryFault::UnknownKey(nobody));
-    assert_eq!(directory.rotate("ada", nobody, 0, NOW).unwrap_err(), DirectoryFault::UnknownKey(nobody));
+    assert_eq!(
+        directory.revoke("ada", nobody, Expect::Present, NOW).unwrap_err(),
+        DirectoryFault::UnknownKey(nobody)
+    );
+    assert_eq!(
+        directory.rotate("ada", nobody, Expect::Present, 0, NOW).unwrap_err(),
+        DirectoryFault::UnknownKey(nobody)
+    );
     assert!(directory.by_id(nobody).is_none());
     let long = NewKey { note: Some("x".repeat(257)), ..new_key() };
     assert_eq!(directory.create("ada", long, NOW).unwrap_err(), DirectoryFault::NoteTooLong);
     let (key, _) = directory.create("ada", new_key(), NOW).unwrap();
-    directory.rotate("ada", key.id, 0, NOW).unwrap();
-    assert_eq!(directory.rotate("ada", key.id, 0, NOW).unwrap_err(), DirectoryFault::NotActive(key.id));
-    let revoked = directory.revoke("ada", key.id, NOW).unwrap();
-    let later = directory.revoke("ada", key.id, UnixMs(NOW.0 + 1)).unwrap();
+    directory.rotate("ada", key.id, Expect::Present, 0, NOW).unwrap();
+    assert_eq!(
+        directory.rotate("ada", key.id, Expect::Present, 0, NOW).unwrap_err(),
+        DirectoryFault::NotActive(key.id)
+    );
+    let revoked = directory.revoke("ada", key.id, Expect::Present, NOW).unwrap();
+    let later = directory.revoke("ada", key.id, Expect::Present, UnixMs(NOW.0 + 1)).unwrap();
     assert_eq!(later, revoked, "the first time stands");
     assert_eq!(directory.list().len(), 2);
 }
@@ -98,11 +107,11 @@ fn nobody_changes_a_key_that_they_have_not_seen() {
     let (key, _) = store.directory.create("ada", new_key(), NOW).unwrap();
     let seen = Expect::Exactly(fingerprint(&*key));
     let unexpected = DirectoryFault::Unexpected(key.id);
-    store.directory.rotate_expected("ada", key.id, seen, 5, NOW).unwrap();
-    assert_eq!(store.directory.rotate_expected("ada", key.id, seen, 5, NOW).unwrap_err(), unexpected);
-    assert_eq!(store.directory.revoke_expected("ada", key.id, seen, NOW).unwrap_err(), unexpected);
+    store.directory.rotate("ada", key.id, seen, 5, NOW).unwrap();
+    assert_eq!(store.directory.rotate("ada", key.id, seen, 5, NOW).unwrap_err(), unexpected);
+    assert_eq!(store.directory.revoke("ada", key.id, seen, NOW).unwrap_err(), unexpected);
     let seen = Expect::Exactly(fingerprint(&*store.directory.by_id(key.id).unwrap()));
-    store.directory.revoke_expected("ada", key.id, seen, NOW).unwrap();
+    store.directory.revoke("ada", key.id, seen, NOW).unwrap();
 }
 
 #[test]
@@ -111,13 +120,13 @@ fn a_rotation_keeps_what_the_key_is_and_ends_the_old_one_in_time() {
     let store = open(&options(folder.path()));
     let wish = NewKey { expires_at: Some(UnixMs(NOW.0 + 99)), note: Some("n".into()), ..new_key() };
     let (old, _) = store.directory.create("ada", wish, NOW).unwrap();
-    let (new, key) = store.directory.rotate("ada", old.id, 7, UnixMs(NOW.0 + 1)).unwrap();
+    let (new, key) = store.directory.rotate("ada", old.id, Expect::Present, 7, UnixMs(NOW.0 + 1)).unwrap();
     assert_eq!((&new.scope, new.expires_at, &new.note), (&old.scope, old.expires_at, &old.note));
     assert_eq!((new.rotated_from, new.created_at), (Some(old.id), UnixMs(NOW.0 + 1)));
     assert_eq!(store.directory.lookup(key.reveal().as_bytes()).unwrap(), new);
     let state = store.directory.by_id(old.id).unwrap().state;
     assert_eq!(state, KeyState::Grace { until: UnixMs(NOW.0 + 8), replaced_by: new.id });
-    let (last, _) = store.directory.rotate("ada", new.id, u64::MAX, NOW).unwrap();
+    let (last, _) = store.directory.rotate("ada", new.id, Expect::Present, u64::MAX, NOW).unwrap();
     let state = store.directory.by_id(new.id).unwrap().state;
     assert_eq!(state, KeyState::Grace { until: UnixMs::MAX, replaced_by: last.id });
 }
@@ -128,8 +137,8 @@ fn every_change_is_in_the_journal_and_no_key_is() {
     let options = options(folder.path());
     let store = open(&options);
     let (record, key) = store.directory.create("ada", new_key(), NOW).unwrap();
-    let (new, new_key) = store.directory.rotate("grace", record.id, 5, NOW).unwrap();
-    store.directory.revoke("edsger", new.id, NOW).unwrap();
+    let (new, new_key) = store.directory.rotate("grace", record.id, Expect::Present, 5, NOW).unwrap();
+    store.directory.revoke("edsger", new.id, Expect::Present, NOW).unwrap();
     store.close(NOW).unwrap();
     let mut changes = Vec::new();
     for file in fs::read_dir(options.data.join("journal")).unwrap() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use tollgate_policy::entry::{Hash, Outcome};
+use tollgate_policy::entry::Outcome;
 use tollgate_policy::id::{KeyId, RequestId};
 use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
@@ -121,28 +121,4 @@ pub struct RequestRecord {
     pub record: Option<Record>,
     /// What was corrected since, oldest first.
     pub adjustments: Vec<Adjustment>,
-}
-
-/// A statement that was closed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ClosedStatement {
-    /// The sequence number of its entry in the journal.
-    pub seq: u64,
-    /// When it was closed.
-    pub at: UnixMs,
-    /// Who closed it.
-    pub by: String,
-    /// The period, such as `2026-11`.
-    pub period: String,
-    /// The first instant of the period.
-    pub from: UnixMs,
-    /// The first instant after it.
-    pub to: UnixMs,
-    /// The last entry of the journal that it covers.
-    pub upto: u64,
-    /// What it all costs.
-    #[serde(rename = "total_nano_usd")]
-    pub total: NanoUsd,
-    /// The hash of the statement's text.
-    pub statement: Hash,
 }

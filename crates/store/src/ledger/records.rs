@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 
 use rusqlite::{Connection, Row, ToSql, params};
-use tollgate_policy::entry::Hash;
 use tollgate_policy::id::RequestId;
 use tollgate_policy::scope::Scope;
 use tollgate_policy::unit::{NanoUsd, UnixMs};
@@ -14,7 +13,7 @@ use super::batch::seq_value;
 use super::calendar::{Day, Month, bounds};
 use super::dims::{self, outcome_of, tags_of};
 use super::query::{Filter, PastUse};
-use super::record::{Adjustment, Attribution, ClosedStatement, Record, RequestRecord};
+use super::record::{Adjustment, Attribution, Record, RequestRecord};
 use super::schema;
 use super::sieve::Sieve;
 use crate::fault::LedgerFault;
@@ -176,27 +175,6 @@ fn past_use_of(database: &Connection, dims: i64) -> Result<PastUse, LedgerFault>
         output_tokens: 0,
         cost: NanoUsd(0),
     })
-}
-
-/// All statements that were closed, oldest first.
-pub(super) fn statements(database: &Connection) -> Result<Vec<ClosedStatement>, LedgerFault> {
-    let sql = "SELECT seq, at, \"by\", period, from_at, to_at, upto, total_nano_usd, hash FROM statements ORDER BY seq";
-    let mut statements = Vec::new();
-    each(database, sql, &[], &mut |row| {
-        statements.push(ClosedStatement {
-            seq: row.get(0)?,
-            at: UnixMs(row.get(1)?),
-            by: row.get(2)?,
-            period: row.get(3)?,
-            from: UnixMs(row.get(4)?),
-            to: UnixMs(row.get(5)?),
-            upto: row.get(6)?,
-            total: NanoUsd(row.get(7)?),
-            statement: Hash::from_bytes(row.get(8)?),
-        });
-        Ok(true)
-    })?;
-    Ok(statements)
 }
 
 type Visit<'v> = dyn FnMut(&Row<'_>) -> Result<bool, LedgerFault> + 'v;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tollgate_policy::allowance::Allowance;
 use tollgate_policy::entry::{AllowanceChange, Event};
@@ -33,12 +32,6 @@ impl Register {
     #[must_use]
     pub fn maker(&self, name: &Name) -> Option<Maker> {
         self.makers.load().get(name).cloned()
-    }
-
-    /// How often the allowances have changed since the start: who made something of them can see whether it is old.
-    #[must_use]
-    pub fn allowances_version(&self) -> u64 {
-        self.allowances_version.load(Ordering::Acquire)
     }
 
     /// Makes an allowance or changes the one of its name. The second value is whether it is new. A wish that is
@@ -151,6 +144,5 @@ impl Register {
 
     fn publish_allowances(&self, allowances: Vec<Arc<Allowance>>) {
         self.allowances.store(Arc::new(allowances));
-        self.allowances_version.fetch_add(1, Ordering::Release);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tollgate_policy::allowance::Selector;
-use tollgate_policy::entry::{Event, Outcome, Settled};
+use tollgate_policy::entry::{Event, Outcome};
 use tollgate_policy::operator::Role;
 use tollgate_policy::scope::{Name, Scope};
 use tollgate_policy::unit::{NanoUsd, UnixMs};
@@ -12,7 +12,7 @@ use tollgate_policy::usage::Usage;
 use super::{DAY_MS, adjustment, at, book, varied};
 use crate::fixture::{NOW, admitted, folder, open, options, request, settled};
 use crate::ledger::{Dimension, Filter, Only, PastUse, Query, Record};
-use crate::store::{Options, Store};
+use crate::store::Store;
 
 #[test]
 fn a_request_is_found_with_all_that_was_booked_and_its_corrections() {
@@ -161,36 +161,6 @@ fn records_come_in_pages_in_the_order_of_the_journal() {
     let range = Filter::between(NOW.saturating_add_ms(-41 * DAY_MS), NOW);
     let days = store.ledger.records(&range, 0, 1000).unwrap();
     assert_eq!(days.len(), 15, "of two of the four days");
-}
-
-#[test]
-fn settlements_are_read_back_from_the_journal_with_all_their_usage() {
-    let folder = folder();
-    let options = Options { segment_bytes: 3000, ..options(folder.path()) };
-    let store = open(&options);
-    for number in 0..20 {
-        book(&store, NOW, number, |settled| {
-            settled.usage.web_search_requests = number;
-            settled.usage.speed = Some("fast".into());
-        });
-    }
-    let read = |after: u64, upto: u64| {
-        let mut found = Vec::new();
-        let visit = &mut |seq, at, settled: &Settled| found.push((seq, at, settled.clone()));
-        store.ledger.settlements(after, upto, visit).unwrap();
-        found
-    };
-    let all = read(0, u64::MAX);
-    let searches: Vec<_> = all.iter().map(|(_, _, settled)| settled.usage.web_search_requests).collect();
-    assert_eq!(searches, (0..20).collect::<Vec<_>>());
-    for first in 0..all.len() {
-        for last in first..all.len() {
-            assert_eq!(read(all[first].0 - 1, all[last].0), all[first..=last], "{first} {last}");
-            assert_eq!(read(all[first].0, all[last].0), all[first + 1..=last], "{first} {last}");
-        }
-    }
-    let last = all[19].0;
-    assert_eq!((read(last, u64::MAX), read(7, 7), read(u64::MAX, u64::MAX)), (vec![], vec![], vec![]));
 }
 
 #[test]
