@@ -205,7 +205,7 @@ fn span(duration: &str) -> Option<Span> {
     };
     match number.checked_mul(minutes)?.div_ceil(DAY_MINUTES) {
         ..=92 => Some(Span { yaml: format!("rolling: {number}{unit}"), is_same: false }),
-        ..=365 => year,
+        93..=365 => year,
         _ => None,
     }
 }
