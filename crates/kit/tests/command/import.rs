@@ -99,6 +99,17 @@ fn ask(clients: &str, key: &str, model: &str) -> (u16, String) {
     (answer[9..12].parse().unwrap(), answer)
 }
 
+/// Starts a gateway with this document, and gives the address for clients.
+fn serve(document: &str, data: &str) -> (Server, String) {
+    let mut command = tollgate(&["serve", "--config", document, "--data", data, "--log-format", "json"]);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.env("ANTHROPIC_API_KEY_PROD", "sk-ant-canary-upstream");
+    let server = Server::start(command);
+    let up: Value = serde_json::from_str(&server.line("the gateway is up")).unwrap();
+    let clients = up["clients"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    (server, clients)
+}
+
 #[test]
 fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     let simulator = Simulator::start();
@@ -113,14 +124,7 @@ fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     let made = run(&[&files[..], &["--out", out]].concat());
     assert_eq!(made.status, 0, "{}", made.shown(&[]));
 
-    let mut command = tollgate(&["serve", "--config", out, "--data", data, "--log-format", "json"]);
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-    let server = Server::start({
-        command.env("ANTHROPIC_API_KEY_PROD", "sk-ant-canary-upstream");
-        command
-    });
-    let up: Value = serde_json::from_str(&server.line("the gateway is up")).unwrap();
-    let clients = up["clients"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let (server, clients) = serve(out, data);
     let ask = |key: &str, model: &str| ask(&clients, key, model);
     let alpha = "sk-canary-alpha-0001";
     assert_eq!(ask(alpha, "claude-sonnet-4-5").0, 401, "before it came over");
