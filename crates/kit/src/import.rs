@@ -111,13 +111,14 @@ fn twice(node: &Node, notes: &mut Notes<'_>) {
     node.items().iter().for_each(|item| twice(item, notes));
 }
 
-/// The text of a single value.
+/// The text of a single value; of another, a text that is none of a number or a span.
 fn scalar(node: &Node) -> Option<String> {
     match &node.value {
         Value::Text(text) | Value::OtherNumber(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::List(_) | Value::Map(_) => None,
+        Value::List(_) | Value::Map(_) => (!is_empty(node)).then(|| "{...}".to_owned()),
+        Value::Null => None,
     }
 }
 

@@ -258,6 +258,8 @@ fn apply(
     let mut progress = printer.progress("keys", keys.len() as u64);
     runtime::ask(async {
         let before: Vec<Record> = admin.list("/admin/v1/keys").await?;
+        let caller: Value = admin.fetch("/admin/v1/self").await?;
+        let bound = own_team(&caller["role"]["team_admin"]);
         let mut applied = Applied::default();
         for key in keys {
             let record: Record = admin.change("/admin/v1/keys/import", &key.wish).await?;
@@ -267,7 +269,8 @@ fn apply(
             } else {
                 applied.keys += 1
             }
-            for grant in key.limits.grants(&key.short(), &format!("on: {{ key: {} }}", record.id), now) {
+            let whose = format!("on: {{ {bound}key: {} }}", record.id);
+            for grant in key.limits.grants(&key.short(), &whose, now) {
                 let (allowance, _) =
                     load_allowance(&grant.line, &grant.name, calendar).map_err(Fault::Configuration)?;
                 applied.allowances += usize::from(set(&admin, &allowance).await?);
@@ -277,6 +280,14 @@ fn apply(
         progress.finish();
         Ok(applied)
     })
+}
+
+/// How allowances name the team to which the caller is bound, who may set no others; nothing for whoever is not.
+fn own_team(role: &Value) -> String {
+    match (role["org"].as_str(), role["team"].as_str()) {
+        (Some(org), Some(team)) => format!("org: {}, team: {}, ", Value::from(org), Value::from(team)),
+        _ => String::new(),
+    }
 }
 
 /// Makes an allowance, unless there is one of that name. Says whether it is new.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     chain,
     dial::{DialFault, Dialed, Seen, Stage, Way},
-    finding::{Finding, Ground::Proven},
+    finding::{Finding, Ground::Proven, Rule},
     handshake,
 };
 
@@ -144,17 +144,18 @@ pub(crate) fn closed(way: &Way, fault: &DialFault, now: UnixMs) -> Finding {
             "Name a readable file in PEM; NODE_EXTRA_CA_CERTS, CLAUDE_CODE_CLIENT_CERT and CLAUDE_CODE_CLIENT_KEY are \
              read where no option is given.",
         ),
-        Stage::Handshake => untrusted(way.url.host(), fault, now),
+        Stage::Handshake => untrusted(&TLS, way.url.host(), fault, now),
     }
 }
 
-fn untrusted(host: &str, fault: &DialFault, now: UnixMs) -> Finding {
-    if let Some(finding) = handshake::distrusted(&TLS, fault, host, now, "--ca") {
+/// Why there is no TLS, and what to do about it.
+pub(super) fn untrusted(rule: &'static Rule, host: &str, fault: &DialFault, now: UnixMs) -> Finding {
+    if let Some(finding) = handshake::distrusted(rule, fault, host, now, "--ca") {
         return finding;
     }
     let (what, cure) = handshake::explained(&fault.says)
         .unwrap_or((&fault.says, "Look into the log of the gateway at this instant."));
-    Finding::fail(&TLS, Proven, what).with("TLS library", fault.says.as_str()).cure(cure)
+    Finding::fail(rule, Proven, what).with("TLS library", fault.says.as_str()).cure(cure)
 }
 
 fn trusted(host: &str, seen: &Seen, now: UnixMs) -> Vec<Finding> {

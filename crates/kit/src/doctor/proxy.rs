@@ -115,17 +115,7 @@ async fn tried(way: &Way) -> Vec<Finding> {
     let dialed = match way.dial().await {
         Ok(dialed) => dialed,
         Err(fault) if fault.stage == Stage::Handshake => {
-            let seen = fault.seen.clone().unwrap_or_default();
-            let mut findings =
-                vec![Finding::pass(&PROXY_TUNNEL, Proven, "the proxy opens a tunnel to the gateway")];
-            if !seen.chain.is_empty() {
-                findings.push(inspection(way, &seen.chain, seen.distrust.is_some()).await);
-            }
-            let says = fault.to_string();
-            let cure = "Put the certificate of the proxy's authority, in PEM, into a file and name that in \
-                        NODE_EXTRA_CA_CERTS (here: --ca), or have the gateway exempted from inspection.";
-            findings.push(Finding::fail(&PROXY_GATEWAY, Proven, says).cure(cure));
-            return findings;
+            return untrusted(way, &fault).await;
         }
         Err(fault) => return vec![refused(&PROXY_TUNNEL, way.proxy.as_ref(), &fault)],
     };
@@ -135,6 +125,23 @@ async fn tried(way: &Way) -> Vec<Finding> {
         findings.push(inspection(way, &tls.chain, false).await);
     }
     findings.push(answered(way).await);
+    findings
+}
+
+/// With one that opens a tunnel in which there is no TLS: whether that is the proxy's doing.
+async fn untrusted(way: &Way, fault: &DialFault) -> Vec<Finding> {
+    let seen = fault.seen.clone().unwrap_or_default();
+    let mut findings = vec![Finding::pass(&PROXY_TUNNEL, Proven, "the proxy opens a tunnel to the gateway")];
+    if !seen.chain.is_empty() {
+        findings.push(inspection(way, &seen.chain, seen.distrust.is_some()).await);
+    }
+    if findings.iter().all(|finding| matches!(finding.outcome, Outcome::Pass(_))) {
+        findings.push(line::untrusted(&PROXY_GATEWAY, way.url.host(), fault, Instant::now().unix_ms()));
+        return findings;
+    }
+    let cure = "Put the certificate of the proxy's authority, in PEM, into a file and name that in NODE_EXTRA_CA_CERTS \
+                (here: --ca), or have the gateway exempted from inspection.";
+    findings.push(Finding::fail(&PROXY_GATEWAY, Proven, fault.to_string()).cure(cure));
     findings
 }
 

@@ -75,10 +75,14 @@ impl Limits {
 
     /// Where these say nothing, the others.
     pub(super) fn or(self, other: Self) -> Self {
-        let duration = if self.max.is_some() { self.duration } else { other.duration.or(self.duration) };
+        let (duration, reset_at) = match self.max {
+            Some(_) => (self.duration, self.reset_at),
+            None => (other.duration.or(self.duration), other.reset_at.or(self.reset_at)),
+        };
         Self {
             max: self.max.or(other.max),
             duration,
+            reset_at,
             rpm: self.rpm.or(other.rpm),
             tpm: self.tpm.or(other.tpm),
             parallel: self.parallel.or(other.parallel),
@@ -153,11 +157,11 @@ impl Limits {
     }
 
     fn budget(&self, max: u64, now: UnixMs) -> String {
-        let left = max.saturating_sub(self.spend).max(1);
+        let left = max.saturating_sub(self.spend).clamp(1, MOST);
         let Some(span) = self.duration.as_deref().and_then(span) else {
             return format!("usd: \"{}\", per: year", decimal(left));
         };
-        let mut what = format!("usd: \"{}\", {}", decimal(max.max(1)), span.yaml);
+        let mut what = format!("usd: \"{}\", {}", decimal(max.clamp(1, MOST)), span.yaml);
         if let Some(until) = self.reset_at.filter(|until| self.spend > 0 && *until > now) {
             // The rest of the running period: what was spent before is not in the books here.
             let _ =
@@ -186,23 +190,30 @@ fn span(duration: &str) -> Option<Span> {
         "365d" | "12mo" | "1y" => return same("per: year"),
         _ => {}
     }
+    let year = Some(Span { yaml: "per: year".to_owned(), is_same: false });
     let (number, unit) = duration.split_at(duration.find(|c: char| !c.is_ascii_digit())?);
     let number: u64 = number.parse().ok().filter(|number| *number > 0)?;
-    let yaml = match unit {
-        // A longer window with the same amount is the stricter one.
-        "s" => format!("rolling: {}m", number.div_ceil(60)),
-        "m" => format!("rolling: {number}m"),
-        "h" => format!("rolling: {number}h"),
-        "d" if number <= 92 => format!("rolling: {number}d"),
-        "w" if number <= 13 => format!("rolling: {}d", number * 7),
-        "d" if number <= 365 => "per: year".to_owned(),
-        "mo" if number <= 12 => "per: year".to_owned(),
+    // A longer window with the same amount is the stricter one.
+    let (number, unit, minutes) = match unit {
+        "s" => (number.div_ceil(60), "m", 1),
+        "m" => (number, "m", 1),
+        "h" => (number, "h", 60),
+        "d" => (number, "d", DAY_MINUTES),
+        "w" => (number.checked_mul(7)?, "d", DAY_MINUTES),
+        "mo" if number <= 12 => return year,
         _ => return None,
     };
-    Some(Span { yaml, is_same: false })
+    match number.checked_mul(minutes)?.div_ceil(DAY_MINUTES) {
+        ..=92 => Some(Span { yaml: format!("rolling: {number}{unit}"), is_same: false }),
+        93..=365 => year,
+        _ => None,
+    }
 }
 
+const DAY_MINUTES: u64 = 24 * 60;
 const NANO: u64 = 1_000_000_000;
+/// The most that an allowance can grant, in nano-dollars: a billion dollars.
+const MOST: u64 = 1_000_000_000 * NANO;
 /// More digits than any number that a program prints.
 const DIGITS_MAX: usize = 40;
 
@@ -285,6 +296,10 @@ mod tests {
             ("30s", Some(("rolling: 1m", false))),
             ("5h", Some(("rolling: 5h", false))),
             ("2w", Some(("rolling: 14d", false))),
+            ("2208h", Some(("rolling: 2208h", false))),
+            ("2209h", Some(("per: year", false))),
+            ("99999999s", None),
+            ("18446744073709551615h", None),
             ("0d", None),
             ("400d", None),
             ("soon", None),
@@ -293,6 +308,28 @@ mod tests {
         for (text, expected) in rows {
             let expected = expected.map(|(yaml, is_same)| Span { yaml: yaml.to_owned(), is_same });
             assert_eq!(span(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_figure_is_an_allowance_may_have_it() {
+        for (max, duration) in
+            [("18000000000", "1d"), ("9999999999", ""), ("0.0000000001", "5000h"), ("5", "99999w")]
+        {
+            let field = |name: &str| match name {
+                "max_budget" => Some(max.to_owned()),
+                "budget_duration" => Some(duration.to_owned()),
+                "rpm_limit" | "tpm_limit" | "max_parallel_requests" => Some("18000000000".to_owned()),
+                _ => None,
+            };
+            for grant in Limits::of(field).grants("key", "", UnixMs(1_795_347_000_000)) {
+                let calendar = tollgate_policy::allowance::Calendar::default();
+                assert!(
+                    tollgate_config::load_allowance(&grant.line, "key", &calendar).is_ok(),
+                    "{}",
+                    grant.line
+                );
+            }
         }
     }
 

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tollgate_config::problem::conceal;
 use tollgate_policy::{access::Models, credential::ForeignHash, unit::UnixMs};
 
+/// Where messages are asked for.
+const MESSAGES: &str = "/v1/messages";
 /// The longest note of a key that the gateway takes, in characters.
 const NOTE_CHARS: usize = 256;
 
@@ -127,6 +129,11 @@ fn key(
     if row.flag("blocked") {
         return Err(("it is blocked".to_owned(), "unblock it there, and import again, if it is to serve."));
     }
+    let routes = row.list("allowed_routes");
+    if !routes.is_empty() && !routes.iter().any(|route| leads_to_messages(route)) {
+        let says = "it may not ask for messages: `allowed_routes`".to_owned();
+        return Err((says, "allow it `/v1/messages` there, and import again, if it is to serve."));
+    }
     let expires_at = expiry(row, known.now)?;
     let (team, of_team) = team(row, known)?;
     let limits = Limits::of(|field| row.text(field));
@@ -168,6 +175,14 @@ fn key(
     Ok(Key { wish: Wish { sha256: token, team, user, models, expires_at, note }, limits })
 }
 
+/// Whether a route that LiteLLM allows a key, or a group of them, is one to the Messages API.
+fn leads_to_messages(route: &str) -> bool {
+    match route.strip_suffix('*') {
+        Some(start) => MESSAGES.starts_with(start),
+        None => [MESSAGES, "anthropic_routes", "llm_api_routes"].contains(&route),
+    }
+}
+
 fn expiry(row: &Row, now: UnixMs) -> Result<Option<UnixMs>, Refused> {
     let Some(text) = row.text("expires") else { return Ok(None) };
     match instant(&text) {
@@ -192,12 +207,35 @@ fn team<'a>(row: &Row, known: Known<'a>) -> Result<(String, &'a [String]), Refus
     }
 }
 
-/// The patterns for the names of models: where names lead nowhere, the key must not become one for all models.
+/// The patterns for the models that both a key and its team may use; none where they are all.
 fn models(names: &[String], of_team: &[String], known: Known<'_>) -> Result<Vec<String>, Refused> {
-    let names =
-        if names.is_empty() || names.iter().any(|name| name == "all-team-models") { of_team } else { names };
+    let is_of_team = names.iter().any(|name| name == "all-team-models");
+    let own = patterns(if is_of_team { &[] } else { names }, known)?;
+    let of_team = patterns(of_team, known)?;
+    let (own, of_team) = match (own, of_team) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(models), None) | (None, Some(models)) => return Ok(models.patterns().to_vec()),
+        (Some(own), Some(of_team)) => (own, of_team),
+    };
+    // Of two patterns of which one holds all that the other does, the narrower is what both hold.
+    let within = |these: &Models, those: &Models| -> BTreeSet<String> {
+        these.patterns().iter().filter(|pattern| those.allows(pattern)).cloned().collect()
+    };
+    let both = &within(&own, &of_team) | &within(&of_team, &own);
+    if both.is_empty() {
+        return Err((
+            "none of its models is one of its team".to_owned(),
+            "give it a model of its team there, and import again.",
+        ));
+    }
+    Ok(both.into_iter().collect())
+}
+
+/// The patterns for names of models; nothing where they stand for all. Where names lead nowhere, the key must not become
+/// one for all models.
+fn patterns(names: &[String], known: Known<'_>) -> Result<Option<Models>, Refused> {
     if names.is_empty() || names.iter().any(|name| name == "all-proxy-models") {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut patterns: Vec<String> = Vec::new();
     for name in names {
@@ -216,8 +254,8 @@ fn models(names: &[String], of_team: &[String], known: Known<'_>) -> Result<Vec<
             "give it a model there, and import again.",
         ));
     }
-    Models::new(patterns.clone()).map_err(|_| {
+    let models = Models::new(patterns).map_err(|_| {
         ("its models are no patterns here".to_owned(), "name models, with `*` at an end at most.")
     })?;
-    Ok(patterns)
+    Ok(Some(models))
 }

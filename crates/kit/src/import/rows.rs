@@ -23,9 +23,11 @@ impl Row {
         text(self.fields.get(table)?.get(name)?)
     }
 
-    /// Whether a flag is set.
+    /// Whether a flag is set: what is not plainly a no is a yes.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.text(name).is_some_and(|text| matches!(text.as_str(), "true" | "t" | "True" | "1"))
+        let is_no =
+            |text: String| matches!(text.to_ascii_lowercase().as_str(), "false" | "f" | "no" | "n" | "0");
+        self.text(name).is_some_and(|text| !is_no(text))
     }
 
     /// A list: of JSON, or of PostgreSQL in curly brackets.
@@ -39,7 +41,11 @@ impl Row {
             let items = inner.split(',').map(|item| item.trim().trim_matches('"').to_owned());
             return items.filter(|item| !item.is_empty()).collect();
         }
-        value.as_array().into_iter().flatten().filter_map(text).collect()
+        match value.as_array() {
+            // An empty name is none of a model; left out, it could leave an empty list, which bounds nothing.
+            Some(items) => items.iter().map(|item| text(item).unwrap_or_default()).collect(),
+            None => text(value).into_iter().collect(),
+        }
     }
 
     /// Whether there is anything in a value of whatever form.
@@ -54,12 +60,16 @@ impl Row {
     }
 }
 
+/// The text of a single value. Of another it is the JSON, which is no number, no name and no instant: what it should
+/// bound does not become open.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Value::Array(items) => (!items.is_empty()).then(|| value.to_string()),
+        Value::Object(fields) => (!fields.is_empty()).then(|| value.to_string()),
+        Value::Null => None,
     }
 }
 

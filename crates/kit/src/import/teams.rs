@@ -26,6 +26,19 @@ impl Teams {
     }
 }
 
+/// Fields of a team that have no counterpart. Most bound what its keys may do.
+const LEFT: [&str; 9] = [
+    "access_group_ids",
+    "budget_limits",
+    "litellm_model_table",
+    "metadata",
+    "model_max_budget",
+    "object_permission_id",
+    "organization_id",
+    "policies",
+    "router_settings",
+];
+
 /// Reads the answer of `/team/list`, or an export of the table. The allowances go into the document.
 pub(crate) fn read(text: &str, draft: &mut Draft, now: UnixMs, notes: &mut Notes<'_>) -> Option<Teams> {
     let rows = rows::read(text, "teams", "team_id", notes)?;
@@ -70,16 +83,14 @@ pub(crate) fn read(text: &str, draft: &mut Draft, now: UnixMs, notes: &mut Notes
             let whose = format!("on: {{ team: {} }}", quoted(name.as_str()));
             draft.grants.extend(limits.grants(&short(&format!("team-{name}")), &whose, now));
         }
-        for field in
-            ["model_max_budget", "budget_limits", "policies", "access_group_ids", "object_permission_id"]
-        {
+        for field in LEFT {
             if row.holds(field) {
                 let says = format!("`{field}` of the team `{name}` is not carried over");
                 notes.add(
                     &rules::FIELD,
                     row.at,
                     says,
-                    "write an allowance with `models`, or name models at its keys.",
+                    "see whether its keys may do more than they should: models and allowances bound them here.",
                 );
             }
         }

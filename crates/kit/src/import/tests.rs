@@ -96,6 +96,7 @@ fn what_has_no_counterpart_is_named_where_it_stands() {
         ),
         ("general_settings: { global_max_parallel_requests: -1 }\n", "import.budget", "of everybody can not"),
         ("include: [other.yaml]\n", "import.field", "`include`"),
+        ("litellm_settings: { max_budget: [5] }\n", "import.budget", "`max_budget` of everybody can not"),
     ];
     for (more, rule, says) in rows {
         let (made, notes) = litellm(&format!("{SHORT}{more}"));
@@ -202,4 +203,91 @@ fn a_list_that_can_not_be_read_is_told_with_its_place() {
     let (found, notes) = keys("{\"keys\": [{\"token\": \"sk-canary-in-clear-0001\"}, {}]}");
     assert_eq!((found.unwrap().len(), failed(&notes).len()), (0, 2));
     assert!(!format!("{:?}", notes.findings).contains("canary"));
+}
+
+const HASH: &str = "b299ff18ca7faa7cabe4a06ba569a590cc9ee3d37390b5020548c03c29da52db";
+
+#[test]
+fn what_is_written_in_another_way_than_expected_opens_nothing() {
+    let rows = [
+        r#""max_budget": ["5"]"#,
+        r#""rpm_limit": {"a": 1}"#,
+        r#""litellm_budget_table": {"tpm_limit": [1]}"#,
+        r#""expires": ["2020-01-01"]"#,
+        r#""team_id": {"id": "3f1c"}"#,
+        r#""blocked": "TRUE""#,
+        r#""blocked": "yes""#,
+        r#""blocked": {"by": "ada"}"#,
+        r#""models": [""]"#,
+        r#""models": [null]"#,
+    ];
+    for fields in rows {
+        let (found, notes) = keys(&format!("[{{\"token\": \"{HASH}\", {fields}}}]"));
+        assert_eq!((found.unwrap().len(), failed(&notes)), (0, vec![("import.key", 1)]), "{fields}");
+    }
+    let (found, _) = keys(&format!("[{{\"token\": \"{HASH}\", \"models\": {{\"a\": 1}}}}]"));
+    assert!(found.unwrap().iter().all(|key| !key.wish.models.is_empty()));
+    for fields in [r#""blocked": "FALSE""#, r#""blocked": "f""#, r#""max_budget": [], "models": null"#] {
+        let (found, notes) = keys(&format!("[{{\"token\": \"{HASH}\", {fields}}}]"));
+        assert_eq!((found.unwrap().len(), failed(&notes)), (1, vec![]), "{fields}");
+    }
+}
+
+#[test]
+fn a_key_may_use_what_both_it_and_its_team_may() {
+    let both: &[&str] = &["claude-haiku-4-5", "claude-sonnet-4-5"];
+    let rows: [(&str, &[&str]); 9] = [
+        (r#"["claude-sonnet-4-5", "claude-opus-5-5"]"#, &["claude-sonnet-4-5"]),
+        (r#"["fast"]"#, &["claude-haiku-4-5"]),
+        (r#"["claude-sonnet-*"]"#, &["claude-sonnet-4-5"]),
+        (r#"["*"]"#, both),
+        ("[]", both),
+        (r#"["all-proxy-models"]"#, both),
+        (r#"["all-team-models", "claude-opus-5-5"]"#, both),
+        (r#"["best"]"#, &[]),
+        (r#"["claude-opus-*"]"#, &[]),
+    ];
+    for (models, expected) in rows {
+        let (found, _) =
+            keys(&format!("[{{\"token\": \"{HASH}\", \"team_id\": \"3f1c\", \"models\": {models}}}]"));
+        let found: Vec<String> = found.unwrap().into_iter().flat_map(|key| key.wish.models).collect();
+        assert_eq!(found, expected, "{models}");
+    }
+}
+
+#[test]
+fn what_is_spent_of_a_budget_of_another_table_is_taken_off() {
+    let table = r#"{"max_budget": 10, "budget_duration": "30d", "budget_reset_at": "2100-01-01T00:00:00Z"}"#;
+    let (found, _) =
+        keys(&format!("[{{\"token\": \"{HASH}\", \"spend\": 4, \"litellm_budget_table\": {table}}}]"));
+    let grants = found.unwrap()[0].limits.grants("key", "", NOW);
+    assert!(grants[0].line.contains("raises: [{ to: \"6.00\""), "{grants:?}");
+}
+
+#[test]
+fn a_key_that_may_not_ask_for_messages_stays_behind() {
+    let rows = [
+        (r#"["management_routes"]"#, 0),
+        (r#"["info_routes", "/key/info"]"#, 0),
+        (r#"["/v1/messages/batches"]"#, 0),
+        (r#"["llm_api_routes"]"#, 1),
+        (r#"["management_routes", "/v1/messages"]"#, 1),
+        (r#"["/v1/*"]"#, 1),
+        (r#""{anthropic_routes}""#, 1),
+        ("[]", 1),
+    ];
+    for (routes, count) in rows {
+        let (found, notes) = keys(&format!("[{{\"token\": \"{HASH}\", \"allowed_routes\": {routes}}}]"));
+        assert_eq!(found.unwrap().len(), count, "{routes}: {:?}", notes.findings);
+    }
+}
+
+#[test]
+fn what_bounds_a_team_and_has_no_counterpart_is_named() {
+    for field in ["metadata", "organization_id", "router_settings", "litellm_model_table"] {
+        let mut notes = Notes::new("teams.json");
+        let text = format!(r#"[{{"team_id": "a", "{field}": {{"model_rpm_limit": {{"m": 1}}}}}}]"#);
+        read_teams(&text, &mut Draft::default(), NOW, &mut notes).unwrap();
+        assert_eq!(failed(&notes), [("import.field", 1)], "{field}");
+    }
 }

@@ -154,7 +154,7 @@ fn request(line: &str) -> Result<Ask, (String, &'static str)> {
         // The library's sentence may quote the line.
         (format!("it is no such request (column {})", error.column()), FORM)
     })?;
-    let path = line.path.split(['?', '#']).next().unwrap_or_default();
+    let path = line.path.split('?').next().unwrap_or_default();
     let is_asking = match line.method.as_str() {
         "GET" | "HEAD" => true,
         "POST" => ["/v1/messages", "/v1/messages/count_tokens"].contains(&path),
@@ -265,6 +265,8 @@ mod tests {
             (r#"{"method":"DELETE","path":"/v1/files/1"}"#, "line 1: only GET"),
             (r#"{"method":"POST","path":"/v1/messages/batches"}"#, "line 1: only GET"),
             (r#"{"method":"GET","path":"http://other.example/"}"#, "`path` is no path"),
+            // It would be sent without what stands behind the #, and the bound would not count it.
+            (r##"{"method":"POST","path":"/v1/messages#free"}"##, "line 1: only GET"),
             (
                 r#"{"method":"GET","path":"/","headers":{"Authorization":"Bearer canary"}}"#,
                 "`authorization` is",

@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     rules::{
-        ANSWER, ARRIVAL, END, ERROR, EVENTS, HEADERS, MESSAGE, MODELS, OTHERS, STATUS, STOP, TABLE, TIME,
-        TOKENS, TYPE,
+        ANSWER, ARRIVAL, END, ERROR, EVENTS, HEADERS, MESSAGE, MODEL, MODELS, OTHERS, STATUS, STOP, TABLE,
+        TIME, TOKENS, TYPE,
     },
     traits::{Form, Traits},
 };
@@ -199,6 +199,8 @@ impl Book {
         self.same(&EVENTS, name, events(old), events(new));
         let reasons = |side: &[&Traits]| set(side, |one| one.stop_reason.clone());
         self.same(&STOP, name, reasons(old), reasons(new));
+        let models = |side: &[&Traits]| set(side, |one| one.model.clone());
+        self.same(&MODEL, name, models(old), models(new));
         let tokens = |side: &[&Traits]| set(side, |one| one.input_tokens);
         self.same(&TOKENS, name, tokens(old), tokens(new));
         self.form(name, old, new);

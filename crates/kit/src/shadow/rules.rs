@@ -27,6 +27,9 @@ rules! {
          chooses is left out: values, the input of tools, and kinds of blocks that one side alone has.";
     STOP = "shadow.stop" "Same Stop Reason" Warning false
         "`stop_reason` is the same. The built-in requests leave a model no choice; to your own, it may come by chance.";
+    MODEL = "shadow.model" "Same Model" Warning false
+        "An answer names the same model. A gateway may spell one in its own way; another model answers otherwise, at \
+         another price.";
     TOKENS = "shadow.tokens" "Same Input" Error false
         "The provider counts the same input tokens, cached ones included: nothing is added to a prompt or taken from it.";
     MODELS = "shadow.models" "Same Models" Error false

@@ -79,6 +79,7 @@ async fn each_habit_shows_in_the_rule_that_is_about_it() {
                 "shadow.answer",
                 "shadow.events",
                 "shadow.headers",
+                "shadow.model",
                 "shadow.models",
                 "shadow.status",
                 "shadow.stop",

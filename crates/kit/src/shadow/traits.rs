@@ -25,6 +25,8 @@ pub(super) struct Traits {
     pub(super) form: Option<Form>,
     pub(super) error: Option<ErrorTraits>,
     pub(super) stop_reason: Option<String>,
+    /// The model that answered, as the answer names it.
+    pub(super) model: Option<String>,
     /// With those that were read from or written to a cache.
     pub(super) input_tokens: Option<u64>,
     pub(super) models: Option<BTreeSet<String>>,
@@ -67,6 +69,7 @@ impl Traits {
             events,
             error: (answer.status >= 400).then(|| ErrorTraits::of(answer, json.as_ref())),
             stop_reason: json.as_ref().and_then(stop_reason),
+            model: json.as_ref().and_then(model),
             input_tokens: json.as_ref().and_then(input_tokens),
             models: json.as_ref().and_then(models),
             form: json.as_ref().map(Form::of),
@@ -81,9 +84,13 @@ impl Traits {
 fn events(body: &[u8]) -> (String, Value) {
     let (mut names, mut data): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
     Decoder::new().push(body, |event| {
-        let name = String::from_utf8_lossy(event.name).into_owned();
+        let mut name = String::from_utf8_lossy(event.name).into_owned();
         if name == "ping" {
             return;
+        }
+        match serde_json::from_slice(event.data) {
+            Ok(value) => data.push(value),
+            Err(_) => name.push_str(" that is no JSON"),
         }
         names.push(name);
         // One event, or the three of a block, may come any number of times.
@@ -94,7 +101,6 @@ fn events(body: &[u8]) -> (String, Value) {
                 names.truncate(before + length);
             }
         }
-        data.extend(serde_json::from_slice::<Value>(event.data).ok());
     });
     (names.join(", "), Value::Array(data))
 }
@@ -108,6 +114,14 @@ fn stop_reason(json: &Value) -> Option<String> {
     let found = |part: &Value| {
         let reason = part["stop_reason"].as_str().or(part["delta"]["stop_reason"].as_str());
         reason.map(str::to_owned)
+    };
+    parts(json).iter().find_map(found)
+}
+
+fn model(json: &Value) -> Option<String> {
+    let found = |part: &Value| {
+        let message = if part["type"] == "message_start" { &part["message"] } else { part };
+        (message["type"] == "message").then(|| message["model"].as_str().map(str::to_owned)).flatten()
     };
     parts(json).iter().find_map(found)
 }
@@ -304,6 +318,17 @@ mod tests {
             let names = "message_start, content_block_start, content_block_delta, content_block_stop, message_delta, message_stop";
             assert_eq!(traits.events.as_deref(), Some(names));
             assert_eq!((traits.input_tokens, traits.stop_reason.as_deref()), (Some(7), Some("end_turn")));
+        }
+    }
+    #[test]
+    fn an_event_that_no_client_can_read_is_another_one() {
+        let events = |data: &str| {
+            let text = format!("event: a\ndata: {{}}\n\nevent: b\ndata: {data}\n\n");
+            Traits::of(&answer("text/event-stream", &text)).events.unwrap()
+        };
+        assert_eq!(events("{\"c\": 1}"), "a, b");
+        for data in ["{\"c\": 1", "", "{} {}"] {
+            assert_eq!(events(data), "a, b that is no JSON", "{data}");
         }
     }
 }

@@ -310,4 +310,28 @@ fn a_proxy_is_told_by_what_it_does_to_a_tunnel() {
     fails(&inspected, "proxy.gateway", "NODE_EXTRA_CA_CERTS");
     assert_eq!(finding(&inspected, "proxy.inspection").0, "fail");
     assert!(inspected.out.contains("issued by CN=Inspection CA"), "{}", inspected.out);
+    let page = http(|_| answer(200, "content-type: text/html", "<html>log in</html>"));
+    fails(&judged("proxy", &format!("http://{page}"), &[]), "proxy.gateway", "does not speak TLS");
+}
+
+#[test]
+fn a_certificate_of_the_gateway_itself_is_not_laid_to_the_proxy() {
+    let identity = Arc::new(Identity::new("House CA", (2015, 2020)));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, &identity.authority).unwrap();
+    let gateway =
+        listen("127.0.0.1:0", move |stream| exchange(&mut identity.over(stream), &|_| answer(401, "", "{}")));
+    let opening = listen("127.0.0.1:0", move |mut stream| {
+        if request(&mut stream).is_some() {
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            join(stream, std::net::TcpStream::connect(gateway).unwrap());
+        }
+    });
+    let url = format!("https://{gateway}");
+    let args = ["doctor", "proxy", "--url", &url, "--ca", text(&ca), "--format", "json", "--verbose"];
+    let through = doctor(&args, &[("HTTPS_PROXY", &format!("http://{opening}"))]);
+    assert_eq!(finding(&through, "proxy.inspection").0, "pass", "{}", through.out);
+    fails(&through, "proxy.gateway", "expired");
+    assert!(!through.out.contains("the proxy's authority, in PEM"), "{}", through.out);
 }

@@ -99,6 +99,17 @@ fn ask(clients: &str, key: &str, model: &str) -> (u16, String) {
     (answer[9..12].parse().unwrap(), answer)
 }
 
+/// Starts a gateway with this document, and gives the address for clients.
+fn serve(document: &str, data: &str) -> (Server, String) {
+    let mut command = tollgate(&["serve", "--config", document, "--data", data, "--log-format", "json"]);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.env("ANTHROPIC_API_KEY_PROD", "sk-ant-canary-upstream");
+    let server = Server::start(command);
+    let up: Value = serde_json::from_str(&server.line("the gateway is up")).unwrap();
+    let clients = up["clients"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    (server, clients)
+}
+
 #[test]
 fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     let simulator = Simulator::start();
@@ -113,14 +124,7 @@ fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     let made = run(&[&files[..], &["--out", out]].concat());
     assert_eq!(made.status, 0, "{}", made.shown(&[]));
 
-    let mut command = tollgate(&["serve", "--config", out, "--data", data, "--log-format", "json"]);
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-    let server = Server::start({
-        command.env("ANTHROPIC_API_KEY_PROD", "sk-ant-canary-upstream");
-        command
-    });
-    let up: Value = serde_json::from_str(&server.line("the gateway is up")).unwrap();
-    let clients = up["clients"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let (server, clients) = serve(out, data);
     let ask = |key: &str, model: &str| ask(&clients, key, model);
     let alpha = "sk-canary-alpha-0001";
     assert_eq!(ask(alpha, "claude-sonnet-4-5").0, 401, "before it came over");
@@ -131,6 +135,16 @@ fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     assert!(applied.err.contains("keys: 3 new, 0 known before; allowances: 6 new"), "{}", applied.err);
     let again = run(&[&files[..], &["--apply"]].concat());
     assert!(again.err.contains("keys: 0 new, 3 known before; allowances: 0 new"), "{}", again.err);
+
+    // Whoever keeps one team brings over its keys, with what bounds them.
+    let [token, rows] = ["token", "keys.csv"].map(|name| folder.path().join(name));
+    let made = run(&["operator", "create", "tess", "--role", "team-admin", "--team", "litellm"]);
+    fs::write(&token, made.out.split_whitespace().last().unwrap()).unwrap();
+    fs::write(&rows, format!("token,rpm_limit\n{},5\n", "0123456789abcdef".repeat(4))).unwrap();
+    let hers =
+        ["import", "litellm", config, "--keys", text(&rows), "--apply", "--admin-token-file", text(&token)];
+    let hers = run(&hers);
+    assert!(hers.err.contains("keys: 1 new, 0 known before; allowances: 1 new"), "{}", hers.shown(&[]));
 
     assert_eq!(ask(alpha, "claude-sonnet-4-5").0, 200);
     assert_eq!(ask(alpha, "claude-opus-5-5").0, 403, "its team has not that model");

@@ -19,6 +19,9 @@ const CLOSE: f64 = 0.06;
 /// A rate that is known so well needs no more ticks: the width of its range as a part of it.
 const EXACT: f64 = 0.03;
 
+/// Calls that contradict the best rate by more requests than these come from no bucket.
+const CONTRADICTED: f64 = 2.0;
+
 /// Ticks that are so many round trips apart can be waited for.
 const ROUND_TRIPS: u32 = 4;
 
@@ -256,6 +259,8 @@ impl Estimator {
         let count = (ticks.len() - 1) as f64;
         let mean = last.saturating_sub(*first).as_secs_f64() / count.max(1.0);
         let (step, least, most) = match self.fit().filter(|_| self.stage == Stage::Tick) {
+            // As a counter does of which the window before was not used up.
+            Some(fit) if fit.excess > fit.step * CONTRADICTED => return Estimate::Unfinished(Gap::Strange),
             Some(fit) => (fit.step, fit.least, fit.most),
             None => (mean, mean * (1.0 - 2.0 / count.max(4.0)), mean * (1.0 + 2.0 / count.max(4.0))),
         };

@@ -37,10 +37,14 @@ pub(super) struct Quiet {
 }
 
 impl Estimator {
-    /// Whether the second burst is so much smaller that refused requests may be what is missing.
+    /// Whether the second burst is so much smaller that refused requests may be what is missing: those within the time
+    /// before it that the first wait took, as the window is no longer.
     pub(super) fn may_count_refused(&self, first: Burst, second: Burst) -> bool {
         let missing = first.admitted.saturating_sub(second.admitted);
-        let refused = self.log.iter().filter(|call| !call.is_admitted).count();
+        let waited = second.began.saturating_sub(first.began);
+        let window = second.last_admitted.saturating_sub(waited)..=second.last_admitted;
+        let refused =
+            self.log.iter().filter(|call| !call.is_admitted && window.contains(&call.sent_at)).count();
         let is_smaller = first.admitted >= FEWEST && missing > first.admitted / SMALLER;
         self.quiet.is_none() && is_smaller && missing as usize <= refused
     }
@@ -152,18 +156,19 @@ impl Estimator {
         self.go(Stage::Burst)
     }
 
-    /// The window over all requests, by the wait for its first end: what it lets in is known, and its length if the
-    /// looks that counted did not put that off.
+    /// The window over all requests: what it lets in is known. Within its length there were that many before a look that
+    /// was refused, and fewer before the one that was let in.
     fn window_of_all(&self) -> Estimate {
-        let (Some(first), Some(resume), Some(quiet)) =
-            (self.bursts.first(), self.resumes.first(), &self.quiet)
-        else {
+        let (Some(resume), Some(quiet)) = (self.resumes.first(), &self.quiet) else {
             return Estimate::Unfinished(Gap::Strange);
         };
-        let opened = resume.at.unwrap_or_default();
-        let ends =
-            (resume.last_refused.saturating_sub(first.last_admitted), opened.saturating_sub(first.began));
-        let (least, most) = (ends.0.min(ends.1).max(Duration::from_millis(1)), ends.0.max(ends.1));
+        let until = |at| self.time_of(quiet.admitted, at);
+        let (Some(least), Some(most)) =
+            (until(resume.last_refused), until(resume.at.unwrap_or(resume.last_refused)))
+        else {
+            return self.counts_refused();
+        };
+        let (least, most) = (least.min(most).max(Duration::from_millis(1)), least.max(most));
         let window = match round((least, most)) {
             Some(window) => window,
             None if most <= least.mul_f64(KNOWN) => (least + most) / 2,
@@ -178,6 +183,15 @@ impl Estimator {
             window: Some(window),
             counts_refused: true,
         })
+    }
+
+    /// The time in which so many requests were sent, up to this instant.
+    fn time_of(&self, count: u32, until: Duration) -> Option<Duration> {
+        let mut sent: Vec<Duration> =
+            self.log.iter().map(|call| call.sent_at).filter(|at| *at < until).collect();
+        sent.sort_unstable();
+        let first = sent.len().checked_sub(count as usize)?;
+        Some(until.saturating_sub(*sent.get(first)?))
     }
 
     fn counts_refused(&self) -> Estimate {

@@ -7,6 +7,7 @@ use proptest::{prelude::*, test_runner::RngSeed};
 use super::*;
 
 mod few;
+mod honesty;
 
 /// A limiter, told at what second a request comes.
 #[derive(Debug, Clone)]
