@@ -20,6 +20,8 @@ pub use span::{Calendar, MonthNumber, NoSuchZone, Period, Span, Weekday, Zone};
 
 /// The most that an allowance can grant: far above any use, far below where sums could overflow.
 pub const AMOUNT_MAX: u64 = 1_000_000_000_000_000_000;
+/// The most allowances beside those of the configuration.
+pub const ALLOWANCES_MAX: usize = 10_000;
 /// The longest rolling window: 92 days, in milliseconds.
 pub const ROLLING_MS_MAX: i64 = 92 * DAY_MS;
 /// The shortest rolling window: one minute, in milliseconds.

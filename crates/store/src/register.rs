@@ -36,8 +36,6 @@ pub use statement::{Closing, Signature};
 
 /// The most operators.
 pub const OPERATORS_MAX: usize = 1_000;
-/// The most allowances beside those of the configuration.
-pub const ALLOWANCES_MAX: usize = 10_000;
 /// The most sessions that are paused at a time.
 pub const PAUSES_MAX: usize = 10_000;
 /// The most sessions of one key that are paused at a time, and of all keys of a team: whoever makes up sessions leaves room

@@ -20,10 +20,13 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 use tollgate_config::load_allowance;
 use tollgate_policy::{
-    allowance::{Allowance, Calendar},
+    allowance::{ALLOWANCES_MAX, Allowance, Calendar},
     scope::Name,
     unit::UnixMs,
 };
@@ -257,6 +260,7 @@ fn apply(
     let admin = Admin::reach(&wish.access)?;
     let mut progress = printer.progress("keys", keys.len() as u64);
     runtime::ask(async {
+        check_room(&admin, keys, now).await?;
         let before: Vec<Record> = admin.list("/admin/v1/keys").await?;
         let caller: Value = admin.fetch("/admin/v1/self").await?;
         let bound = own_team(&caller["role"]["team_admin"]);
@@ -279,6 +283,32 @@ fn apply(
         }
         progress.finish();
         Ok(applied)
+    })
+}
+
+/// Looks, before any key is made, whether the gateway has room for all that bounds the keys: one that came over without
+/// would be good for more than before.
+async fn check_room(admin: &Admin, keys: &[Key], now: UnixMs) -> Result<(), Fault> {
+    let there: Vec<Value> = admin.list("/admin/v1/allowances").await?;
+    let of_api = there.iter().filter(|one| one["origin"] == "api");
+    let mut names: HashSet<String> =
+        of_api.filter_map(|one| Some(one["allowance"]["name"].as_str()?.to_owned())).collect();
+    let before = names.len();
+    let grants = keys.iter().flat_map(|key| key.limits.grants(&key.short(), "", now));
+    names.extend(grants.map(|grant| grant.name));
+    if names.len() <= ALLOWANCES_MAX {
+        return Ok(());
+    }
+    Err(Fault::Unfit {
+        what: "--keys",
+        rule: format!(
+            "the keys need {} more allowances, and the gateway has room for {} of them; nothing was made",
+            names.len() - before,
+            ALLOWANCES_MAX.saturating_sub(before)
+        ),
+        cure: "take limits that all keys have out of the rows, and write them once into the document, with \
+               `each: key`; or bring over fewer keys."
+            .to_owned(),
     })
 }
 

@@ -146,6 +146,12 @@ fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     let hers = run(&hers);
     assert!(hers.err.contains("keys: 1 new, 0 known before; allowances: 1 new"), "{}", hers.shown(&[]));
 
+    // What would not find room bounds nobody, so nobody comes over.
+    let many: String = (0..10_000).map(|number| format!("{number:08x}{:056},5\n", 0)).collect();
+    fs::write(&rows, format!("token,rpm_limit\n{many}")).unwrap();
+    let many = run(&["import", "litellm", config, "--keys", text(&rows), "--apply"]);
+    assert!(many.status == 2 && many.err.contains("room for 9993 of them"), "{}", many.shown(&[]));
+
     assert_eq!(ask(alpha, "claude-sonnet-4-5").0, 200);
     assert_eq!(ask(alpha, "claude-opus-5-5").0, 403, "its team has not that model");
     let (status, said) = ask("sk-canary-india-0009", "claude-sonnet-4-5");

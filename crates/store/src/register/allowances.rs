@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tollgate_policy::allowance::Allowance;
+use tollgate_policy::allowance::{ALLOWANCES_MAX, Allowance};
 use tollgate_policy::entry::{AllowanceChange, Event};
 use tollgate_policy::scope::Name;
 use tollgate_policy::unit::UnixMs;
 
-use super::{
-    ALLOWANCES_MAX, ALLOWANCES_OF_TEAM_MAX, Maker, Register, RegisterFault, as_recorded, expected, room,
-};
+use super::{ALLOWANCES_OF_TEAM_MAX, Maker, Register, RegisterFault, as_recorded, expected, room};
 use crate::expect::Expect;
 
 impl Register {
