@@ -146,12 +146,6 @@ fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
     let hers = run(&hers);
     assert!(hers.err.contains("keys: 1 new, 0 known before; allowances: 1 new"), "{}", hers.shown(&[]));
 
-    // What would not find room bounds nobody, so nobody comes over.
-    let many: String = (0..10_000).map(|number| format!("{number:08x}{:056},5\n", 0)).collect();
-    fs::write(&rows, format!("token,rpm_limit\n{many}")).unwrap();
-    let many = run(&["import", "litellm", config, "--keys", text(&rows), "--apply"]);
-    assert!(many.status == 2 && many.err.contains("room for 9993 of them"), "{}", many.shown(&[]));
-
     assert_eq!(ask(alpha, "claude-sonnet-4-5").0, 200);
     assert_eq!(ask(alpha, "claude-opus-5-5").0, 403, "its team has not that model");
     let (status, said) = ask("sk-canary-india-0009", "claude-sonnet-4-5");
@@ -186,4 +180,28 @@ fn whoever_holds_a_key_of_litellm_goes_on_using_it_within_its_budget() {
         let journal = fs::read(entry.unwrap().path()).unwrap();
         assert!(!String::from_utf8_lossy(&journal).contains("canary"));
     }
+}
+
+#[test]
+fn no_key_comes_over_whose_allowances_find_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let [document, data, rows] = ["tollgate.yaml", "data", "keys.csv"].map(|name| folder.path().join(name));
+    let (config, data) = (fixture("litellm.yaml"), text(&data));
+    fs::write(&document, "upstream: { credential: env:ANTHROPIC_API_KEY_PROD }\n").unwrap();
+    let (server, _) = serve(text(&document), data);
+    let run = |args: &[&str]| ran(tollgate(args).env("TOLLGATE_DATA", data).output().unwrap());
+    let import = |count: usize| {
+        let keys: String = (0..count).map(|number| format!("{number:08x}{:056},5\n", 0)).collect();
+        fs::write(&rows, format!("token,rpm_limit\n{keys}")).unwrap();
+        run(&["import", "litellm", &config, "--keys", text(&rows), "--apply"])
+    };
+    let one = import(1);
+    assert!(one.err.contains("keys: 1 new, 0 known before; allowances: 1 new"), "{}", one.shown(&[]));
+    let many = import(10_001);
+    assert!(many.status == 2 && many.err.contains("need 10000 more allowances"), "{}", many.shown(&[]));
+    assert!(many.err.contains("room for 9999 of them; nothing was made"), "{}", many.shown(&[]));
+    let listed: Vec<Value> = serde_json::from_str(&run(&["key", "list", "--json"]).out).unwrap();
+    assert_eq!(listed.len(), 1);
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(0));
 }
